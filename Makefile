@@ -1,0 +1,54 @@
+# Everything a contributor types. Each target sets up what it needs from a fresh clone.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+PYTESTS := $(VENV)/pytest7/.ready $(VENV)/pytest8/.ready
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PYTHONUTF8 := 1
+
+.PHONY: setup demo test check fix bench lock clean
+
+setup: $(STAMP) $(PYTESTS)
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Autopack needs Python 3.11 or newer; set PYTHON=...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@
+
+# The CI gate is tested with each pytest that it supports; the newest one is in the environment itself.
+$(VENV)/pytest%/.ready: requirements/pytest%.txt $(STAMP)
+	$(BIN)/python -m pip install --quiet --require-hashes --upgrade --target $(@D) -r $<
+	touch $@
+
+demo: $(STAMP)
+	$(BIN)/autopack demo
+
+check: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+
+fix: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/codespell -w || true
+
+test: setup
+	$(BIN)/python -m pytest -q tests/test_every_module_imports.py
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal
+
+bench: setup
+	$(BIN)/python -m benchmarks
+
+lock: $(STAMP)
+	for name in runtime dev pytest7 pytest8; do \
+	  $(BIN)/uv pip compile requirements/$$name.in --quiet --universal --python-version 3.11 --generate-hashes --no-header -o requirements/$$name.txt; \
+	done
+
+clean:
+	rm -rf $(VENV) build dist demo/.work benchmarks/.work .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""The Builders: who makes the change of a phase."""

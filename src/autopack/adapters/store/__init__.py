@@ -1,0 +1,1 @@
+"""The store over SQLAlchemy Core: SQLite by default, PostgreSQL when outgrown."""

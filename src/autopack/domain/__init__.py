@@ -1,0 +1,1 @@
+"""What Autopack decides: values and pure functions that open nothing and ask no clock."""

@@ -1,0 +1,61 @@
+"""Every error that Autopack raises: a message with names and numbers, and a hint with the next step."""
+
+
+class AutopackError(Exception):
+    """Something that was asked cannot be done.
+
+    Attributes:
+        hint: What the operator can do next; empty when the message says it all.
+    """
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class PlanError(AutopackError):
+    """A plan cannot be read as runs and phases."""
+
+
+class ScopeError(AutopackError):
+    """A path is not a legal key of the repository."""
+
+
+class PatchError(AutopackError):
+    """A Builder's answer cannot be read as a change."""
+
+
+class IllegalTransitionError(AutopackError):
+    """A phase was asked to enter a state that its own state does not allow."""
+
+
+class SettingsError(AutopackError):
+    """A setting is unknown, of the wrong type or out of range."""
+
+
+class StoreError(AutopackError):
+    """The database is missing, empty, too new, or refused an operation."""
+
+
+class LeaseLostError(StoreError):
+    """The attempt was taken over by another process; whatever this one finds out no longer counts."""
+
+
+class NotClaimableError(StoreError):
+    """The attempt cannot be taken: finished, held by a live process, or its phase is not runnable."""
+
+
+class WorkspaceError(AutopackError):
+    """The repository, its base or a worktree is not as it must be."""
+
+
+class BuilderError(AutopackError):
+    """A Builder's specification names nothing that can build."""
+
+
+class ProcessError(AutopackError):
+    """A program could not be started at all."""
+
+
+class EngineError(AutopackError):
+    """The durable queue could not be reached or refused an operation."""

@@ -1,0 +1,1 @@
+"""The steps of one attempt, one file each."""
