@@ -22,7 +22,15 @@ class ScopeError(AutopackError):
 
 
 class PatchError(AutopackError):
-    """A Builder's answer cannot be read as a change."""
+    """A Builder's answer cannot be read as a change, or does not fit the tree.
+
+    Attributes:
+        problems: One line for each file, hunk or edit that is wrong; never empty.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", problems: tuple[str, ...] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.problems = problems or (message,)
 
 
 class IllegalTransitionError(AutopackError):

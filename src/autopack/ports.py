@@ -12,6 +12,7 @@ from autopack.domain.baseline import BaselineKey, CiReport
 from autopack.domain.budget import Usage
 from autopack.domain.change import FileEdit
 from autopack.domain.failure import FailureReport
+from autopack.domain.import_table import ImportTable
 from autopack.domain.phase import Phase, PhaseState
 from autopack.domain.plan import Plan, PlanChange
 from autopack.domain.run import Run
@@ -52,10 +53,12 @@ class Finished:
     """How a program ended."""
 
     returncode: int | None
-    """Negative for a signal; None when the program was killed for its time limit or was cancelled."""
+    """Negative for a signal; None when the program was killed for its time, its output or was cancelled."""
     timed_out: bool
     was_cancelled: bool
     duration_seconds: float
+    output_overflow: bool = False
+    """Whether the program was killed because its output passed the limit."""
 
 
 class Processes(Protocol):
@@ -69,6 +72,14 @@ class Processes(Protocol):
         Raises:
             ProcessError: The program cannot be started (missing, not executable, no such folder).
         """
+        ...
+
+
+class Locks(Protocol):
+    """Keeps processes of one machine out of each other's way; a lock falls free when its holder dies."""
+
+    def hold(self, name: str) -> AbstractContextManager[None]:
+        """Wait for the lock ``name`` (letters, digits, ``-``, ``_``, ``.``) and hold it."""
         ...
 
 
@@ -90,6 +101,10 @@ class Tree(Protocol):
 
     def paths(self, prefix: str = "") -> Sequence[str]:
         """Keys of all files, links and modules at or below ``prefix``, sorted."""
+        ...
+
+    def blobs(self) -> Mapping[str, str]:
+        """Git's id of the content of every regular file, by key; links and modules are left out."""
         ...
 
 
@@ -258,6 +273,7 @@ class CiRequest:
     only: tuple[str, ...] = ()
     """Node ids or files to restrict a pytest run to; empty runs the command as it is."""
     collect_only: bool = False
+    """Run no test: the report's tests are those that were collected, as PASSED."""
 
 
 class CiRunner(Protocol):
@@ -279,6 +295,21 @@ class CiRunner(Protocol):
         self, worktree: Path, modules: Sequence[str], *, log_folder: Path
     ) -> Mapping[str, str]:
         """Import each module alone in one fresh child; error text (``Type: message``) by module that failed."""
+        ...
+
+
+# --- code -----------------------------------------------------------------------------------------------
+
+
+class CodeIndex(Protocol):
+    """What the Python files of a tree define, import and call, read without importing any of them."""
+
+    def facts(self, tree: Tree) -> ImportTable:
+        """The table of a commit; contents that any commit had before are not read again."""
+        ...
+
+    def updated(self, table: ImportTable, edits: Sequence[FileEdit]) -> ImportTable:
+        """The table of the same tree after ``edits``."""
         ...
 
 
@@ -438,9 +469,10 @@ class Store(Protocol):
     def release_attempt(
         self, address: AttemptAddress, *, token: int, failure: FailureReport, now: float
     ) -> None:
-        """Give back an attempt whose process died: its phase is QUEUED again and its crash count grows.
+        """Give back an attempt whose process is gone: its phase is QUEUED again, the same number goes on.
 
-        Does nothing when ``token`` is not the newest lease's.
+        The phase's crash count grows when ``failure`` is of kind CRASHED. Does nothing when ``token`` is not
+        the newest lease's.
         """
         ...
 
@@ -529,18 +561,13 @@ class Engine(Protocol):
         """Ask for an attempt; asking twice changes nothing. Lower priorities go first within a run."""
         ...
 
-    def serve(self, limits: EngineLimits, *, until: Callable[[], bool]) -> None:
-        """Make attempts until ``until`` says so (asked at every poll) and what is under way is done."""
+    def serve(self, limits: EngineLimits, *, tick: Callable[[], bool]) -> None:
+        """Make attempts until ``tick`` returns True and what is under way is done.
+
+        ``tick`` is called at every poll and after every attempt; it submits what may go.
+        """
         ...
 
     def prune(self, *, older_than: float) -> int:
         """Forget finished entries older than this moment; returns how many."""
-        ...
-
-
-class Launcher(Protocol):
-    """Starts the process of one attempt and sees it through."""
-
-    def launch(self, address: AttemptAddress, *, is_cancelled: Callable[[], bool]) -> Finished:
-        """Run ``python -m autopack.autonomous_executor`` for the address, its output to the attempt's logs."""
         ...

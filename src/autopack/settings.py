@@ -1,9 +1,17 @@
 """What an operator can set, with its defaults; read once, where a program starts."""
 
-from dataclasses import dataclass, field
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from autopack.config_table import overlay, read_toml, render
+from autopack.domain.scope import clean_key
+from autopack.errors import ScopeError, SettingsError, WorkspaceError
+
 STATE_FOLDER = ".autopack"
+CONFIG_NAME = "config.toml"
+DEFAULT_DATABASE_URL = "sqlite:///.autopack/autopack.db"
 DEFAULT_PROTECTED_PATHS = (
     ".git/",
     ".autopack/",
@@ -25,8 +33,10 @@ class CiSettings:
     command: str = "python -m pytest -q"
     python: str | None = None
     """The interpreter that ``python`` means; None looks for ``.venv`` in the repository, then on the PATH."""
+    pythonpath: tuple[str, ...] = ("src",)
+    """Folders of the worktree that come first on ``PYTHONPATH``, so that it is the worktree that is tested."""
     timeout_seconds: int = 600
-    collection_errors: str = "block"
+    collection_errors: str = field(default="block", metadata={"choices": ("block", "new-only")})
     """``block``: any collection error blocks; ``new-only``: those of the base are let be."""
     junit_path: str | None = None
     """Where a command that is not pytest leaves its JUnit XML, relative to the worktree."""
@@ -44,7 +54,7 @@ class AttemptSettings:
     max_file_bytes: int = 1_048_576
     max_patch_bytes: int = 5_242_880
     max_changed_files: int = 200
-    max_transient_retries: int = 5
+    max_transient_retries: int = field(default=5, metadata={"least": 0})
     """Times in a row that an attempt is made again after faults of the surroundings."""
     max_crashes: int = 3
     """Times in a row that an attempt's process may die before the phase fails as ``crashed``."""
@@ -69,3 +79,131 @@ class Settings:
     def state_folder(self) -> Path:
         """Where Autopack keeps its own files: worktrees, logs, locks, the default database."""
         return self.root / STATE_FOLDER
+
+    @property
+    def config_path(self) -> Path:
+        """The file in which an operator keeps settings."""
+        return self.state_folder / CONFIG_NAME
+
+
+def find_root(start: Path) -> Path:
+    """The nearest folder at or above ``start`` that holds a git repository; absolute.
+
+    Raises:
+        WorkspaceError: There is none.
+    """
+    resolved = start.resolve()
+    for folder in (resolved, *resolved.parents):
+        if (folder / ".git").exists():
+            return folder
+    raise WorkspaceError(
+        f"{resolved} is in no git repository",
+        hint="Go to the repository, name it with --root, or make one with `git init`.",
+    )
+
+
+def load_settings(
+    root: Path,
+    *,
+    environ: Mapping[str, str],
+    database_url: str | None = None,
+    builder: str | None = None,
+    workers: int | None = None,
+) -> Settings:
+    """What holds for a repository: the flag, else the environment, else ``config.toml``, else the default.
+
+    Args:
+        root: The root of the repository; absolute.
+        environ: ``DATABASE_URL``, ``AUTOPACK_BUILDER`` and ``AUTOPACK_WORKERS`` are read; an empty one is unset.
+        database_url: The flag. A relative SQLite path starts at ``root``, wherever it was written.
+        builder: The flag.
+        workers: The flag.
+
+    Raises:
+        SettingsError: A setting is unknown, of the wrong type or out of range; the message says where it stands.
+    """
+    settings = Settings(root=root, database_url=DEFAULT_DATABASE_URL)
+    file = read_toml(settings.config_path)
+    settings = _with_file(settings, file, place=str(settings.config_path))
+    settings = _with(settings, _from_environment(environ), place="the environment")
+    flags = {"database_url": database_url, "builder": builder, "workers": workers}
+    given = {name: value for name, value in flags.items() if value is not None}
+    settings = _with(settings, given, place="the command line")
+    return replace(settings, database_url=_anchored(settings.database_url, root))
+
+
+def _with_file(settings: Settings, table: dict[str, object], *, place: str) -> Settings:
+    attempt = table.get("attempt")
+    if "builder" in table and isinstance(attempt, dict) and "builder" in attempt:
+        raise SettingsError(
+            f"{place}: 'builder' stands at the top and in [attempt]", hint="Keep one of the two."
+        )
+    after = _with(settings, table, place=place)
+    if "protected_paths" not in table:
+        return after
+    extra = [path for path in after.protected_paths if path not in settings.protected_paths]
+    added = [key for path in extra for key in _protected_keys(path, place)]
+    return replace(after, protected_paths=tuple(dict.fromkeys((*settings.protected_paths, *added))))
+
+
+def _with(settings: Settings, table: Mapping[str, object], *, place: str) -> Settings:
+    rest = {name: value for name, value in table.items() if name != "builder"}
+    after = overlay(settings, rest, place=place, skip=("root",))
+    if "builder" not in table:
+        return after
+    return replace(after, attempt=overlay(after.attempt, {"builder": table["builder"]}, place=place))
+
+
+def _protected_keys(path: str, place: str) -> tuple[str, ...]:
+    try:
+        key = clean_key(path)
+    except ScopeError as error:
+        raise SettingsError(f"{place}: 'protected_paths': {error}", hint=error.hint) from error
+    # Whether the operator's name is a file or a folder is not known here, so both are protected.
+    return (key,) if key.endswith("/") else (key, f"{key}/")
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, object]:
+    named = {"database_url": "DATABASE_URL", "builder": "AUTOPACK_BUILDER"}
+    values: dict[str, object] = {
+        name: environ[variable] for name, variable in named.items() if environ.get(variable, "").strip()
+    }
+    workers = environ.get("AUTOPACK_WORKERS", "").strip()
+    if workers:
+        if not re.fullmatch(r"[0-9]{1,6}", workers):
+            raise SettingsError(
+                f"the environment: AUTOPACK_WORKERS is {workers!r} and must be a whole number"
+            )
+        values["workers"] = int(workers)
+    return values
+
+
+def _anchored(url: str, root: Path) -> str:
+    found = re.fullmatch(r"(sqlite(?:\+pysqlite)?:///)(?!:memory:|file:)([^?]+)(\?.*)?", url)
+    if found is None:
+        return url
+    return f"{found[1]}{root / found[2]}{found[3] or ''}"
+
+
+def render_default_config() -> str:
+    """The text of a ``config.toml`` that names every setting with its default and sets none."""
+    parts = (
+        "# Settings of Autopack for this repository. Flags and the environment (DATABASE_URL, AUTOPACK_BUILDER,",
+        "# AUTOPACK_WORKERS) go before this file. Take the first # of a line away to set its value.",
+        "",
+        "# The Builder: replay:DIR, command:SHELL, or another that `autopack doctor` lists.",
+        f'#builder = "{AttemptSettings().builder}"',
+        "# A relative path starts at the repository's root. PostgreSQL: postgresql://USER@HOST/DATABASE",
+        f'#database_url = "{DEFAULT_DATABASE_URL}"',
+        "# Paths that no change may touch, beside those that are always protected:",
+        *(f"#   {path}" for path in DEFAULT_PROTECTED_PATHS),
+        "#protected_paths = []",
+        *(line for line in render(Settings) if "protected_paths" not in line),
+        "",
+        "[ci]",
+        *render(CiSettings),
+        "",
+        "[attempt]",
+        *(line for line in render(AttemptSettings) if not line.startswith("#builder =")),
+    )
+    return "\n".join(parts) + "\n"

@@ -109,6 +109,8 @@ class Phase:
     """The number of the newest attempt, 0 before the first."""
     crashes: int = 0
     """Times in a row in which the attempt's process died without a verdict."""
+    requeues: int = 0
+    """Times in a row that the newest attempt was given back after a fault of the surroundings."""
     failure_kind: FailureKind | None = None
     failure_message: str = ""
     commit: str | None = None

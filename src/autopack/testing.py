@@ -1,0 +1,411 @@
+"""Doubles for tests, kept honest by the suites that the real parts pass too."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from autopack.domain import moves
+from autopack.domain.attempt import Attempt, AttemptAddress, Lease
+from autopack.domain.baseline import BaselineKey, CiReport
+from autopack.domain.budget import Budget, Usage
+from autopack.domain.failure import FailureReport
+from autopack.domain.phase import Phase, PhaseState
+from autopack.domain.plan import Plan, PlanChange
+from autopack.domain.plan_merge import MergedRun, merge_run, new_run
+from autopack.domain.run import Run, split_queued
+from autopack.domain.verdicts import AttemptOutcome
+from autopack.errors import LeaseLostError, NotClaimableError, StoreError
+from autopack.ports import BuildAnswer, Decision, RunProgress, StoredAnswer
+
+
+class FrozenClock:
+    """A clock that moves only when it is told to."""
+
+    def __init__(self, now: float = 1_700_000_000.0) -> None:
+        self._now = now
+
+    def now(self) -> float:
+        """Seconds since the epoch, as last set."""
+        return self._now
+
+    def monotonic(self) -> float:
+        """The same seconds."""
+        return self._now
+
+    def advance(self, seconds: float) -> float:
+        """Move on by ``seconds``; the new time."""
+        self._now += seconds
+        return self._now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Call:
+    address: AttemptAddress
+    turn: int
+    builder: str
+    prompt_hash: str
+    expected_tokens: int
+    stored: StoredAnswer | None = None
+
+    @property
+    def usage(self) -> Usage:
+        if self.stored is None:
+            return Usage(input_tokens=self.expected_tokens, is_estimated=True)
+        return self.stored.answer.usage
+
+    @property
+    def is_reusable(self) -> bool:
+        if self.stored is None:
+            return False
+        failure = self.stored.answer.failure
+        return failure is None or not failure.retryable
+
+
+class MemoryStore:
+    """The store's port in plain Python, for one process; it forgets everything when it goes."""
+
+    identity = "memory, for tests"
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._runs: dict[str, Run] = {}
+        self._phases: dict[tuple[str, str], Phase] = {}
+        self._attempts: dict[AttemptAddress, Attempt] = {}
+        self._held_by_run: dict[str, AttemptAddress] = {}
+        self._calls: dict[int, _Call] = {}
+        self._baselines: dict[BaselineKey, CiReport] = {}
+        self._decisions: dict[AttemptAddress, Decision] = {}
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._lock:
+            before = (dict(self._runs), dict(self._phases), dict(self._attempts), dict(self._held_by_run))
+            try:
+                yield
+            except BaseException:
+                self._runs, self._phases, self._attempts, self._held_by_run = before
+                raise
+
+    def import_plan(self, plan: Plan, *, now: float) -> Sequence[PlanChange]:
+        """Make the store hold ``plan``; every difference that was found, refused ones included."""
+        with self._transaction():
+            changes: list[PlanChange] = []
+            for wanted in plan.runs:
+                run = self._runs.get(wanted.run_id)
+                merged = (
+                    new_run(wanted, now=now)
+                    if run is None
+                    else merge_run(wanted, run.spec, self.phases(wanted.run_id), now=now)
+                )
+                self._keep(merged, run or Run(spec=wanted, created_at=now))
+                changes.extend(merged.changes)
+            return tuple(changes)
+
+    def _keep(self, merged: MergedRun, run: Run) -> None:
+        for spec in run.spec.phases:
+            self._phases.pop((run.run_id, spec.phase_id), None)
+        self._runs[run.run_id] = replace(run, spec=merged.spec)
+        self._phases.update({(run.run_id, phase.phase_id): phase for phase in merged.phases})
+
+    def activate_run(self, run_id: str) -> None:
+        """Let workers take the run's phases."""
+        with self._transaction():
+            self._runs[run_id] = replace(self.run(run_id), is_active=True)
+
+    def run(self, run_id: str) -> Run:
+        """One run; raises StoreError when there is none."""
+        with self._lock:
+            if run_id not in self._runs:
+                raise StoreError(f"there is no run {run_id!r}", hint=f"Runs: {', '.join(self._runs)}.")
+            return self._runs[run_id]
+
+    def runs(self) -> Sequence[RunProgress]:
+        """All runs in order of creation."""
+        with self._lock:
+            return tuple(
+                RunProgress(
+                    run=run,
+                    counts=Counter(phase.state for phase in self.phases(run_id)),
+                    used=self.usage_of(run_id),
+                )
+                for run_id, run in self._runs.items()
+            )
+
+    def phase(self, run_id: str, phase_id: str) -> Phase:
+        """One phase; raises StoreError when there is none."""
+        with self._lock:
+            self.run(run_id)
+            if (run_id, phase_id) not in self._phases:
+                names = ", ".join(spec.phase_id for spec in self._runs[run_id].spec.phases)
+                raise StoreError(f"run {run_id!r} has no phase {phase_id!r}", hint=f"Phases: {names}.")
+            return self._phases[run_id, phase_id]
+
+    def phases(self, run_id: str) -> Sequence[Phase]:
+        """The run's phases in plan order."""
+        with self._lock:
+            return tuple(self._phases[run_id, spec.phase_id] for spec in self.run(run_id).spec.phases)
+
+    def attempts(self, run_id: str, phase_id: str) -> Sequence[Attempt]:
+        """The phase's attempts, oldest first."""
+        with self._lock:
+            ours = [key for key in self._attempts if (key.run_id, key.phase_id) == (run_id, phase_id)]
+            return tuple(self._attempts[key] for key in sorted(ours))
+
+    def next_runnable(self, *, now: float, limit: int, run_id: str | None = None) -> Sequence[AttemptAddress]:
+        """The first phase of each active, idle run that may go now, runs in order of creation."""
+        with self._lock:
+            due: list[AttemptAddress] = []
+            for run in self._runs.values():
+                if run.is_active and run.run_id not in self._held_by_run and run_id in {None, run.run_id}:
+                    ready = split_queued(run.spec, self.phases(run.run_id))[0]
+                    may_go = (phase for phase in ready if phase.retry_at is None or phase.retry_at <= now)
+                    due.extend(self._due(phase) for phase in list(may_go)[:1])
+            return tuple(due[:limit])
+
+    def next_retry_at(self, run_id: str) -> float | None:
+        """When the first phase that merely waits for its ``retry_at`` may go; None if none does."""
+        with self._lock:
+            ready = split_queued(self.run(run_id).spec, self.phases(run_id))[0]
+            return min((phase.retry_at for phase in ready if phase.retry_at is not None), default=None)
+
+    def next_address(self, run_id: str, phase_id: str) -> AttemptAddress:
+        """The phase's unfinished attempt where it has one, else the next number."""
+        with self._lock:
+            return self._due(self.phase(run_id, phase_id))
+
+    def _due(self, phase: Phase) -> AttemptAddress:
+        newest = AttemptAddress(run_id=phase.run_id, phase_id=phase.phase_id, number=phase.last_attempt)
+        return replace(newest, number=moves.next_number(phase, self._attempts.get(newest)))
+
+    def claim_attempt(
+        self, address: AttemptAddress, *, owner: str, now: float, is_owner_dead: Callable[[str, float], bool]
+    ) -> Lease:
+        """Take the attempt; every older lease of it ends."""
+        with self._transaction():
+            run = self.run(address.run_id)
+            if address.run_id in self._held_by_run:
+                holder = self._attempts[self._held_by_run[address.run_id]]
+                if not is_owner_dead(holder.owner, holder.heartbeat_at):
+                    raise NotClaimableError(
+                        f"{address} cannot be taken: {holder.owner} is making {holder.address}"
+                    )
+                self._give_back(holder, moves.crash_of(holder), now=now)
+            phase = self.phase(address.run_id, address.phase_id)
+            waiting = {
+                wait.phase_id: wait.needs for wait in split_queued(run.spec, self.phases(run.run_id))[1]
+            }
+            missing = waiting.get(phase.phase_id, ())
+            moves.check_claim(phase, address, due=self._due(phase).number, missing=missing)
+            self._write(moves.claimed(phase, address.number, now=now))
+            return self._lease(address, owner=owner, now=now)
+
+    def _lease(self, address: AttemptAddress, *, owner: str, now: float) -> Lease:
+        before = self._attempts.get(address) or Attempt(
+            address=address,
+            state=PhaseState.EXECUTING,
+            token=0,
+            owner=owner,
+            base_commit=None,
+            started_at=now,
+            heartbeat_at=now,
+        )
+        attempt = replace(
+            before, state=PhaseState.EXECUTING, token=before.token + 1, owner=owner, heartbeat_at=now
+        )
+        self._attempts[address] = attempt
+        self._held_by_run[address.run_id] = address
+        return Lease(address=address, token=attempt.token, owner=owner, base_commit=attempt.base_commit)
+
+    def _write(self, phase: Phase) -> None:
+        self._phases[phase.run_id, phase.phase_id] = phase
+
+    def _is_held(self, lease: Lease) -> bool:
+        attempt = self._attempts.get(lease.address)
+        is_newest = attempt is not None and attempt.token == lease.token
+        return is_newest and self._held_by_run.get(lease.address.run_id) == lease.address
+
+    def _held_attempt(self, lease: Lease) -> Attempt:
+        if not self._is_held(lease):
+            raise LeaseLostError(f"lease {lease.token} of {lease.address} has ended")
+        return self._attempts[lease.address]
+
+    def heartbeat(self, lease: Lease, *, now: float) -> None:
+        """Say that the holder lives; raises LeaseLostError when it holds the attempt no more."""
+        with self._transaction():
+            self._attempts[lease.address] = replace(self._held_attempt(lease), heartbeat_at=now)
+
+    def set_base(self, lease: Lease, base_commit: str) -> Lease:
+        """Note on what the attempt is made; the first base stays. Raises LeaseLostError."""
+        with self._transaction():
+            attempt = self._held_attempt(lease)
+            kept = attempt.base_commit or base_commit
+            self._attempts[lease.address] = replace(attempt, base_commit=kept)
+            return replace(lease, base_commit=kept)
+
+    def enter_state(self, lease: Lease, state: PhaseState, *, now: float) -> None:
+        """Move the phase and its attempt along the table of legal moves."""
+        with self._transaction():
+            attempt = self._held_attempt(lease)
+            self._write(
+                moves.entered(self.phase(lease.address.run_id, lease.address.phase_id), state, now=now)
+            )
+            self._attempts[lease.address] = replace(attempt, state=state, heartbeat_at=now)
+
+    def finish_attempt(self, lease: Lease, outcome: AttemptOutcome, *, now: float) -> None:
+        """Write the attempt's verdict and move its phase, together."""
+        with self._transaction():
+            attempt = self._attempts.get(lease.address)
+            said = attempt.outcome if attempt is not None and attempt.token == lease.token else None
+            if not self._is_held(lease) and said is not None and said.final_state is outcome.final_state:
+                return
+            self._end(self._held_attempt(lease), outcome, now=now)
+
+    def _end(self, attempt: Attempt, outcome: AttemptOutcome, *, now: float) -> None:
+        state = outcome.final_state
+        self._write(
+            moves.finished(self.phase(attempt.address.run_id, attempt.address.phase_id), outcome, now=now)
+        )
+        finished_at = now if state.is_terminal else None
+        self._attempts[attempt.address] = replace(
+            attempt, state=state, outcome=outcome, finished_at=finished_at
+        )
+        self._held_by_run.pop(attempt.address.run_id, None)
+
+    def requeue_phase(self, run_id: str, phase_id: str, *, now: float) -> AttemptAddress:
+        """Put a FAILED or SKIPPED phase back into the queue and name its next attempt."""
+        with self._transaction():
+            self._write(moves.requeued(self.phase(run_id, phase_id), now=now))
+            return self.next_address(run_id, phase_id)
+
+    def in_flight(self) -> Sequence[Attempt]:
+        """Attempts that a process holds, oldest heartbeat first."""
+        with self._lock:
+            held = [self._attempts[address] for address in self._held_by_run.values()]
+            return tuple(sorted(held, key=lambda attempt: (attempt.heartbeat_at, attempt.address)))
+
+    def release_attempt(
+        self, address: AttemptAddress, *, token: int, failure: FailureReport, now: float
+    ) -> None:
+        """Give back an attempt whose process is gone; nothing when ``token`` is an old one."""
+        with self._transaction():
+            self.run(address.run_id)
+            attempt = self._attempts.get(address)
+            if (
+                attempt is not None
+                and self._held_by_run.get(address.run_id) == address
+                and attempt.token == token
+            ):
+                self._give_back(attempt, failure, now=now)
+
+    def _give_back(self, attempt: Attempt, failure: FailureReport, *, now: float) -> None:
+        self._write(
+            moves.released(self.phase(attempt.address.run_id, attempt.address.phase_id), failure, now=now)
+        )
+        outcome = AttemptOutcome(final_state=PhaseState.QUEUED, failure=failure)
+        self._attempts[attempt.address] = replace(
+            attempt, state=PhaseState.QUEUED, token=attempt.token + 1, outcome=outcome
+        )
+        del self._held_by_run[attempt.address.run_id]
+
+    def stored_answer(self, address: AttemptAddress, turn: int) -> StoredAnswer | None:
+        """The answer that was paid for in this turn of the attempt, if there is one."""
+        with self._lock:
+            ours = [call for call in self._calls.values() if (call.address, call.turn) == (address, turn)]
+            return next((call.stored for call in reversed(ours) if call.is_reusable), None)
+
+    def reserve_call(
+        self,
+        lease: Lease,
+        *,
+        turn: int,
+        builder: str,
+        prompt_hash: str,
+        expected_tokens: int,
+        limit_tokens: int,
+        now: float,  # noqa: ARG002 - the port's; nothing here asks when
+    ) -> int | None:
+        """Book tokens for a call before it is made; the call's id, or None when the budget lacks them."""
+        with self._lock:
+            self._held_attempt(lease)
+            ours = (call for call in self._calls.values() if call.address == lease.address)
+            spent = sum(call.usage.total_tokens for call in ours)
+            if not Budget(limit_tokens=limit_tokens, spent_tokens=spent).allows(expected_tokens):
+                return None
+            call_id = len(self._calls) + 1
+            self._calls[call_id] = _Call(
+                address=lease.address,
+                turn=turn,
+                builder=builder,
+                prompt_hash=prompt_hash,
+                expected_tokens=expected_tokens,
+            )
+            return call_id
+
+    def settle_call(
+        self,
+        call_id: int,
+        answer: BuildAnswer,
+        *,
+        base_commit: str,
+        duration_seconds: float,
+        now: float,  # noqa: ARG002 - the port's; nothing here asks when
+    ) -> None:
+        """Store the answer and replace the reservation by what was used; under a lost lease too."""
+        with self._lock:
+            call = self._calls.get(call_id)
+            if call is None:
+                raise StoreError(f"there is no Builder call {call_id}")
+            if call.stored is None:
+                stored = StoredAnswer(
+                    answer=answer,
+                    prompt_hash=call.prompt_hash,
+                    builder=call.builder,
+                    duration_seconds=duration_seconds,
+                    base_commit=base_commit,
+                )
+                self._calls[call_id] = replace(call, stored=stored)
+
+    def usage_of(self, run_id: str, phase_id: str | None = None) -> Usage:
+        """What the calls of a run or phase used; open reservations count as estimated."""
+        with self._lock:
+            ours = [
+                call.usage
+                for call in self._calls.values()
+                if call.address.run_id == run_id and phase_id in {None, call.address.phase_id}
+            ]
+            return sum(ours, start=Usage())
+
+    def load_baseline(self, key: BaselineKey) -> CiReport | None:
+        """The stored CI result of a base, if there is one."""
+        with self._lock:
+            return self._baselines.get(key)
+
+    def save_baseline(self, key: BaselineKey, report: CiReport, *, now: float) -> None:  # noqa: ARG002
+        """Keep the CI result of a base; the first one for a key stays."""
+        with self._lock:
+            self._baselines.setdefault(key, report)
+
+    def decide_approval(self, run_id: str, phase_id: str, decision: Decision) -> None:
+        """Record an operator's word: approved requeues the same attempt, denied fails the phase."""
+        with self._transaction():
+            phase = self.phase(run_id, phase_id)
+            if not phase.awaits_approval:
+                raise StoreError(f"{run_id}/{phase_id} is {phase.state} and awaits no approval")
+            attempt = self._attempts[self._due(phase)]
+            self._decisions[attempt.address] = decision
+            if decision.approved:
+                self._write(moves.approved(phase, now=decision.at))
+                self._attempts[attempt.address] = replace(attempt, state=PhaseState.QUEUED)
+            else:
+                outcome = moves.denial(attempt.outcome, by=decision.by, why=decision.why)
+                self._end(attempt, outcome, now=decision.at)
+
+    def decision(self, address: AttemptAddress) -> Decision | None:
+        """The operator's word on this attempt, if there is one."""
+        with self._lock:
+            return self._decisions.get(address)
