@@ -1,0 +1,212 @@
+"""What the store tells about runs, phases and attempts; each function works inside a transaction."""
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+
+import sqlalchemy as sa
+
+from autopack.adapters.store.codec import decode
+from autopack.adapters.store.rows import to_attempt, to_phase, to_run
+from autopack.adapters.store.tables import attempt, builder_call, phase, phase_need, run
+from autopack.domain.attempt import Attempt, AttemptAddress
+from autopack.domain.budget import Usage
+from autopack.domain.moves import next_number
+from autopack.domain.phase import Phase, PhaseSpec, PhaseState
+from autopack.domain.run import Run
+from autopack.errors import StoreError
+from autopack.ports import RunProgress
+
+
+def lock_run(db: sa.Connection, run_id: str) -> None:
+    """Keep every other transaction that changes the run's work waiting until this one ends.
+
+    Raises:
+        StoreError: There is no such run; the hint names near ones.
+    """
+    # SQLite's dialect leaves FOR UPDATE out; its writers are kept apart from their first statement on.
+    found = db.execute(sa.select(run.c.run_id).where(run.c.run_id == run_id).with_for_update()).first()
+    if found is None:
+        raise no_such_run(db, run_id)
+
+
+def check_run(db: sa.Connection, run_id: str) -> None:
+    """Raise StoreError, with near names, when there is no such run."""
+    if db.execute(sa.select(run.c.seq).where(run.c.run_id == run_id)).first() is None:
+        raise no_such_run(db, run_id)
+
+
+def no_such_run(db: sa.Connection, run_id: str) -> StoreError:
+    """The error for a run that is not there."""
+    return _unknown(f"there is no run {run_id!r}", run_id, db.scalars(sa.select(run.c.run_id)).all())
+
+
+def _unknown(message: str, name: str, known: Sequence[str]) -> StoreError:
+    near = get_close_matches(name, known)
+    return StoreError(message, hint=f"Did you mean {', '.join(near)}?" if near else "")
+
+
+def read_run(db: sa.Connection, run_id: str) -> Run:
+    """One run with its phases' specifications."""
+    row = db.execute(sa.select(run).where(run.c.run_id == run_id)).first()
+    if row is None:
+        raise no_such_run(db, run_id)
+    texts = db.scalars(sa.select(phase.c.spec).where(phase.c.run_id == run_id).order_by(phase.c.idx))
+    return to_run(row, tuple(decode(PhaseSpec, text) for text in texts))
+
+
+def read_phases(db: sa.Connection, run_id: str) -> tuple[Phase, ...]:
+    """The run's phases in plan order; empty for a run without any, and for no run."""
+    rows = db.execute(sa.select(phase).where(phase.c.run_id == run_id).order_by(phase.c.idx))
+    return tuple(to_phase(row) for row in rows)
+
+
+def read_phase(db: sa.Connection, run_id: str, phase_id: str) -> Phase:
+    """One phase; raises StoreError, with near names, when there is none."""
+    row = db.execute(sa.select(phase).where(phase.c.run_id == run_id, phase.c.phase_id == phase_id)).first()
+    if row is not None:
+        return to_phase(row)
+    check_run(db, run_id)
+    known = db.scalars(sa.select(phase.c.phase_id).where(phase.c.run_id == run_id)).all()
+    raise _unknown(f"run {run_id!r} has no phase {phase_id!r}", phase_id, known)
+
+
+def read_attempt(db: sa.Connection, address: AttemptAddress) -> Attempt | None:
+    """One attempt, if it was ever claimed."""
+    row = db.execute(sa.select(attempt).where(*is_at(address))).first()
+    return None if row is None else to_attempt(row)
+
+
+def is_at(address: AttemptAddress) -> tuple[sa.ColumnElement[bool], ...]:
+    """The condition that picks one row of the attempt table."""
+    return (
+        attempt.c.run_id == address.run_id,
+        attempt.c.phase_id == address.phase_id,
+        attempt.c.number == address.number,
+    )
+
+
+def read_attempts(db: sa.Connection, run_id: str, phase_id: str) -> tuple[Attempt, ...]:
+    """The phase's attempts, oldest first."""
+    ours = (attempt.c.run_id == run_id, attempt.c.phase_id == phase_id)
+    rows = db.execute(sa.select(attempt).where(*ours).order_by(attempt.c.number))
+    return tuple(to_attempt(row) for row in rows)
+
+
+def read_held(db: sa.Connection, run_id: str | None = None) -> tuple[Attempt, ...]:
+    """Attempts that a process holds, of one run or of all, oldest heartbeat first."""
+    query = sa.select(attempt).where(attempt.c.is_held)
+    if run_id is not None:
+        query = query.where(attempt.c.run_id == run_id)
+    order = (attempt.c.heartbeat_at, attempt.c.run_id, attempt.c.phase_id)
+    return tuple(to_attempt(row) for row in db.execute(query.order_by(*order)))
+
+
+def due_number(db: sa.Connection, phase_: Phase) -> int:
+    """The number of the phase's attempt that is due."""
+    newest = AttemptAddress(run_id=phase_.run_id, phase_id=phase_.phase_id, number=phase_.last_attempt)
+    return next_number(phase_, read_attempt(db, newest))
+
+
+def missing_needs(db: sa.Connection, run_id: str, phase_id: str) -> tuple[str, ...]:
+    """The phases that a phase needs and that are not COMPLETE, by name."""
+    complete = sa.exists().where(
+        phase.c.run_id == run_id,
+        phase.c.phase_id == phase_need.c.need,
+        phase.c.state == PhaseState.COMPLETE,
+    )
+    ours = (phase_need.c.run_id == run_id, phase_need.c.phase_id == phase_id)
+    return tuple(db.scalars(sa.select(phase_need.c.need).where(*ours, ~complete).order_by(phase_need.c.need)))
+
+
+def next_runnable(
+    db: sa.Connection, *, now: float, limit: int, run_id: str | None
+) -> tuple[AttemptAddress, ...]:
+    """The first phase of each active, idle run that may go now, as the attempt that is due."""
+    # The inner query reads nothing but one index, and in it only the phases that may go.
+    ready = sa.select(phase.c.run_id, sa.func.min(phase.c.idx).label("idx")).where(
+        phase.c.state == PhaseState.QUEUED,
+        phase.c.missing_needs == 0,
+        sa.or_(phase.c.retry_at.is_(None), phase.c.retry_at <= now),
+    )
+    if run_id is not None:
+        ready = ready.where(phase.c.run_id == run_id)
+    first = ready.group_by(phase.c.run_id).subquery()
+    held = attempt.alias()
+    newest = sa.and_(
+        attempt.c.run_id == phase.c.run_id,
+        attempt.c.phase_id == phase.c.phase_id,
+        attempt.c.number == phase.c.last_attempt,
+    )
+    is_open = sa.and_(attempt.c.number.is_not(None), attempt.c.finished_at.is_(None))
+    number = sa.case((is_open, phase.c.last_attempt), else_=phase.c.last_attempt + 1)
+    query = (
+        sa.select(phase.c.run_id, phase.c.phase_id, number.label("number"))
+        .select_from(first)
+        .join(run, run.c.run_id == first.c.run_id)
+        .join(phase, sa.and_(phase.c.run_id == first.c.run_id, phase.c.idx == first.c.idx))
+        .outerjoin(attempt, newest)
+        .where(run.c.is_active, ~sa.exists().where(held.c.is_held, held.c.run_id == run.c.run_id))
+        .order_by(run.c.seq)
+        .limit(limit)
+    )
+    return tuple(
+        AttemptAddress(run_id=row.run_id, phase_id=row.phase_id, number=row.number)
+        for row in db.execute(query)
+    )
+
+
+def next_retry_at(db: sa.Connection, run_id: str) -> float | None:
+    """When the first phase that waits for nothing but its time may go."""
+    ready = (phase.c.run_id == run_id, phase.c.state == PhaseState.QUEUED, phase.c.missing_needs == 0)
+    earliest: float | None = db.scalar(sa.select(sa.func.min(phase.c.retry_at)).where(*ready))
+    return earliest
+
+
+def read_progress(db: sa.Connection) -> tuple[RunProgress, ...]:
+    """All runs in order of creation, with what they did and used."""
+    specs: dict[str, list[PhaseSpec]] = {}
+    counts: dict[str, dict[PhaseState, int]] = {}
+    for row in db.execute(sa.select(phase.c.run_id, phase.c.spec).order_by(phase.c.run_id, phase.c.idx)):
+        specs.setdefault(row.run_id, []).append(decode(PhaseSpec, row.spec))
+    by_state = sa.select(phase.c.run_id, phase.c.state, sa.func.count().label("size"))
+    for row in db.execute(by_state.group_by(phase.c.run_id, phase.c.state)):
+        counts.setdefault(row.run_id, {})[PhaseState(row.state)] = row.size
+    used = usage_by_run(db)
+    return tuple(
+        RunProgress(
+            run=to_run(row, tuple(specs.get(row.run_id, ()))),
+            counts=counts.get(row.run_id, {}),
+            used=used.get(row.run_id, Usage()),
+        )
+        for row in db.execute(sa.select(run).order_by(run.c.seq))
+    )
+
+
+def usage_by_run(
+    db: sa.Connection, run_id: str | None = None, phase_id: str | None = None
+) -> Mapping[str, Usage]:
+    """What calls used, by run; an open reservation counts as input that is estimated."""
+    call = builder_call.c
+    is_open = call.settled_at.is_(None)
+    query = sa.select(
+        call.run_id,
+        sa.func.sum(sa.case((is_open, call.expected_tokens), else_=call.input_tokens)).label("input"),
+        sa.func.sum(sa.func.coalesce(call.output_tokens, 0)).label("output"),
+        sa.func.sum(sa.func.coalesce(call.cached_tokens, 0)).label("cached"),
+        sa.func.sum(call.cost_usd).label("cost"),
+        sa.func.max(sa.case((sa.or_(is_open, call.is_estimated), 1), else_=0)).label("estimated"),
+    ).group_by(call.run_id)
+    if run_id is not None:
+        query = query.where(call.run_id == run_id)
+    if phase_id is not None:
+        query = query.where(call.phase_id == phase_id)
+    return {
+        row.run_id: Usage(
+            input_tokens=row.input,
+            output_tokens=row.output,
+            cached_tokens=row.cached,
+            cost_usd=row.cost,
+            is_estimated=bool(row.estimated),
+        )
+        for row in db.execute(query)
+    }

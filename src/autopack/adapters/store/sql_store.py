@@ -1,0 +1,210 @@
+"""The store over SQL: each method is one transaction around a function of this package."""
+
+from collections.abc import Callable, Sequence
+
+from autopack.adapters.store import attempts, calls, plans, reading
+from autopack.adapters.store.database import Database
+from autopack.adapters.store.schema import check_schema, migrate
+from autopack.adapters.store.tables import SCHEMA_REVISION
+from autopack.domain.attempt import Attempt, AttemptAddress, Lease
+from autopack.domain.baseline import BaselineKey, CiReport
+from autopack.domain.budget import Usage
+from autopack.domain.failure import FailureReport
+from autopack.domain.phase import Phase, PhaseState
+from autopack.domain.plan import Plan, PlanChange
+from autopack.domain.run import Run
+from autopack.domain.verdicts import AttemptOutcome
+from autopack.ports import BuildAnswer, Decision, RunProgress, StoredAnswer
+
+
+def open_store(url: str, *, create: bool) -> "SqlStore":
+    """The store in the database at ``url``.
+
+    Args:
+        url: An SQLite URL with an absolute path, or a PostgreSQL URL; ``resolve_database_url`` makes one.
+        create: Whether to make a missing SQLite file and missing tables, and to bring older tables up to date.
+
+    Raises:
+        StoreError: There is no such database, or its tables are missing, older or newer; the hint says what
+            to do.
+    """
+    database = Database(url, may_create=create)
+    try:
+        if create:
+            migrate(database)
+        check_schema(database)
+    except BaseException:
+        database.close()
+        raise
+    return SqlStore(database)
+
+
+class SqlStore:
+    """Implements the store's port on SQLite and PostgreSQL; safe to share between threads."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.identity = f"{database.place}, schema {SCHEMA_REVISION}"
+
+    def close(self) -> None:
+        """Give back every connection."""
+        self._database.close()
+
+    def import_plan(self, plan: Plan, *, now: float) -> Sequence[PlanChange]:
+        """Make the store hold ``plan``; every difference that was found, refused ones included."""
+        with self._database.writing() as db:
+            return plans.import_plan(db, plan, now=now)
+
+    def activate_run(self, run_id: str) -> None:
+        """Let workers take the run's phases."""
+        with self._database.writing() as db:
+            plans.activate_run(db, run_id)
+
+    def run(self, run_id: str) -> Run:
+        """One run; raises StoreError when there is none."""
+        with self._database.reading() as db:
+            return reading.read_run(db, run_id)
+
+    def runs(self) -> Sequence[RunProgress]:
+        """All runs in order of creation."""
+        with self._database.reading() as db:
+            return reading.read_progress(db)
+
+    def phase(self, run_id: str, phase_id: str) -> Phase:
+        """One phase; raises StoreError when there is none."""
+        with self._database.reading() as db:
+            return reading.read_phase(db, run_id, phase_id)
+
+    def phases(self, run_id: str) -> Sequence[Phase]:
+        """The run's phases in plan order; raises StoreError when there is no such run."""
+        with self._database.reading() as db:
+            reading.check_run(db, run_id)
+            return reading.read_phases(db, run_id)
+
+    def attempts(self, run_id: str, phase_id: str) -> Sequence[Attempt]:
+        """The phase's attempts, oldest first."""
+        with self._database.reading() as db:
+            return reading.read_attempts(db, run_id, phase_id)
+
+    def next_runnable(self, *, now: float, limit: int, run_id: str | None = None) -> Sequence[AttemptAddress]:
+        """The first phase of each active, idle run that may go now, runs in order of creation."""
+        with self._database.reading() as db:
+            return reading.next_runnable(db, now=now, limit=limit, run_id=run_id)
+
+    def next_retry_at(self, run_id: str) -> float | None:
+        """When the first phase that merely waits for its ``retry_at`` may go; None if none does."""
+        with self._database.reading() as db:
+            return reading.next_retry_at(db, run_id)
+
+    def next_address(self, run_id: str, phase_id: str) -> AttemptAddress:
+        """The phase's unfinished attempt where it has one, else the next number."""
+        with self._database.reading() as db:
+            number = reading.due_number(db, reading.read_phase(db, run_id, phase_id))
+        return AttemptAddress(run_id=run_id, phase_id=phase_id, number=number)
+
+    def claim_attempt(
+        self, address: AttemptAddress, *, owner: str, now: float, is_owner_dead: Callable[[str, float], bool]
+    ) -> Lease:
+        """Take the attempt; every older lease of it ends."""
+        with self._database.writing() as db:
+            return attempts.claim(db, address, owner=owner, now=now, is_owner_dead=is_owner_dead)
+
+    def heartbeat(self, lease: Lease, *, now: float) -> None:
+        """Say that the holder lives; raises LeaseLostError when it holds the attempt no more."""
+        with self._database.writing() as db:
+            attempts.heartbeat(db, lease, now=now)
+
+    def set_base(self, lease: Lease, base_commit: str) -> Lease:
+        """Note on what the attempt is made; the first base stays. Raises LeaseLostError."""
+        with self._database.writing() as db:
+            return attempts.set_base(db, lease, base_commit)
+
+    def enter_state(self, lease: Lease, state: PhaseState, *, now: float) -> None:
+        """Move the phase and its attempt along the table of legal moves."""
+        with self._database.writing() as db:
+            attempts.enter_state(db, lease, state, now=now)
+
+    def finish_attempt(self, lease: Lease, outcome: AttemptOutcome, *, now: float) -> None:
+        """Write the attempt's verdict and move its phase, together."""
+        with self._database.writing() as db:
+            attempts.finish(db, lease, outcome, now=now)
+
+    def requeue_phase(self, run_id: str, phase_id: str, *, now: float) -> AttemptAddress:
+        """Put a FAILED or SKIPPED phase back into the queue and name its next attempt."""
+        with self._database.writing() as db:
+            return attempts.requeue(db, run_id, phase_id, now=now)
+
+    def in_flight(self) -> Sequence[Attempt]:
+        """Attempts that a process holds, oldest heartbeat first."""
+        with self._database.reading() as db:
+            return reading.read_held(db)
+
+    def release_attempt(
+        self, address: AttemptAddress, *, token: int, failure: FailureReport, now: float
+    ) -> None:
+        """Give back an attempt whose process is gone; nothing when ``token`` is an old one."""
+        with self._database.writing() as db:
+            attempts.release(db, address, token=token, failure=failure, now=now)
+
+    def stored_answer(self, address: AttemptAddress, turn: int) -> StoredAnswer | None:
+        """The answer that was paid for in this turn of the attempt, if there is one."""
+        with self._database.reading() as db:
+            return calls.stored_answer(db, address, turn)
+
+    def reserve_call(
+        self,
+        lease: Lease,
+        *,
+        turn: int,
+        builder: str,
+        prompt_hash: str,
+        expected_tokens: int,
+        limit_tokens: int,
+        now: float,
+    ) -> int | None:
+        """Book tokens for a call before it is made; the call's id, or None when the budget lacks them."""
+        with self._database.writing() as db:
+            return calls.reserve(
+                db,
+                lease,
+                turn=turn,
+                builder=builder,
+                prompt_hash=prompt_hash,
+                expected_tokens=expected_tokens,
+                limit_tokens=limit_tokens,
+                now=now,
+            )
+
+    def settle_call(
+        self, call_id: int, answer: BuildAnswer, *, base_commit: str, duration_seconds: float, now: float
+    ) -> None:
+        """Store the answer and replace the reservation by what was used; under a lost lease too."""
+        with self._database.writing() as db:
+            calls.settle(
+                db, call_id, answer, base_commit=base_commit, duration_seconds=duration_seconds, now=now
+            )
+
+    def usage_of(self, run_id: str, phase_id: str | None = None) -> Usage:
+        """What the calls of a run or phase used; open reservations count as estimated."""
+        with self._database.reading() as db:
+            return reading.usage_by_run(db, run_id, phase_id).get(run_id, Usage())
+
+    def load_baseline(self, key: BaselineKey) -> CiReport | None:
+        """The stored CI result of a base, if there is one."""
+        with self._database.reading() as db:
+            return calls.load_baseline(db, key)
+
+    def save_baseline(self, key: BaselineKey, report: CiReport, *, now: float) -> None:
+        """Keep the CI result of a base; the first one for a key stays."""
+        with self._database.writing() as db:
+            calls.save_baseline(db, key, report, now=now)
+
+    def decide_approval(self, run_id: str, phase_id: str, decision: Decision) -> None:
+        """Record an operator's word: approved requeues the same attempt, denied fails the phase."""
+        with self._database.writing() as db:
+            attempts.decide(db, run_id, phase_id, decision)
+
+    def decision(self, address: AttemptAddress) -> Decision | None:
+        """The operator's word on this attempt, if there is one."""
+        with self._database.reading() as db:
+            return attempts.read_decision(db, address)

@@ -1,0 +1,68 @@
+"""Stores of every kind, each empty and the test's own."""
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from autopack.adapters.store import SqlStore, open_store
+from autopack.adapters.store.tables import metadata
+from autopack.testing import MemoryStore
+
+ON_POSTGRES = pytest.param("postgres", marks=pytest.mark.postgres)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The content of an SQLite file with all tables and nothing in them."""
+    path = tmp_path_factory.mktemp("sqlite") / "template.db"
+    open_store(f"sqlite:///{path}", create=True).close()
+    return path.read_bytes()
+
+
+@pytest.fixture(scope="session")
+def postgres_tables(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a PostgreSQL database with all tables."""
+    server = request.getfixturevalue("postgres_server")
+    with request.getfixturevalue("make_postgres_database")(server) as url:
+        open_store(url, create=True).close()
+        yield url
+
+
+@pytest.fixture(params=["sqlite", ON_POSTGRES])
+def store_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a database that any number of processes may open."""
+    yield from _url(request, request.param)
+
+
+def _url(request: pytest.FixtureRequest, kind: str) -> Iterator[str]:
+    if kind == "sqlite":
+        path = request.getfixturevalue("tmp_path") / "autopack.db"
+        path.write_bytes(request.getfixturevalue("sqlite_template"))
+        yield f"sqlite:///{path}"
+        return
+    url = request.getfixturevalue("postgres_tables")
+    # Emptying the tables takes a tenth of the time that a new database takes.
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"TRUNCATE {', '.join(metadata.tables)} RESTART IDENTITY CASCADE")
+    yield url
+
+
+@pytest.fixture
+def sql_store(store_url: str) -> Iterator[SqlStore]:
+    """A store over SQL."""
+    store = open_store(store_url, create=False)
+    yield store
+    store.close()
+
+
+@pytest.fixture(params=["memory", "sqlite", ON_POSTGRES])
+def store(request: pytest.FixtureRequest) -> Iterator[MemoryStore | SqlStore]:
+    """A store of each kind."""
+    if request.param == "memory":
+        yield MemoryStore()
+        return
+    for url in _url(request, request.param):
+        opened = open_store(url, create=False)
+        yield opened
+        opened.close()

@@ -1,0 +1,74 @@
+"""A long backlog: imports are quick, and picking never looks at what is done or waits."""
+
+import pytest
+import sqlalchemy as sa
+
+from autopack.adapters.store import open_store
+from autopack.domain.phase import PhaseSpec, PhaseState
+from autopack.domain.plan import Plan
+from autopack.domain.run import RunSpec
+from autopack.domain.verdicts import AttemptOutcome
+
+PHASES = 10_000
+
+
+@pytest.fixture(scope="module")
+def long_store(tmp_path_factory):
+    store = open_store(f"sqlite:///{tmp_path_factory.mktemp('size') / 'autopack.db'}", create=True)
+    phases = tuple(PhaseSpec(phase_id=f"p{index}", goal="g") for index in range(PHASES))
+    store.import_plan(Plan(runs=(RunSpec(run_id="long", goal="g", phases=phases),)), now=1.0)
+    store.activate_run("long")
+    yield store
+    store.close()
+
+
+def statements_of(store, ask):
+    """The SQL that ``ask`` runs, each with its parameters."""
+    seen = []
+
+    def note(_connection, _cursor, statement, parameters, _context, _many):
+        seen.append((statement, parameters))
+
+    engine = store._database._engine
+    sa.event.listen(engine, "before_cursor_execute", note)
+    try:
+        ask(store)
+    finally:
+        sa.event.remove(engine, "before_cursor_execute", note)
+    return [one for one in seen if not one[0].startswith("BEGIN")]
+
+
+def finish_first(store):
+    [address] = store.next_runnable(now=2.0, limit=1)
+    lease = store.claim_attempt(address, owner="me", now=2.0, is_owner_dead=lambda *_: False)
+    for state in (PhaseState.GATE, PhaseState.CI_RUNNING):
+        store.enter_state(lease, state, now=2.0)
+    store.finish_attempt(lease, AttemptOutcome(final_state=PhaseState.COMPLETE, commit="c"), now=3.0)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        pytest.param(lambda store: store.next_runnable(now=2.0, limit=8), id="pick"),
+        pytest.param(
+            lambda store: store.next_runnable(now=2.0, limit=8, run_id="long"), id="pick of one run"
+        ),
+        pytest.param(lambda store: store.next_retry_at("long"), id="retry"),
+        pytest.param(lambda store: store.next_address("long", "p77"), id="address"),
+        pytest.param(lambda store: store.in_flight(), id="in flight"),
+        pytest.param(finish_first, id="a whole attempt"),
+    ],
+)
+def test_no_table_is_read_from_end_to_end(long_store, ask):
+    for statement, parameters in statements_of(long_store, ask):
+        with long_store._database.reading() as db:
+            plan = db.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+        scans = [row.detail for row in plan if row.detail.startswith("SCAN") and "anon" not in row.detail]
+        assert scans == [], statement
+
+
+def test_a_finished_phase_lets_the_next_one_go(long_store):
+    [before] = long_store.next_runnable(now=2.0, limit=1)
+    finish_first(long_store)
+    [after] = long_store.next_runnable(now=2.0, limit=1)
+    assert int(after.phase_id[1:]) == int(before.phase_id[1:]) + 1
