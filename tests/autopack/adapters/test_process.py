@@ -1,0 +1,316 @@
+import os
+import select
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from autopack.adapters.clock import SystemClock
+from autopack.adapters.process import GuardedProcesses
+from autopack.errors import ProcessError
+from autopack.ports import Command
+
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="the guard needs Linux")
+PATH = {"PATH": os.environ["PATH"]}
+ESCAPE = """
+(setsid sh -c 'echo $$ >> "$0"; (setsid sleep 300 & echo $! >> "$0"); exec sleep 300' "$1" &)
+while [ "$(wc -l < "$1")" -lt 2 ]; do :; done
+"""
+
+
+@pytest.fixture
+def processes():
+    return GuardedProcesses(SystemClock())
+
+
+def command(folder: Path, *argv: str, **changes) -> Command:
+    given = {
+        "argv": argv,
+        "cwd": folder,
+        "env": PATH,
+        "stdout_path": folder / "logs" / "out.txt",
+        "stderr_path": folder / "logs" / "err.txt",
+        "timeout_seconds": 20.0,
+    }
+    return Command(**{**given, **changes})
+
+
+def out(folder: Path) -> str:
+    return (folder / "logs" / "out.txt").read_text()
+
+
+def escapees(folder: Path) -> Path:
+    pids = folder / "pids"
+    pids.touch()
+    return pids
+
+
+@contextmanager
+def closing_fd(number: int):
+    yield number
+    os.close(number)
+
+
+def has_ended(pid: int) -> bool:
+    """Whether the process is over two seconds from now; it need not have been waited for by its parent."""
+    try:
+        ended = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([ended], [], [], 2)[0])
+    finally:
+        os.close(ended)
+
+
+@pytest.mark.parametrize(
+    ("script", "returncode"),
+    [
+        pytest.param("exit 0", 0, id="success"),
+        pytest.param("exit 3", 3, id="a code"),
+        pytest.param("exit 137", 137, id="a code that looks like a signal"),
+        pytest.param("kill -9 $$", -9, id="killed"),
+        pytest.param("kill -TERM $$", -15, id="terminated"),
+    ],
+)
+def test_the_return_code_is_the_programs_own(processes, tmp_path, script, returncode):
+    finished = processes.run(command(tmp_path, "sh", "-c", script))
+
+    assert finished.returncode == returncode
+    assert not finished.timed_out
+    assert not finished.was_cancelled
+    assert not finished.output_overflow
+    assert 0 < finished.duration_seconds < 20
+
+
+def test_output_goes_to_the_end_of_the_files(processes, tmp_path):
+    for word in ("one", "two"):
+        processes.run(command(tmp_path, "sh", "-c", f"echo {word}; echo {word}! >&2"))
+
+    assert out(tmp_path) == "one\ntwo\n"
+    assert (tmp_path / "logs" / "err.txt").read_text() == "one!\ntwo!\n"
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        pytest.param({"ONLY": "this"}, id="no locale: the guard's interpreter would add one"),
+        pytest.param({"LC_CTYPE": "C.UTF-8", "AUTOPACK_ATTEMPT": "run/phase/1"}, id="a locale of its own"),
+    ],
+)
+def test_the_environment_is_exactly_the_given_one(processes, tmp_path, env):
+    processes.run(command(tmp_path, "/usr/bin/env", env=env))
+
+    assert dict(line.split("=", 1) for line in out(tmp_path).splitlines()) == env
+
+
+def test_input_is_given_or_empty(processes, tmp_path):
+    processes.run(command(tmp_path, "cat", stdin_text="für dich\n" * 50_000))
+    processes.run(command(tmp_path, "cat"))
+
+    assert out(tmp_path) == "für dich\n" * 50_000
+
+
+def test_input_that_nobody_reads_blocks_nothing(processes, tmp_path):
+    assert processes.run(command(tmp_path, "true", stdin_text="x" * 1_000_000)).returncode == 0
+
+
+def test_a_broken_pipe_ends_the_program_as_it_does_in_a_shell(processes, tmp_path):
+    finished = processes.run(command(tmp_path, "sh", "-c", "yes | head -n 1"))
+
+    assert finished.returncode == 0
+    assert (tmp_path / "logs" / "err.txt").read_text() == ""
+
+
+@pytest.mark.parametrize(
+    ("argv", "changes", "named"),
+    [
+        pytest.param(("no-such-program",), {}, "no-such-program: No such file", id="missing program"),
+        pytest.param(("/etc/passwd",), {}, "/etc/passwd: Permission denied", id="not a program"),
+        pytest.param(("true",), {"cwd": Path("/no/such/folder")}, "/no/such/folder", id="missing folder"),
+        pytest.param(("true",), {"stdout_path": Path("/dev/null/x")}, "logs of true", id="impossible log"),
+        pytest.param(("true", "a\0b"), {}, "cannot start true", id="impossible argument"),
+    ],
+)
+def test_what_cannot_be_started_is_named(processes, tmp_path, argv, changes, named):
+    with pytest.raises(ProcessError, match=named):
+        processes.run(command(tmp_path, *argv, **changes))
+
+
+def test_the_time_limit_kills(processes, tmp_path):
+    finished = processes.run(command(tmp_path, "sleep", "300", timeout_seconds=0.1))
+
+    assert (finished.returncode, finished.timed_out, finished.was_cancelled) == (None, True, False)
+    assert finished.duration_seconds < 10
+
+
+def test_a_cancellation_kills(processes, tmp_path):
+    asked = []
+
+    def is_cancelled() -> bool:
+        asked.append(True)
+        return len(asked) == 2
+
+    finished = processes.run(command(tmp_path, "sleep", "300"), is_cancelled=is_cancelled)
+
+    assert (finished.returncode, finished.timed_out, finished.was_cancelled) == (None, False, True)
+
+
+def test_too_much_output_kills(tmp_path):
+    processes = GuardedProcesses(SystemClock(), max_output_bytes=100_000)
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    (logs / "out.txt").write_text("x" * 100_000)
+
+    assert processes.run(command(tmp_path, "echo", "what was there before does not count")).returncode == 0
+    finished = processes.run(command(tmp_path, "yes"))
+
+    assert (finished.returncode, finished.output_overflow, finished.timed_out) == (None, True, False)
+
+
+def test_a_fault_of_the_one_who_asks_kills_too(processes, tmp_path):
+    pids = tmp_path / "pid"
+
+    def is_cancelled() -> bool:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        processes.run(
+            command(tmp_path, "sh", "-c", 'echo $$ > "$0"; exec sleep 300', str(pids)),
+            is_cancelled=is_cancelled,
+        )
+
+    assert not psutil.pid_exists(int(pids.read_text()))
+
+
+@linux_only
+@pytest.mark.parametrize(
+    ("ending", "changes"),
+    [
+        pytest.param("exit 5", {}, id="the program ended"),
+        pytest.param("sleep 300", {"timeout_seconds": 0.5}, id="its time was up"),
+        pytest.param("kill -9 $$", {}, id="the program was killed"),
+    ],
+)
+def test_detached_processes_are_dead_on_return(processes, tmp_path, ending, changes):
+    pids = escapees(tmp_path)
+
+    processes.run(command(tmp_path, "sh", "-c", ESCAPE + ending, "sh", str(pids), **changes))
+
+    assert [pid for pid in map(int, pids.read_text().split()) if psutil.pid_exists(pid)] == []
+    assert len(pids.read_text().split()) == 2
+
+
+@linux_only
+def test_a_program_that_ended_while_we_decided_to_kill_it_was_not_killed(processes, tmp_path):
+    done = tmp_path / "done"
+
+    def is_cancelled() -> bool:
+        (tmp_path / "go").touch()
+        with suppress(ProcessLookupError), closing_fd(os.pidfd_open(int(done.read_text()))) as ended:
+            select.select([ended], [], [], 10)
+        return True
+
+    script = 'echo $$ > "$0"; while [ ! -f go ]; do :; done; exit 4'
+    finished = processes.run(command(tmp_path, "sh", "-c", script, str(done)), is_cancelled=is_cancelled)
+
+    assert (finished.returncode, finished.was_cancelled) == (4, False)
+
+
+@linux_only
+def test_processes_that_go_on_forking_are_dead_on_return(processes, tmp_path):
+    relay = "import os, sys\nwhile True:\n    if os.fork():\n        os._exit(0)\n    os.setsid()\n"
+    script = f'{sys.executable} -S -c "$0" & {sys.executable} -S -c "$0" & exit 0'
+    marked = {**PATH, "RELAY_OF": str(tmp_path)}
+
+    assert processes.run(command(tmp_path, "sh", "-c", script, relay, env=marked)).returncode == 0
+
+    assert [process.pid for process in psutil.process_iter() if _is_marked(process, marked["RELAY_OF"])] == []
+
+
+def _is_marked(process: psutil.Process, value: str) -> bool:
+    try:
+        return process.environ().get("RELAY_OF") == value
+    except psutil.Error:
+        return False
+
+
+@linux_only
+def test_a_killed_guard_proves_nothing_and_leaves_nothing(processes, tmp_path):
+    pids = tmp_path / "pids"
+    script = 'sleep 300 & echo $! > "$0"; kill -9 $PPID; sleep 300'
+
+    with pytest.raises(ProcessError, match="guard of sh ended with -9"):
+        processes.run(command(tmp_path, "sh", "-c", script, str(pids)))
+
+    assert has_ended(int(pids.read_text()))
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from autopack.adapters.clock import SystemClock
+from autopack.adapters.process import GuardedProcesses
+from autopack.ports import Command
+
+folder, script = Path(sys.argv[1]), sys.argv[2]
+GuardedProcesses(SystemClock()).run(Command(
+    argv=("sh", "-c", script, "sh", str(folder / "pids")), cwd=folder, env={"PATH": sys.argv[3]},
+    stdout_path=folder / "out.txt", stderr_path=folder / "err.txt", timeout_seconds=60,
+))
+"""
+
+
+@linux_only
+@pytest.mark.parametrize(
+    "kill",
+    [
+        pytest.param(lambda pid: os.kill(pid, signal.SIGKILL), id="kill -9"),
+        pytest.param(lambda pid: os.kill(pid, signal.SIGTERM), id="terminate"),
+        pytest.param(lambda pid: os.killpg(pid, signal.SIGKILL), id="kill -9 of its process group"),
+    ],
+)
+def test_detached_processes_die_with_whoever_started_them(tmp_path, kill):
+    pids = escapees(tmp_path)
+    ready = tmp_path / "ready"
+    os.mkfifo(ready)
+    told = os.open(ready, os.O_RDONLY | os.O_NONBLOCK)
+    script = ESCAPE + f"echo ready > {ready}; sleep 300"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, tmp_path, script, PATH["PATH"]], start_new_session=True
+    )
+    try:
+        waiting = select.poll()
+        waiting.register(told, select.POLLIN)
+        assert waiting.poll(20_000)
+    finally:
+        os.close(told)
+        kill(holder.pid)
+        holder.wait()
+
+    noted = [int(line) for line in pids.read_text().split()]
+    assert len(noted) == 2
+    assert all(has_ended(pid) for pid in noted)
+
+
+def test_without_a_guard_children_die_at_the_time_limit(tmp_path):
+    processes = GuardedProcesses(SystemClock(), has_guard=False)
+    pid = tmp_path / "pid"
+    script = 'sleep 300 & echo $! > "$0"; wait'
+
+    finished = processes.run(command(tmp_path, "sh", "-c", script, str(pid), timeout_seconds=0.3))
+
+    assert finished.timed_out
+    assert has_ended(int(pid.read_text()))
+
+
+def test_without_a_guard_programs_end_and_fail_alike(tmp_path):
+    processes = GuardedProcesses(SystemClock(), has_guard=False)
+
+    assert processes.run(command(tmp_path, "sh", "-c", "kill -9 $$")).returncode == -9
+    with pytest.raises(ProcessError, match="cannot start no-such-program"):
+        processes.run(command(tmp_path, "no-such-program"))
