@@ -1,0 +1,175 @@
+"""The pool of checkouts: each has a lock that the death of its holder frees."""
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from autopack.adapters.git_command import Git
+from autopack.adapters.git_worktree import GitWorktree, Slot
+from autopack.errors import WorkspaceError
+
+# Nothing a tree says of its files applies: no filter runs, no line end and no encoding is converted, and whether
+# a file is text shows in its content. This file comes before every .gitattributes.
+ATTRIBUTES = "* !filter -text !eol -ident !working-tree-encoding !diff !merge !whitespace\n"
+REPOSITORY_LOCK_SECONDS = 120
+
+
+class WorktreePool:
+    """Checkouts ``slot-0``, ``slot-1`` and so on, made when needed and kept."""
+
+    def __init__(
+        self,
+        git: Git,
+        *,
+        state_folder: Path,
+        common_folder: Path,
+        object_format: str,
+        max_slots: int,
+        modules_of: Callable[[str], Sequence[str]],
+    ) -> None:
+        """Use the pool of a repository.
+
+        Args:
+            git: Git on the operator's repository.
+            state_folder: Where the checkouts, their locks and our own configuration are.
+            common_folder: The repository's ``.git``.
+            object_format: ``sha1`` or ``sha256``.
+            max_slots: How many checkouts there may be at most.
+            modules_of: The submodules of a commit.
+        """
+        self._git = git
+        self._folder = state_folder / "worktrees"
+        self._locks = state_folder / "locks"
+        self._own = state_folder / "git"
+        self._common = common_folder
+        self._object_format = object_format
+        self._max_slots = max_slots
+        self._modules_of = modules_of
+
+    @contextmanager
+    def take(self) -> Iterator[GitWorktree]:
+        """The free checkout with the lowest number.
+
+        Raises:
+            WorkspaceError: All are in use, or a checkout cannot be made.
+        """
+        for number in range(self._max_slots):
+            with self.hold(number) as (slot, inherited):
+                if slot is None:
+                    continue
+                yield self._worktree(slot, inherited)
+                return
+        raise WorkspaceError(
+            f"all {self._max_slots} worktrees in {self._folder} are in use",
+            hint="Run fewer workers at a time, or end those that hang.",
+        )
+
+    @contextmanager
+    def hold(self, number: int) -> Iterator[tuple[Slot | None, tuple[int, ...]]]:
+        """Hold the slot's lock: the slot, or None when someone else does; and the lock's file descriptors."""
+        descriptors: list[int] = []
+        self._locks.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(
+            self._locks / f"worktree-{number}.lock",
+            blocking=False,
+            thread_local=False,
+            on_acquired=descriptors.append,
+        )
+        try:
+            lock.acquire()
+        except Timeout:
+            yield None, ()
+            return
+        try:
+            yield Slot(number=number, folder=self._folder), tuple(descriptors)
+        finally:
+            lock.release()
+
+    def numbers(self) -> Sequence[int]:
+        """The numbers of the slots that there are, in use or not."""
+        tails = {path.name.removeprefix("slot-").partition(".")[0] for path in self._folder.glob("slot-*")}
+        return sorted(int(tail) for tail in tails if tail.isdigit())
+
+    def remove(self, slot: Slot) -> None:
+        """Delete a checkout whose lock the caller holds, and the repository's note of it."""
+        for path in slot.everything:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        if admin := self._admin_of(slot):
+            shutil.rmtree(admin, ignore_errors=True)
+
+    def _worktree(self, slot: Slot, inherited: tuple[int, ...]) -> GitWorktree:
+        # Windows passes no descriptors on; there a slot is free a moment early.
+        git = replace(self._git, inherited=() if sys.platform == "win32" else inherited)
+        own = git.at(GIT_COMMON_DIR=self._own, GIT_OBJECT_DIRECTORY=self._common / "objects")
+        return GitWorktree(
+            slot,
+            own,
+            prepare=lambda: self._prepare(slot, git),
+            remake=lambda: self._remake(slot, git),
+            modules_of=self._modules_of,
+        )
+
+    def _prepare(self, slot: Slot, git: Git) -> Path:
+        admin = self._admin_of(slot)
+        is_whole = admin is not None and (admin / "commondir").is_file()
+        if not is_whole or not slot.path.is_dir() or slot.path.is_symlink():
+            self._remake(slot, git)
+            admin = self._admin_of(slot)
+        if admin is None:
+            raise WorkspaceError(f"git keeps no note of the worktree {slot.path}")
+        self._mend_link(slot, admin)
+        return admin
+
+    def _mend_link(self, slot: Slot, admin: Path) -> None:
+        link, wanted = slot.path / ".git", f"gitdir: {admin}\n"
+        if link.is_symlink() or not link.is_file() or link.read_text("utf-8", "replace") != wanted:
+            if link.is_dir() and not link.is_symlink():
+                shutil.rmtree(link)
+            else:
+                link.unlink(missing_ok=True)
+            link.write_text(wanted, "utf-8")
+
+    def _remake(self, slot: Slot, git: Git) -> None:
+        self.remove(slot)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._write_own_configuration()
+            # Two additions at a time may choose the same name for their notes.
+            with FileLock(self._locks / "repository.lock", timeout=REPOSITORY_LOCK_SECONDS):
+                git.run("worktree", "add", "-f", "--detach", "--no-checkout", str(slot.path), "HEAD")
+        except (OSError, Timeout) as exc:
+            raise WorkspaceError(f"cannot make the worktree {slot.path}: {exc}") from exc
+
+    def _admin_of(self, slot: Slot) -> Path | None:
+        """The folder in which the repository notes this worktree; it need not bear the slot's name."""
+        wanted = str(slot.path / ".git")
+        notes = self._common / "worktrees"
+        for folder in notes.iterdir() if notes.is_dir() else ():
+            gitdir = folder / "gitdir"
+            if gitdir.is_file() and gitdir.read_text("utf-8", "replace").strip() == wanted:
+                return folder
+        return None
+
+    def _write_own_configuration(self) -> None:
+        """What git reads in place of the repository's own configuration, attributes and exclusions."""
+        version = 0 if self._object_format == "sha1" else 1
+        extension = "" if version == 0 else f"[extensions]\n\tobjectFormat = {self._object_format}\n"
+        (self._own / "refs").mkdir(parents=True, exist_ok=True)
+        (self._own / "info").mkdir(exist_ok=True)
+        for name, text in (
+            ("HEAD", "ref: refs/heads/none\n"),
+            ("config", f"[core]\n\trepositoryformatversion = {version}\n\tbare = false\n{extension}"),
+            ("info/attributes", ATTRIBUTES),
+            ("info/exclude", ""),
+        ):
+            path = self._own / name
+            if not path.is_file() or path.read_text("utf-8") != text:
+                path.write_text(text, "utf-8")
