@@ -1,0 +1,143 @@
+"""The ``command:SHELL`` Builder: any program that edits the files of the worktree."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from autopack.domain.budget import Usage, estimate_tokens
+from autopack.domain.failure import FailureKind, FailureReport
+from autopack.errors import ProcessError
+from autopack.ports import BuildAnswer, BuildRequest, BuildWatch, Command, ContextFile, Finished, Processes
+
+_EVIDENCE_BYTES = 4000
+
+
+class CommandBuilder:
+    """Runs a shell command in the worktree; what it leaves there is its answer.
+
+    The command finds in its environment: ``AUTOPACK_PROMPT_FILE`` (the task in words),
+    ``AUTOPACK_CONTEXT_FOLDER`` (copies of the files it was given), ``AUTOPACK_REQUEST_FILE`` (goal, scope and
+    deliverables as JSON), ``AUTOPACK_BUDGET_TOKENS`` and ``AUTOPACK_USAGE_FILE``, into which it may write
+    ``{"input_tokens": …, "output_tokens": …, "cost_usd": …}``. Without that its usage is estimated from the
+    size of the prompt.
+    """
+
+    edits_worktree = True
+
+    def __init__(self, shell: str, *, processes: Processes, environ: Mapping[str, str]) -> None:
+        self._shell = shell
+        self._processes = processes
+        self._environ = environ
+        self.spec = f"command:{shell}"
+
+    def build(self, request: BuildRequest, watch: BuildWatch) -> BuildAnswer:
+        """Run the command; a non-zero exit and a time-out are failures, "did nothing" is left to the gates."""
+        folder = request.log_folder
+        command = self._prepare(request, folder)
+        try:
+            finished = self._processes.run(command, is_cancelled=watch.is_cancelled)
+        except ProcessError as error:
+            failure = FailureReport(kind=FailureKind.BUILDER_ERROR, message=str(error), hint=error.hint)
+            return BuildAnswer(failure=failure)
+        usage = _usage(folder / "usage.json", request.prompt)
+        watch.used(usage)
+        return BuildAnswer(
+            failure=self._failure(finished, command, request),
+            usage=usage,
+            model=self._shell.split(maxsplit=1)[0],
+            stop_reason=f"exit {finished.returncode}",
+        )
+
+    def _prepare(self, request: BuildRequest, folder: Path) -> Command:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "usage.json").unlink(missing_ok=True)
+        prompt_path = folder / "prompt.md"
+        prompt_path.write_text(request.prompt, "utf-8", errors="surrogateescape")
+        _write_context(folder / "context", request.files)
+        request_path = folder / "request.json"
+        request_path.write_text(_request_json(request), "utf-8")
+        if request.worktree is None:
+            raise ValueError("a command Builder edits a worktree, and the request names none")
+        env = {
+            **self._environ,
+            "AUTOPACK_PROMPT_FILE": str(prompt_path),
+            "AUTOPACK_CONTEXT_FOLDER": str(folder / "context"),
+            "AUTOPACK_REQUEST_FILE": str(request_path),
+            "AUTOPACK_USAGE_FILE": str(folder / "usage.json"),
+            "AUTOPACK_BUDGET_TOKENS": str(request.budget_tokens),
+            "AUTOPACK_ATTEMPT": str(request.address),
+        }
+        return Command(
+            argv=("/bin/sh", "-c", self._shell),
+            cwd=request.worktree,
+            env=env,
+            stdout_path=folder / "stdout.txt",
+            stderr_path=folder / "stderr.txt",
+            timeout_seconds=request.timeout_seconds,
+        )
+
+    def _failure(self, finished: Finished, command: Command, request: BuildRequest) -> FailureReport | None:
+        if finished.returncode == 0:
+            return None
+        if finished.timed_out:
+            kind, message = FailureKind.TIMEOUT, f"The Builder took longer than {request.timeout_seconds:g} s"
+        elif finished.was_cancelled:
+            kind, message = FailureKind.BUDGET_EXCEEDED, "The Builder was stopped at its limit"
+        else:
+            kind, message = (
+                FailureKind.BUILDER_ERROR,
+                f"The Builder's command ended with exit code {finished.returncode}",
+            )
+        return FailureReport(
+            kind=kind,
+            message=message,
+            returncode=finished.returncode,
+            duration_seconds=finished.duration_seconds,
+            log_paths=(str(command.stdout_path), str(command.stderr_path)),
+            evidence=_tail(command.stderr_path) or _tail(command.stdout_path),
+            hint=f"Run the command by hand in a checkout: {self._shell}",
+        )
+
+
+def _write_context(folder: Path, files: tuple[ContextFile, ...]) -> None:
+    for file in files:
+        path = folder / file.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(file.text, "utf-8", errors="surrogateescape")
+
+
+def _request_json(request: BuildRequest) -> str:
+    return json.dumps(
+        {
+            "run_id": request.address.run_id,
+            "phase_id": request.address.phase_id,
+            "attempt": request.address.number,
+            "goal": request.goal,
+            "scope": list(request.scope_paths),
+            "deliverables": list(request.deliverables),
+        },
+        indent=2,
+    )
+
+
+def _usage(path: Path, prompt: str) -> Usage:
+    try:
+        stored = json.loads(path.read_text("utf-8"))
+        return Usage(
+            input_tokens=int(stored["input_tokens"]),
+            output_tokens=int(stored["output_tokens"]),
+            cached_tokens=int(stored.get("cached_tokens", 0)),
+            cost_usd=float(stored["cost_usd"]) if stored.get("cost_usd") is not None else None,
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return Usage(input_tokens=estimate_tokens(len(prompt.encode("utf-8", "replace"))), is_estimated=True)
+
+
+def _tail(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - _EVIDENCE_BYTES))
+            return file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""

@@ -1,0 +1,32 @@
+"""From a specification such as ``replay:answers`` to the Builder it names."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from autopack.adapters.builders.command import CommandBuilder
+from autopack.adapters.builders.replay import ReplayBuilder
+from autopack.errors import BuilderError
+from autopack.ports import Builder, Processes
+
+KINDS = ("replay:DIR", "command:SHELL")
+
+
+def make_builder(spec: str, *, root: Path, processes: Processes, environ: Mapping[str, str]) -> Builder:
+    """The Builder that ``spec`` names; a relative folder in it is relative to ``root``.
+
+    Raises:
+        BuilderError: The kind is unknown or what follows the colon is empty or not there.
+    """
+    kind, _, rest = spec.partition(":")
+    rest = rest.strip()
+    if kind == "replay" and rest:
+        folder = (root / rest).resolve()
+        if not folder.is_dir():
+            raise BuilderError(
+                f"builder {spec!r}: {folder} is no folder",
+                hint="Name the folder that holds <run>/<phase>.patch.",
+            )
+        return ReplayBuilder(folder)
+    if kind == "command" and rest:
+        return CommandBuilder(rest, processes=processes, environ=environ)
+    raise BuilderError(f"builder {spec!r} is of no known kind", hint=f"Known kinds: {', '.join(KINDS)}.")
