@@ -1,0 +1,120 @@
+"""Modules are imported one by one, and whatever they do to their process is told."""
+
+import os
+import sys
+
+import pytest
+
+from autopack.adapters.ci_pytest import CommandCi
+from autopack.adapters.clock import SystemClock
+from autopack.adapters.process import GuardedProcesses
+from autopack.settings import CiSettings
+
+
+@pytest.fixture
+def check(tmp_path):
+    """Import modules of a worktree that holds these files."""
+    worktree = tmp_path / "slots/1"
+    worktree.mkdir(parents=True)
+    runner = CommandCi(
+        GuardedProcesses(SystemClock()),
+        settings=CiSettings(python=sys.executable),
+        root=tmp_path,
+        cache_folder=tmp_path / "cache",
+        environ=os.environ,
+    )
+
+    def check_modules(files, *modules):
+        for name, text in files.items():
+            (worktree / name).parent.mkdir(parents=True, exist_ok=True)
+            (worktree / name).write_text(text)
+        return runner.import_modules(worktree, modules, log_folder=tmp_path / "logs")
+
+    return check_modules
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        pytest.param(
+            "import missing_module", "ModuleNotFoundError: No module named 'missing_module'", id="import"
+        ),
+        pytest.param("def broken(:", "SyntaxError: invalid syntax (mod.py, line 1)", id="syntax"),
+        pytest.param("raise ValueError('first\\nsecond')", "ValueError: first", id="first line"),
+        pytest.param("import sys; sys.exit(3)", "SystemExit: 3", id="exit"),
+        pytest.param("import sys; sys.exit()", "SystemExit: ", id="silent exit"),
+        pytest.param(
+            "import os; os._exit(0)", "crash: the import left the process with exit code 0", id="leave"
+        ),
+        pytest.param("import ctypes; ctypes.string_at(0)", "crash: signal 11", id="segfault"),
+        pytest.param("import os; os.kill(os.getpid(), 9)", "crash: signal 9", id="kill"),
+        pytest.param("raise KeyboardInterrupt", "KeyboardInterrupt: ", id="interrupt"),
+        pytest.param("class E(Exception):\n    __str__ = None\nraise E", "E: ", id="unprintable"),
+        pytest.param(
+            "import signal; signal.raise_signal(14)", "timeout: the import did not end within 60 s", id="time"
+        ),
+    ],
+)
+def test_a_module_that_fails_is_told(check, text, error):
+    assert check({"mod.py": text, "good.py": ""}, "good", "mod") == {"mod": error}
+
+
+def test_a_module_beside_a_crash_is_imported(check):
+    files = {"a.py": "import os; os._exit(1)", "b.py": "X = 1", "c.py": "import a"}
+    assert set(check(files, "a", "b", "c", "json")) == {"a", "c"}
+
+
+def test_each_module_is_imported_as_if_alone(check):
+    files = {
+        "pkg/__init__.py": "",
+        "pkg/one.py": "import pkg.two\nX = pkg.two.Y\n",
+        "pkg/two.py": "Y = 1\nfrom pkg.one import X\n",
+    }
+    # Whoever comes second in one process would be imported already.
+    assert list(check(files, "pkg.one", "pkg.two")) == ["pkg.one"]
+    assert list(check(files, "pkg.two", "pkg.one")) == ["pkg.one"]
+
+
+def test_sources_below_src_are_found(check):
+    assert (
+        check({"src/own/__init__.py": "from own import part", "src/own/part.py": ""}, "own", "own.part") == {}
+    )
+
+
+def test_a_module_of_the_operators_checkout_is_not_the_worktrees(check, tmp_path):
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib/lent.py").write_text("")
+    path = f"import sys; sys.path.append({str(tmp_path / 'lib')!r})\nfrom lent import *\nimport lent"
+    assert check({"own.py": path}, "own") == {}
+    found = check({"lent.py": "import os; raise ImportError('mine')"}, "lent")
+    assert found == {"lent": "ImportError: mine"}
+
+
+def test_the_operators_own_copy_is_told(tmp_path):
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib/lent.py").write_text("")
+    (tmp_path / "slot").mkdir()
+    runner = CommandCi(
+        GuardedProcesses(SystemClock()),
+        settings=CiSettings(python=sys.executable),
+        root=tmp_path,
+        cache_folder=tmp_path / "cache",
+        environ=dict(os.environ) | {"PYTHONPATH": str(tmp_path / "lib")},
+    )
+    found = runner.import_modules(tmp_path / "slot", ["lent"], log_folder=tmp_path / "logs")
+    assert "imported from the operator's checkout" in found["lent"]
+
+
+def test_without_an_interpreter_every_module_fails(tmp_path):
+    runner = CommandCi(
+        GuardedProcesses(SystemClock()),
+        settings=CiSettings(python="/nowhere/python"),
+        root=tmp_path,
+        cache_folder=tmp_path / "cache",
+        environ=os.environ,
+    )
+    assert list(runner.import_modules(tmp_path, ["json"], log_folder=tmp_path / "logs")) == ["json"]
+
+
+def test_nothing_to_import_starts_nothing(check):
+    assert check({}) == {}
