@@ -567,7 +567,3 @@ class Engine(Protocol):
         ``tick`` is called at every poll and after every attempt; it submits what may go.
         """
         ...
-
-    def prune(self, *, older_than: float) -> int:
-        """Forget finished entries older than this moment; returns how many."""
-        ...

@@ -1,0 +1,74 @@
+"""A Builder's answer held against the tree it was asked for: the files as they will be."""
+
+from collections.abc import Iterable, Mapping
+
+from autopack.domain.change import Change, EditAction, FileEdit, Read
+from autopack.domain.edits import parse_edits
+from autopack.domain.patch import parse_patch
+from autopack.domain.resolve import NO_PLACEHOLDERS, resolve
+from autopack.errors import PatchError
+from autopack.ports import AnswerFormat, BuildAnswer, Tree
+
+
+def to_edits(
+    answer: BuildAnswer,
+    tree: Tree,
+    *,
+    stubs: Mapping[str, bytes] = NO_PLACEHOLDERS,
+    max_bytes: int | None = None,
+) -> tuple[FileEdit, ...]:
+    """The edits that an answer comes to on a tree, in path order; none when it changes nothing.
+
+    Args:
+        answer: An answer without a failure.
+        tree: The commit that the Builder was asked to change.
+        stubs: Placeholder content, by key, that the Builder was shown for files the tree does not have.
+        max_bytes: Longer answers are refused unread.
+
+    Raises:
+        PatchError: The answer was cut off, cannot be read, or does not fit the tree. ``problems`` lists each
+            file and hunk that does not fit.
+    """
+    if answer.is_truncated:
+        raise PatchError(
+            "the answer was cut off at its output limit, and a part of a change is never applied"
+        )
+    size_bytes = len(answer.text.encode("utf-8", "surrogatepass"))
+    if max_bytes is not None and size_bytes > max_bytes:
+        raise PatchError(
+            f"the answer has {size_bytes} bytes, more than {max_bytes}",
+            hint="Raise max_patch_bytes, or narrow the phase.",
+        )
+    return resolve(read_change(answer.format, answer.text), reading(tree), placeholders=stubs)
+
+
+def read_change(answer_format: AnswerFormat, text: str) -> Change:
+    """The change that a text describes.
+
+    Raises:
+        PatchError: The text is not in this format.
+    """
+    return parse_patch(text) if answer_format is AnswerFormat.PATCH else parse_edits(text)
+
+
+def reading(tree: Tree) -> Read:
+    """A tree as changes read it: content and mode by key; links and modules have no content."""
+
+    def read(path: str) -> tuple[bytes, str] | None:
+        mode = tree.mode(path)
+        return None if mode is None else (tree.read(path) or b"", mode)
+
+    return read
+
+
+def without_untouched(edits: Iterable[FileEdit], stubs: Mapping[str, bytes]) -> tuple[FileEdit, ...]:
+    """The edits without placeholders that are still as the Builder found them.
+
+    For Builders that edit the worktree alone: what was put there before they began is no work of theirs. In
+    an answer of text a file is only named when it is meant.
+    """
+    return tuple(
+        edit
+        for edit in edits
+        if not (edit.action is EditAction.CREATE and edit.content == stubs.get(edit.path))
+    )

@@ -1,0 +1,240 @@
+"""The CI gate: the phase's command on the changed tree, judged against the same command on its base."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+
+from autopack.domain.baseline import (
+    BaselineKey,
+    CaseDelta,
+    CaseVerdict,
+    CiDelta,
+    CiReport,
+    CiStage,
+    compare,
+    needs_rerun,
+    proves,
+)
+from autopack.domain.failure import FailureKind, FailureReport
+from autopack.domain.phase import Checks
+from autopack.domain.verdicts import GateVerdict, blocked, passed
+from autopack.ports import CiRequest, CiRunner, Clock, Locks, Store, Worktree
+from autopack.settings import CiSettings
+
+GATE = "ci"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CiJudgement:
+    """The gate's word, and the report it rests on."""
+
+    verdict: GateVerdict
+    report: CiReport
+
+
+class CiGate:
+    """Captures baselines, runs CI on a changed worktree, and tells what the change itself did."""
+
+    def __init__(
+        self,
+        *,
+        runner: CiRunner,
+        store: Store,
+        locks: Locks,
+        clock: Clock,
+        settings: CiSettings,
+    ) -> None:
+        self._runner = runner
+        self._store = store
+        self._locks = locks
+        self._clock = clock
+        self._settings = settings
+
+    def key(self, commit: str, checks: Checks) -> BaselineKey:
+        """Under what CI's result on ``commit`` is kept."""
+        return BaselineKey(
+            commit=commit, environment=self._runner.environment(), command=self._command(checks)
+        )
+
+    def baseline(self, commit: str, checks: Checks, worktree: Worktree, *, log_folder: Path) -> CiReport:
+        """CI's result on ``commit``, captured once for all attempts that start from it.
+
+        ``worktree`` is reset to ``commit`` when the result has to be captured here and now.
+        """
+        key = self.key(commit, checks)
+        if (stored := self._store.load_baseline(key)) is not None:
+            return stored
+        name = sha256(f"{key.commit} {key.environment} {key.command}".encode()).hexdigest()[:16]
+        with self._locks.hold(f"baseline-{name}"):
+            if (stored := self._store.load_baseline(key)) is not None:
+                return stored
+            worktree.reset(commit)
+            report = self._runner.run(self._request(worktree.path, checks, log_folder))
+            # A run that was cut off by its time limit says something about that hour, not about the commit.
+            if not report.timed_out:
+                self._store.save_baseline(key, report, now=self._clock.now())
+            return report
+
+    def keep(self, commit: str, checks: Checks, report: CiReport) -> None:
+        """Keep what CI said of the tree that became ``commit``: the next phase starts from it."""
+        self._store.save_baseline(self.key(commit, checks), report, now=self._clock.now())
+
+    def judge(
+        self,
+        worktree: Worktree,
+        before: CiReport,
+        checks: Checks,
+        *,
+        deleted_files: Collection[str],
+        log_folder: Path,
+    ) -> CiJudgement:
+        """Run CI on the changed worktree and hold it against the base's result.
+
+        Args:
+            worktree: The checkout with the change applied.
+            before: The result on the commit that the change starts from.
+            checks: The phase's command and time limit.
+            deleted_files: Keys of files that the change removes or renames away.
+            log_folder: Where the output goes.
+        """
+        started = self._clock.monotonic()
+        judgement = self._judge(worktree, before, checks, deleted_files=deleted_files, log_folder=log_folder)
+        seconds = self._clock.monotonic() - started
+        return replace(judgement, verdict=replace(judgement.verdict, duration_seconds=seconds))
+
+    def _judge(
+        self,
+        worktree: Worktree,
+        before: CiReport,
+        checks: Checks,
+        *,
+        deleted_files: Collection[str],
+        log_folder: Path,
+    ) -> CiJudgement:
+        after = self._runner.run(self._request(worktree.path, checks, log_folder))
+        if (reason := proves(after)) is not None:
+            return CiJudgement(verdict=blocked(GATE, _unproven(before, after, reason)), report=after)
+        delta = self._delta(
+            worktree, before, after, checks, deleted_files=deleted_files, log_folder=log_folder
+        )
+        return CiJudgement(verdict=self._judge_delta(delta, after), report=after)
+
+    def _delta(
+        self,
+        worktree: Worktree,
+        before: CiReport,
+        after: CiReport,
+        checks: Checks,
+        *,
+        deleted_files: Collection[str],
+        log_folder: Path,
+    ) -> CiDelta:
+        delta = compare(before, after, deleted_files=deleted_files)
+        suspects = needs_rerun(delta)
+        if (
+            not suspects
+            or not self._settings.rerun_failures
+            or not self._runner.can_select(self._command(checks))
+        ):
+            return delta
+        request = self._request(worktree.path, checks, log_folder / "rerun")
+        rerun = self._runner.run(replace(request, only=tuple(suspects)))
+        return compare(before, after, deleted_files=deleted_files, reruns=(rerun,))
+
+    def _judge_delta(self, delta: CiDelta, after: CiReport) -> GateVerdict:
+        if unjudged := delta.of(CaseVerdict.UNRUNNABLE):
+            return blocked(GATE, _cases_failure(FailureKind.UNRUNNABLE, "CI cannot judge", unjudged, after))
+        if collectors := delta.of(CaseVerdict.NEW, collectors=True):
+            head = "New collection errors (persistent)"
+            return blocked(GATE, _cases_failure(FailureKind.COLLECTION_ERROR, head, collectors, after))
+        old_collectors = tuple(
+            case
+            for case in delta.of(CaseVerdict.PRE_EXISTING, collectors=True)
+            if case.after is not None and case.after.is_bad
+        )
+        if old_collectors and self._settings.collection_errors == "block":
+            head = 'Collection errors at the base (collection_errors = "block")'
+            return blocked(GATE, _cases_failure(FailureKind.COLLECTION_ERROR, head, old_collectors, after))
+        if tests := delta.of(CaseVerdict.NEW, collectors=False):
+            return blocked(
+                GATE, _cases_failure(FailureKind.TEST_REGRESSION, "New test failures", tests, after)
+            )
+        return passed(GATE, *_notes(delta, after))
+
+    def _request(self, worktree: Path, checks: Checks, log_folder: Path) -> CiRequest:
+        return CiRequest(
+            worktree=worktree,
+            command=self._command(checks),
+            timeout_seconds=checks.timeout_seconds or self._settings.timeout_seconds,
+            log_folder=log_folder,
+        )
+
+    def _command(self, checks: Checks) -> str:
+        return checks.ci or self._settings.command
+
+
+def _unproven(before: CiReport, after: CiReport, reason: str) -> FailureReport:
+    """The failure of a run that proves nothing; a base that did prove something makes it the change's doing."""
+    at = f" at {after.culprit}" if after.culprit else ""
+    if after.timed_out:
+        return _failure(FailureKind.TIMEOUT, f"`{after.command}` ran into its time limit{at}", after)
+    was_proven = proves(before) is None
+    has_died = after.stage in {CiStage.COLLECTING, CiStage.RUNNING}
+    if was_proven and has_died:
+        how = _death(after.returncode)
+        return _failure(FailureKind.CRASHED, f"The interpreter died ({how}){at}", after)
+    if was_proven and any(case.outcome.is_bad for case in after.collectors.values()):
+        red = sorted(case.node_id for case in after.collectors.values() if case.outcome.is_bad)
+        return _failure(FailureKind.COLLECTION_ERROR, f"New collection errors (persistent): {red}", after)
+    if was_proven and after.stage is CiStage.LOADED and "conftest" in after.evidence:
+        return _failure(
+            FailureKind.COLLECTION_ERROR, f"A conftest of the change cannot be loaded: {reason}", after
+        )
+    hint = (
+        ""
+        if was_proven
+        else "CI proved nothing at the base either: mend the command or its environment first."
+    )
+    return replace(_failure(FailureKind.UNRUNNABLE, f"CI proves nothing: {reason}", after), hint=hint)
+
+
+def _death(returncode: int | None) -> str:
+    if returncode is None:
+        return "killed"
+    return f"signal {-returncode}" if returncode < 0 else f"exit code {returncode}"
+
+
+def _cases_failure(
+    kind: FailureKind, head: str, cases: tuple[CaseDelta, ...], after: CiReport
+) -> FailureReport:
+    names = [case.node_id for case in cases]
+    failure = _failure(kind, f"{head}: {names}", after)
+    details = tuple(
+        f"{case.node_id}: {_change_of(case)}{': ' if case.message else ''}{case.message}" for case in cases
+    )
+    return replace(failure, details=details)
+
+
+def _change_of(case: CaseDelta) -> str:
+    before = case.before.value if case.before else "absent"
+    after = case.after.value if case.after else "gone"
+    return f"{before} -> {after}"
+
+
+def _failure(kind: FailureKind, message: str, after: CiReport) -> FailureReport:
+    return FailureReport(
+        kind=kind,
+        message=message,
+        returncode=after.returncode,
+        duration_seconds=after.duration_seconds,
+        log_paths=after.log_paths,
+        evidence=after.evidence,
+    )
+
+
+def _notes(delta: CiDelta, after: CiReport) -> tuple[str, ...]:
+    kinds = (CaseVerdict.PRE_EXISTING, CaseVerdict.FIXED, CaseVerdict.FLAKY)
+    counts = [f"{len(cases)} {verdict}" for verdict in kinds if (cases := delta.of(verdict))]
+    flaky = [f"flaky: {case.node_id}" for case in delta.of(CaseVerdict.FLAKY)]
+    return (", ".join([f"{len(after.tests)} tests", *counts]), *flaky)

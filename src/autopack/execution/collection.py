@@ -1,0 +1,330 @@
+"""The collection gate: whether pytest still collects the suite, found out for a part of what the whole would cost."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+
+from autopack.domain.baseline import BaselineKey, CiReport, CiStage
+from autopack.domain.broken_uses import BrokenUse, TableChange, edited_paths, find_broken_uses
+from autopack.domain.change import FileEdit
+from autopack.domain.collection_delta import (
+    CollectionDelta,
+    collected_files,
+    compare_collections,
+    has_errors,
+    why_unproven,
+)
+from autopack.domain.collection_plan import (
+    Circumstances,
+    Selection,
+    covers_whole_suite,
+    full_by_circumstances,
+    may_hold_tests,
+    select,
+)
+from autopack.domain.failure import FailureKind, FailureReport
+from autopack.domain.phase import Checks
+from autopack.domain.verdicts import GateVerdict, blocked, not_applicable, passed
+from autopack.ports import CiRequest, CiRunner, Clock, CodeIndex, Locks, Store, Tree, Workspace, Worktree
+from autopack.settings import CiSettings
+
+GATE = "collection"
+DEFAULT_COMMAND = "python -m pytest -q"
+"""Collects the suite where the repository's own command is not pytest."""
+KEY_SUFFIX = "#collect"
+FAIL_FAST_FROM_SECONDS = 225.0
+"""From what duration of a whole-suite CI run a selection is collected before it.
+
+Of 93 changes that broke a collection, 2 were left after everything was looked at that needs no pytest. So even if
+each second change broke it, one in 90 selections would spare a CI run; and a selection costs up to 2.5 s.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectionRequest:
+    """One change to judge."""
+
+    edits: Sequence[FileEdit]
+    tree: Tree
+    """The commit that the change starts from."""
+    worktree: Worktree
+    """The checkout with the change applied."""
+    checks: Checks
+    """The phase's own CI."""
+    log_folder: Path
+    known_commits: tuple[str, ...] = ()
+    """Earlier heads of the run's branch, newest first, its base last."""
+    is_last_phase: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectionJudgement:
+    """The gate's word, and the report it rests on where pytest ran."""
+
+    verdict: GateVerdict
+    report: CiReport | None = None
+    is_full: bool = False
+    """Whether the report is of the whole suite and may serve as the next phase's base."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Base:
+    """The newest collection that is known of the branch."""
+
+    report: CiReport
+    age: int
+    """Phases since then; 0 for the very commit that the change starts from."""
+    is_timed: bool = True
+    """Whether its duration is that of a collection."""
+
+
+class CollectionGate:
+    """Judges a change by its text, by the tests near it, or by the whole suite, whichever is due."""
+
+    def __init__(
+        self,
+        *,
+        runner: CiRunner,
+        store: Store,
+        locks: Locks,
+        clock: Clock,
+        index: CodeIndex,
+        workspace: Workspace,
+        settings: CiSettings,
+    ) -> None:
+        self._runner = runner
+        self._store = store
+        self._locks = locks
+        self._clock = clock
+        self._index = index
+        self._workspace = workspace
+        self._settings = settings
+
+    def judge(self, request: CollectionRequest) -> CollectionJudgement:
+        """Find out what the change does to the suite's collection.
+
+        Returns:
+            A verdict of kind ``import_error`` for imports that are bound to fail, ``collection_error`` for new
+            collection errors, modules that are skipped now and tests that vanished, ``timeout``, or
+            ``unrunnable`` when nothing could be proven. It passes only on a collection that was carried through,
+            or where the phase's own CI is about to collect the whole suite.
+        """
+        started = self._clock.monotonic()
+        judgement = self._judge(request)
+        seconds = self._clock.monotonic() - started
+        return replace(judgement, verdict=replace(judgement.verdict, duration_seconds=seconds))
+
+    def keep(self, commit: str, judgement: CollectionJudgement) -> None:
+        """Keep a full collection of the tree that became ``commit``: the next phase is held against it."""
+        if judgement.report is not None and judgement.is_full and not judgement.verdict.is_blocking:
+            self._store.save_baseline(self.key(commit), judgement.report, now=self._clock.now())
+
+    def key(self, commit: str) -> BaselineKey:
+        """Under what the collection of ``commit`` is kept."""
+        command = f"{self._command()} {KEY_SUFFIX}"
+        return BaselineKey(commit=commit, environment=self._runner.environment(), command=command)
+
+    def _judge(self, request: CollectionRequest) -> CollectionJudgement:
+        before = self._index.facts(request.tree)
+        after = self._index.updated(before, request.edits)
+        change = TableChange(before=before, after=after, every_path=edited_paths(request.edits))
+        if not may_hold_tests(before) and not may_hold_tests(after):
+            return CollectionJudgement(verdict=not_applicable(GATE, "the tree holds no Python tests"))
+        broken = find_broken_uses(change)
+        if certain := tuple(use for use in broken if use.is_certain):
+            return CollectionJudgement(verdict=blocked(GATE, _broken_imports(certain)))
+        if self._ci_collects_all(request, change):
+            return self._before_full_ci(request, change, broken)
+        base = self._base(request)
+        if reason := why_unproven(base.report):
+            return self._judge_without_base(request, reason)
+        selection = self._select(request, change, broken, base)
+        return self._collect_and_compare(request, change, selection, base)
+
+    # what is due
+
+    def _ci_collects_all(self, request: CollectionRequest, change: TableChange) -> bool:
+        command = request.checks.ci or self._settings.command
+        return self._runner.can_select(command) and covers_whole_suite(command, change.after)
+
+    def _before_full_ci(
+        self, request: CollectionRequest, change: TableChange, broken: Sequence[BrokenUse]
+    ) -> CollectionJudgement:
+        note = "the phase's own CI collects the whole suite"
+        report = self._ci_baseline(request.tree.commit, request.checks)
+        if report is None or report.duration_seconds < FAIL_FAST_FROM_SECONDS or why_unproven(report):
+            return CollectionJudgement(verdict=passed(GATE, note))
+        selection = select(change, broken, collected=collected_files(report))
+        if selection.full_because or not selection.files:
+            return CollectionJudgement(verdict=passed(GATE, note))
+        base = _Base(report=report, age=0, is_timed=False)
+        return self._collect_and_compare(request, change, selection, base)
+
+    def _select(
+        self, request: CollectionRequest, change: TableChange, broken: Sequence[BrokenUse], base: _Base
+    ) -> Selection:
+        circumstances = Circumstances(
+            is_last_phase=request.is_last_phase,
+            phases_since_full=base.age,
+            full_seconds=base.report.duration_seconds if base.is_timed else None,
+        )
+        if because := full_by_circumstances(circumstances):
+            return Selection(full_because=because)
+        return select(change, broken, collected=collected_files(base.report))
+
+    # the base
+
+    def _base(self, request: CollectionRequest) -> _Base:
+        commits = (request.tree.commit, *(c for c in request.known_commits if c != request.tree.commit))
+        for age, commit in enumerate(commits):
+            if (stored := self._store.load_baseline(self.key(commit))) is not None:
+                return _Base(report=stored, age=age)
+        return _Base(report=self._capture(request), age=0)
+
+    def _capture(self, request: CollectionRequest) -> CiReport:
+        key = self.key(request.tree.commit)
+        name = sha256(f"{key.commit} {key.environment} {key.command}".encode()).hexdigest()[:16]
+        with self._locks.hold(f"baseline-{name}"):
+            if (stored := self._store.load_baseline(key)) is not None:
+                return stored
+            report = self._collect_base(request, files=(), name="collect-base")
+            # The time limit says something about that hour, not about the commit.
+            if not report.timed_out:
+                self._store.save_baseline(key, report, now=self._clock.now())
+            return report
+
+    def _collect_base(self, request: CollectionRequest, *, files: tuple[str, ...], name: str) -> CiReport:
+        with self._workspace.worktree() as worktree:
+            worktree.reset(request.tree.commit)
+            return self._collect(worktree, request, files=files, name=name)
+
+    def _ci_baseline(self, commit: str, checks: Checks) -> CiReport | None:
+        command = checks.ci or self._settings.command
+        key = BaselineKey(commit=commit, environment=self._runner.environment(), command=command)
+        return self._store.load_baseline(key)
+
+    # collecting
+
+    def _command(self) -> str:
+        command = self._settings.command
+        return command if self._runner.can_select(command) else DEFAULT_COMMAND
+
+    def _collect(
+        self, worktree: Worktree, request: CollectionRequest, *, files: tuple[str, ...], name: str
+    ) -> CiReport:
+        ci_request = CiRequest(
+            worktree=worktree.path,
+            command=self._command(),
+            timeout_seconds=request.checks.timeout_seconds or self._settings.timeout_seconds,
+            log_folder=request.log_folder / name,
+            only=files,
+            collect_only=True,
+        )
+        report = self._runner.run(ci_request)
+        was_killed = report.timed_out or (report.returncode is not None and report.returncode < 0)
+        if not was_killed:
+            return report
+        # A time limit or a signal may be the machine's doing; a collector that fails is not tried again.
+        return self._runner.run(replace(ci_request, log_folder=request.log_folder / f"{name}-again"))
+
+    def _collect_and_compare(
+        self, request: CollectionRequest, change: TableChange, selection: Selection, base: _Base
+    ) -> CollectionJudgement:
+        if not selection.full_because and not selection.files:
+            return CollectionJudgement(verdict=passed(GATE, "no test imports what changed"))
+        is_full = bool(selection.full_because)
+        report = self._collect(request.worktree, request, files=selection.files, name="collect")
+        reason = why_unproven(report)
+        if reason and not has_errors(report):
+            return CollectionJudgement(verdict=blocked(GATE, _unproven(report, reason)), report=report)
+        touched = change.every_path
+        expected = [path for path in collected_files(base.report) if path in change.after.files]
+        expected = expected if is_full else list(selection.files)
+        delta = compare_collections(base.report, report, expected=expected, touched=touched)
+        if base.age and not delta.is_clean:
+            # An older base does not know what the phases since then did: ask the very commit.
+            files = tuple(path for path in selection.files if path in change.before.files)
+            now = self._collect_base(request, files=files, name="collect-confirm")
+            if not why_unproven(now):
+                delta = compare_collections(now, report, expected=expected, touched=touched)
+        if reason and not delta.new_errors:
+            return CollectionJudgement(verdict=blocked(GATE, _unproven(report, reason)), report=report)
+        verdict = self._judge_delta(delta, report, selection)
+        return CollectionJudgement(verdict=verdict, report=report, is_full=is_full)
+
+    # verdicts
+
+    def _judge_delta(self, delta: CollectionDelta, report: CiReport, selection: Selection) -> GateVerdict:
+        if not delta.is_clean:
+            return blocked(GATE, _findings(delta, report))
+        if delta.old_errors and self._settings.collection_errors == "block":
+            names = [case.node_id for case in delta.old_errors]
+            message = f"Collection errors at the base: {names}"
+            hint = 'Mend them, or set collection_errors = "new-only" in the [ci] table to live with them.'
+            return blocked(GATE, replace(_failure(FailureKind.COLLECTION_ERROR, message, report), hint=hint))
+        what = f"whole suite ({selection.full_because})" if selection.full_because else "selected"
+        notes = [f"{len(collected_files(report))} test files collected: {what}"]
+        notes += [f"{path} holds {count} tests fewer" for path, count in (delta.fewer or {}).items()]
+        notes += [f"pre-existing collection error: {case.node_id}" for case in delta.old_errors]
+        return passed(GATE, *notes)
+
+    def _judge_without_base(self, request: CollectionRequest, reason: str) -> CollectionJudgement:
+        if not self._runner.can_select(self._settings.command):
+            return CollectionJudgement(
+                verdict=not_applicable(GATE, f"pytest does not collect this repository: {reason}")
+            )
+        report = self._collect(request.worktree, request, files=(), name="collect")
+        if not why_unproven(report) and not has_errors(report):
+            note = f"the base could not be collected ({reason}); with the change all of it is"
+            return CollectionJudgement(verdict=passed(GATE, note), report=report, is_full=True)
+        message = f"The base cannot be collected ({reason}), so the change cannot be judged"
+        failure = _failure(FailureKind.UNRUNNABLE, message, report)
+        return CollectionJudgement(verdict=blocked(GATE, failure), report=report)
+
+
+def _broken_imports(uses: Collection[BrokenUse]) -> FailureReport:
+    lines = tuple(str(use) for use in uses)
+    return FailureReport(
+        kind=FailureKind.IMPORT_ERROR,
+        message=f"{len(lines)} imports do not find their names any more: {lines[0]}",
+        details=lines,
+        hint="Keep the names, or change these imports in the same change.",
+    )
+
+
+def _unproven(report: CiReport, reason: str) -> FailureReport:
+    if report.timed_out:
+        at = f" at {report.culprit}" if report.culprit else ""
+        return _failure(FailureKind.TIMEOUT, f"Collecting ran into its time limit{at}", report)
+    if report.stage in {CiStage.LOADED, CiStage.COLLECTING}:
+        # The base is collected by the same command, so what stops pytest here came with the change.
+        names = [report.culprit] if report.culprit else []
+        failure = _failure(FailureKind.COLLECTION_ERROR, _new_errors(names), report)
+        return replace(failure, details=(reason,))
+    return _failure(FailureKind.UNRUNNABLE, f"The collection proves nothing: {reason}", report)
+
+
+def _findings(delta: CollectionDelta, report: CiReport) -> FailureReport:
+    errors = [case.node_id for case in delta.new_errors]
+    details = [f"{case.node_id}: {case.error_type}: {case.message}" for case in delta.new_errors]
+    details += [f"{node_id}: skipped as a whole, held tests before" for node_id in delta.newly_skipped]
+    details += [f"{path}: not collected any more" for path in delta.missing]
+    details += [f"{path}: {count} tests fewer, untouched" for path, count in (delta.lost or {}).items()]
+    message = _new_errors(errors) if errors else f"Tests are not collected any more: {details[0]}"
+    return replace(_failure(FailureKind.COLLECTION_ERROR, message, report), details=tuple(details))
+
+
+def _new_errors(node_ids: Sequence[str]) -> str:
+    return f"New collection errors (persistent): {list(node_ids)}"
+
+
+def _failure(kind: FailureKind, message: str, report: CiReport) -> FailureReport:
+    return FailureReport(
+        kind=kind,
+        message=message,
+        returncode=report.returncode,
+        duration_seconds=report.duration_seconds,
+        log_paths=report.log_paths,
+        evidence=report.evidence,
+    )

@@ -1,0 +1,62 @@
+"""The process of one attempt: started with the installed Autopack, and given its end in the store."""
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from autopack.domain.attempt import AttemptAddress
+from autopack.execution.recovery import Conclusion
+from autopack.ports import Command, Processes
+from autopack.settings import Settings
+
+_ATTEMPT_HOURS = 24
+
+
+class Launcher:
+    """Makes attempts in processes of their own, so that an executor that does not even import is one verdict."""
+
+    def __init__(
+        self, *, processes: Processes, conclusion: Conclusion, settings: Settings, environ: Mapping[str, str]
+    ) -> None:
+        self._processes = processes
+        self._conclusion = conclusion
+        self._settings = settings
+        self._environ = environ
+
+    def perform(self, address: AttemptAddress, *, is_cancelled: Callable[[], bool]) -> None:
+        """Run ``python -m autopack.autonomous_executor`` to its end and book what it did not book itself."""
+        token = self._conclusion.token_of(address)
+        logs = attempt_folder(self._settings.state_folder, address)
+        finished = self._processes.run(self._command(address, logs), is_cancelled=is_cancelled)
+        self._conclusion.conclude(address, finished, token_before=token, logs=logs)
+
+    def _command(self, address: AttemptAddress, logs: Path) -> Command:
+        settings = self._settings
+        env = {**self._environ, "PYTHONUTF8": "1", "DATABASE_URL": settings.database_url}
+        return Command(
+            # -P keeps the working directory off the import path: the code that runs is never the code that
+            # is being changed, not even in Autopack's own repository.
+            argv=(
+                *(sys.executable, "-P", "-m", "autopack.autonomous_executor"),
+                *("--root", str(settings.root), "--builder", settings.attempt.builder),
+                *(
+                    "--run-id",
+                    address.run_id,
+                    "--phase-id",
+                    address.phase_id,
+                    "--attempt",
+                    str(address.number),
+                ),
+            ),
+            cwd=settings.state_folder,
+            env=env,
+            stdout_path=logs / "executor.out",
+            stderr_path=logs / "executor.err",
+            # Every step of an attempt has its own limit; this one is for an executor that hangs by itself.
+            timeout_seconds=_ATTEMPT_HOURS * 3600,
+        )
+
+
+def attempt_folder(state_folder: Path, address: AttemptAddress) -> Path:
+    """Where everything that an attempt writes down is kept."""
+    return state_folder / "logs" / address.run_id / address.phase_id / str(address.number)

@@ -1,0 +1,170 @@
+"""What follows an attempt that did not end well: made again, or ended; and how a dead one is concluded."""
+
+from collections.abc import Callable
+from pathlib import Path
+from zlib import crc32
+
+from autopack.domain.attempt import Attempt, AttemptAddress
+from autopack.domain.failure import FailureKind, FailureReport
+from autopack.domain.phase import Phase, PhaseState
+from autopack.domain.verdicts import AttemptOutcome
+from autopack.errors import LeaseLostError, NotClaimableError
+from autopack.ports import Clock, Finished, Store
+from autopack.settings import AttemptSettings
+
+REFUSED_RETURNCODE = 4
+"""The attempt process ends with this when the attempt is not its to make."""
+_FIRST_PAUSE_SECONDS = 2.0
+_LONGEST_PAUSE_SECONDS = 300.0
+
+
+def settle(outcome: AttemptOutcome, phase: Phase, limits: AttemptSettings, *, now: float) -> AttemptOutcome:
+    """The outcome to store: a fault of the surroundings gives the attempt back while that may still help.
+
+    A failure that is not retryable ends the attempt: the same input would fail the same way. A retryable one
+    requeues the same attempt, whose paid answer is kept, up to ``max_transient_retries`` times in a row.
+    """
+    failure = outcome.failure
+    if outcome.final_state is not PhaseState.FAILED or failure is None or not failure.retryable:
+        return outcome
+    if phase.requeues >= limits.max_transient_retries:
+        return outcome
+    pause = pause_seconds(phase.requeues, asked_seconds=failure.retry_after_seconds, seed=phase.phase_id)
+    return AttemptOutcome(
+        final_state=PhaseState.QUEUED,
+        failure=failure,
+        gates=outcome.gates,
+        usage=outcome.usage,
+        duration_seconds=outcome.duration_seconds,
+        retry_at=now + pause,
+    )
+
+
+def pause_seconds(requeues: int, *, asked_seconds: float | None, seed: str) -> float:
+    """How long to wait before the next try: what was asked for, else doubling from 2 s to 300 s.
+
+    Up to a quarter is added, by ``seed``, so that phases which failed together do not come back together.
+    """
+    base = min(_FIRST_PAUSE_SECONDS * 2.0**requeues, _LONGEST_PAUSE_SECONDS)
+    if asked_seconds is not None:
+        base = max(asked_seconds, 0.0)
+    return base * (1 + crc32(seed.encode()) % 256 / 1024)
+
+
+class Conclusion:
+    """Gives every launched attempt its end in the store, whatever became of its process."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        limits: AttemptSettings,
+        owner: str,
+        is_owner_dead: Callable[[str, float], bool],
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._limits = limits
+        self._owner = owner
+        self._is_owner_dead = is_owner_dead
+
+    def token_of(self, address: AttemptAddress) -> int:
+        """The newest lease's token of the attempt; 0 while it was never taken."""
+        attempt = self._find(address)
+        return attempt.token if attempt is not None else 0
+
+    def conclude(self, address: AttemptAddress, finished: Finished, *, token_before: int, logs: Path) -> None:
+        """Book what the process did not book itself.
+
+        Args:
+            address: The attempt that a process was launched for.
+            finished: How that process ended.
+            token_before: ``token_of`` the attempt before the launch.
+            logs: The folder that holds the process's ``executor.out`` and ``executor.err``.
+        """
+        if finished.returncode == REFUSED_RETURNCODE:
+            return
+        attempt = self._find(address)
+        if attempt is None or attempt.token == token_before:
+            if not finished.was_cancelled:
+                self._book_import_crash(address, finished, logs)
+            return
+        if (
+            not attempt.is_finished
+            and attempt.owner
+            and self._is_owner_dead(attempt.owner, attempt.heartbeat_at)
+        ):
+            self.bury(attempt, _death(finished, logs))
+
+    def bury(self, attempt: Attempt, death: FailureReport) -> None:
+        """Give back an attempt whose process is dead, or fail it as ``crashed`` after too many deaths in a row."""
+        address = attempt.address
+        self._store.release_attempt(address, token=attempt.token, failure=death, now=self._clock.now())
+        phase = self._store.phase(address.run_id, address.phase_id)
+        if phase.state is PhaseState.QUEUED and phase.crashes >= self._limits.max_crashes:
+            self._fail(address, death)
+
+    def _find(self, address: AttemptAddress) -> Attempt | None:
+        attempts = self._store.attempts(address.run_id, address.phase_id)
+        return next((attempt for attempt in attempts if attempt.address == address), None)
+
+    def _book_import_crash(self, address: AttemptAddress, finished: Finished, logs: Path) -> None:
+        failure = FailureReport(
+            kind=FailureKind.IMPORT_CRASH,
+            message=_last_line(logs / "executor.err")
+            or f"The executor ended with exit code {finished.returncode} before it began",
+            returncode=finished.returncode,
+            duration_seconds=finished.duration_seconds,
+            log_paths=_log_paths(logs),
+            evidence=read_tail(logs / "executor.err"),
+            hint="Run `python -m autopack.autonomous_executor --help` and mend what it shows.",
+        )
+        self._fail(address, failure)
+
+    def _fail(self, address: AttemptAddress, failure: FailureReport) -> None:
+        now = self._clock.now()
+        outcome = AttemptOutcome(
+            final_state=PhaseState.FAILED, failure=failure, duration_seconds=failure.duration_seconds
+        )
+        try:
+            lease = self._store.claim_attempt(
+                address, owner=self._owner, now=now, is_owner_dead=self._is_owner_dead
+            )
+            self._store.finish_attempt(lease, outcome, now=now)
+        except (NotClaimableError, LeaseLostError):
+            # Somebody else took the attempt meanwhile, and its word counts.
+            return
+
+
+def _death(finished: Finished, logs: Path) -> FailureReport:
+    how = "was stopped" if finished.was_cancelled else f"died with exit code {finished.returncode}"
+    return FailureReport(
+        kind=FailureKind.INFRASTRUCTURE if finished.was_cancelled else FailureKind.CRASHED,
+        message=f"The attempt's process {how} without a verdict",
+        retryable=finished.was_cancelled,
+        returncode=finished.returncode,
+        duration_seconds=finished.duration_seconds,
+        log_paths=_log_paths(logs),
+        evidence=read_tail(logs / "executor.err"),
+    )
+
+
+def _log_paths(logs: Path) -> tuple[str, ...]:
+    return (str(logs / "executor.out"), str(logs / "executor.err"))
+
+
+def read_tail(path: Path, *, size_bytes: int = 4000) -> str:
+    """The end of a text file; empty when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - size_bytes))
+            return file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def _last_line(path: Path) -> str:
+    lines = [line.strip() for line in read_tail(path).splitlines() if line.strip()]
+    return lines[-1] if lines else ""

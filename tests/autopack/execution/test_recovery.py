@@ -1,0 +1,145 @@
+"""What follows an attempt that failed, and how an attempt without a verdict gets one."""
+
+import pytest
+
+from autopack.domain.attempt import AttemptAddress
+from autopack.domain.failure import FailureKind, FailureReport
+from autopack.domain.phase import Phase, PhaseSpec, PhaseState
+from autopack.domain.plan import Plan
+from autopack.domain.run import RunSpec
+from autopack.domain.verdicts import AttemptOutcome
+from autopack.execution.recovery import REFUSED_RETURNCODE, Conclusion, pause_seconds, settle
+from autopack.ports import Finished
+from autopack.settings import AttemptSettings
+from autopack.testing import FrozenClock, MemoryStore
+
+LIMITS = AttemptSettings(max_transient_retries=2, max_crashes=2)
+ADDRESS = AttemptAddress(run_id="r", phase_id="p", number=1)
+
+
+def failed(*, retryable, after=None):
+    failure = FailureReport(
+        kind=FailureKind.BUILDER_ERROR, message="429", retryable=retryable, retry_after_seconds=after
+    )
+    return AttemptOutcome(final_state=PhaseState.FAILED, failure=failure)
+
+
+def phase(*, requeues=0):
+    return Phase(run_id="r", index=0, spec=PhaseSpec(phase_id="p", goal="g"), requeues=requeues)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "requeues", "state"),
+    [
+        pytest.param(failed(retryable=False), 0, PhaseState.FAILED, id="a deterministic failure ends it"),
+        pytest.param(
+            failed(retryable=True), 0, PhaseState.QUEUED, id="a fault of the surroundings gives it back"
+        ),
+        pytest.param(failed(retryable=True), 1, PhaseState.QUEUED, id="and again"),
+        pytest.param(failed(retryable=True), 2, PhaseState.FAILED, id="but not for ever"),
+        pytest.param(
+            AttemptOutcome(final_state=PhaseState.COMPLETE), 0, PhaseState.COMPLETE, id="success stays"
+        ),
+        pytest.param(AttemptOutcome(final_state=PhaseState.GATE), 0, PhaseState.GATE, id="waiting stays"),
+    ],
+)
+def test_only_faults_of_the_surroundings_are_tried_again(outcome, requeues, state):
+    settled = settle(outcome, phase(requeues=requeues), LIMITS, now=100.0)
+    assert settled.final_state is state
+    assert (settled.retry_at is not None) is (state is PhaseState.QUEUED)
+
+
+def test_what_the_provider_asked_for_is_kept():
+    settled = settle(failed(retryable=True, after=40.0), phase(), LIMITS, now=100.0)
+    assert settled.retry_at is not None
+    assert 140.0 <= settled.retry_at <= 150.0
+
+
+def test_pauses_grow_to_a_limit_and_differ_between_phases():
+    pauses = [pause_seconds(n, asked_seconds=None, seed="p") for n in range(20)]
+    assert pauses == sorted(pauses)
+    assert pauses[-1] <= 300 * 1.25
+    assert len({pause_seconds(3, asked_seconds=None, seed=f"p{n}") for n in range(20)}) > 10
+
+
+class TestConclusion:
+    @pytest.fixture
+    def store(self):
+        store = MemoryStore()
+        run = RunSpec(run_id="r", goal="g", phases=(PhaseSpec(phase_id="p", goal="g"),))
+        store.import_plan(Plan(runs=(run,)), now=1.0)
+        store.activate_run("r")
+        return store
+
+    @pytest.fixture
+    def conclusion(self, store):
+        return Conclusion(
+            store=store,
+            clock=FrozenClock(),
+            limits=LIMITS,
+            owner="worker",
+            is_owner_dead=lambda owner, _heartbeat: owner == "dead",
+        )
+
+    def claim(self, store, owner="dead"):
+        return store.claim_attempt(ADDRESS, owner=owner, now=2.0, is_owner_dead=lambda _o, _h: True)
+
+    def died(self, returncode=-9, *, cancelled=False):
+        return Finished(returncode=returncode, timed_out=False, was_cancelled=cancelled, duration_seconds=1.5)
+
+    def test_a_process_that_never_took_its_attempt_is_an_import_crash(self, store, conclusion, tmp_path):
+        (tmp_path / "executor.err").write_text("Traceback\nSyntaxError: expected 'except'\n")
+        conclusion.conclude(ADDRESS, self.died(1), token_before=0, logs=tmp_path)
+        (attempt,) = store.attempts("r", "p")
+        failure = attempt.outcome.failure
+        assert store.phase("r", "p").state is PhaseState.FAILED
+        assert (failure.kind, failure.returncode) == (FailureKind.IMPORT_CRASH, 1)
+        assert failure.message == "SyntaxError: expected 'except'"
+        assert failure.duration_seconds == 1.5
+
+    def test_an_import_crash_is_noticed_for_an_attempt_that_was_given_back_before(
+        self, store, conclusion, tmp_path
+    ):
+        lease = self.claim(store)
+        outcome = settle(failed(retryable=True), store.phase("r", "p"), LIMITS, now=3.0)
+        store.finish_attempt(lease, outcome, now=3.0)
+        conclusion.conclude(ADDRESS, self.died(1), token_before=conclusion.token_of(ADDRESS), logs=tmp_path)
+        assert store.phase("r", "p").failure_kind is FailureKind.IMPORT_CRASH
+
+    def test_a_process_that_ended_with_its_verdict_needs_nothing(self, store, conclusion, tmp_path):
+        lease = self.claim(store)
+        store.enter_state(lease, PhaseState.GATE, now=2.5)
+        store.finish_attempt(lease, failed(retryable=False), now=3.0)
+        before = store.phase("r", "p")
+        conclusion.conclude(ADDRESS, self.died(1), token_before=0, logs=tmp_path)
+        assert store.phase("r", "p") == before
+
+    def test_a_process_that_died_is_made_again_until_it_died_too_often(self, store, conclusion, tmp_path):
+        states = []
+        for _ in range(LIMITS.max_crashes):
+            token = conclusion.token_of(ADDRESS)
+            self.claim(store)
+            conclusion.conclude(ADDRESS, self.died(), token_before=token, logs=tmp_path)
+            states.append(store.phase("r", "p").state)
+        assert states == [PhaseState.QUEUED, PhaseState.FAILED]
+        assert store.phase("r", "p").failure_kind is FailureKind.CRASHED
+
+    def test_an_operators_stop_is_no_crash(self, store, conclusion, tmp_path):
+        for _ in range(LIMITS.max_crashes + 1):
+            token = conclusion.token_of(ADDRESS)
+            self.claim(store)
+            conclusion.conclude(ADDRESS, self.died(None, cancelled=True), token_before=token, logs=tmp_path)
+        assert (store.phase("r", "p").state, store.phase("r", "p").crashes) == (PhaseState.QUEUED, 0)
+
+    def test_a_stop_before_the_attempt_was_taken_leaves_it_queued(self, store, conclusion, tmp_path):
+        conclusion.conclude(ADDRESS, self.died(None, cancelled=True), token_before=0, logs=tmp_path)
+        assert store.phase("r", "p").state is PhaseState.QUEUED
+        assert store.attempts("r", "p") == ()
+
+    @pytest.mark.parametrize(
+        "finished_with", [pytest.param(REFUSED_RETURNCODE, id="refused"), pytest.param(-9, id="died")]
+    )
+    def test_somebody_elses_living_attempt_is_left_alone(self, finished_with, store, conclusion, tmp_path):
+        self.claim(store, owner="alive")
+        conclusion.conclude(ADDRESS, self.died(finished_with), token_before=0, logs=tmp_path)
+        assert store.phase("r", "p").state is PhaseState.EXECUTING
