@@ -39,17 +39,25 @@ def main() -> None:
         # Who started us died before we asked to be told.
         return
     program = _start(argv, report)
-    os.write(report, b"started %d\n" % program)
+    _tell(report, "started", program)
     # Our copies of the output files would keep a reader of a pipe waiting; stderr stays for our own errors.
     os.close(0)
     os.close(1)
     status = _wait(program, listen, signals)
     if status is not None:
-        os.write(report, b"ended %d\n" % os.waitstatus_to_exitcode(status))
+        _tell(report, "ended", os.waitstatus_to_exitcode(status))
     killed_with, survivors = _kill_descendants(program, signals)
     if killed_with is not None:
-        os.write(report, b"killed %d\n" % os.waitstatus_to_exitcode(killed_with))
-    os.write(report, b"left %d\n" % survivors)
+        _tell(report, "killed", os.waitstatus_to_exitcode(killed_with))
+    _tell(report, "left", survivors)
+
+
+def _tell(report: int, what: str, number: int) -> None:
+    try:
+        os.write(report, f"{what} {number}\n".encode())
+    except BrokenPipeError:
+        # Nobody is left to hear it; there is all the more to clean up.
+        return
 
 
 def _prctl(option: int, value: int) -> None:
@@ -83,7 +91,7 @@ def _start(argv: list[str], report: int) -> int:
         if os.getppid() == guard:
             os.execvp(argv[0], argv)  # noqa: S606 (the program as it was given, no shell)
     except OSError as error:
-        os.write(report, b"failed %d\n" % (error.errno or errno.EINVAL))
+        _tell(report, "failed", error.errno or errno.EINVAL)
     finally:
         os._exit(127)
 
@@ -92,12 +100,11 @@ def _wait(program: int, listen: int, signals: int) -> int | None:
     """The program's status, or None when it is to be killed first."""
     while True:
         ready, _, _ = select.select([listen, signals], [], [])
-        if listen in ready:
-            return None
-        stop = any(number != signal.SIGCHLD for number in os.read(signals, 4096))
         status, _ = _reap(program)
-        if status is not None or stop:
+        if status is not None or listen in ready:
             return status
+        if any(number != signal.SIGCHLD for number in os.read(signals, 4096)):
+            return None
 
 
 def _reap(program: int) -> tuple[int | None, bool]:

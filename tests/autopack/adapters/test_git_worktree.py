@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
+import psutil
 import pytest
 
 from autopack.adapters.git import open_workspace
@@ -605,6 +606,27 @@ def test_a_killed_process_frees_its_checkout(root, workspace, base):
         assert worktree.path.name == "slot-0"
         worktree.reset(base)
         assert files(worktree.path) == TREE
+
+
+def test_a_checkout_is_not_free_before_the_git_of_a_killed_process_has_ended(root, workspace, base, tmp_path):
+    ready = tmp_path / "ready"
+    os.mkfifo(ready)
+    slow = f"alias.slow=!echo $$ > {ready}; exec sleep 300"
+    script = HOLD.replace(
+        "print(worktree.path.name, flush=True)", f"worktree._git().run('-c', {slow!r}, 'slow')"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", script, str(root)])
+    slow_git = psutil.Process(int(ready.read_text()))
+    try:
+        holder.kill()
+        holder.wait()
+        with workspace.worktree() as worktree:
+            assert worktree.path.name == "slot-1"
+    finally:
+        for process in (*slow_git.parents(), slow_git):
+            if process.name() == "git":
+                process.kill()
+        slow_git.kill()
 
 
 def test_several_take_checkouts_at_once(root, base):

@@ -297,6 +297,19 @@ def test_detached_processes_die_with_whoever_started_them(tmp_path, kill):
     assert all(has_ended(pid) for pid in noted)
 
 
+@linux_only
+def test_detached_processes_die_when_the_program_and_its_starter_end_at_once(tmp_path):
+    pids = escapees(tmp_path)
+    script = ESCAPE + "kill -9 $(cut -d ' ' -f 4 /proc/$PPID/stat); exit 0"
+
+    holder = subprocess.run([sys.executable, "-c", HOLDER, tmp_path, script, PATH["PATH"]], check=False)
+
+    assert holder.returncode == -signal.SIGKILL
+    noted = [int(line) for line in pids.read_text().split()]
+    assert len(noted) == 2
+    assert all(has_ended(pid) for pid in noted)
+
+
 def test_without_a_guard_children_die_at_the_time_limit(tmp_path):
     processes = GuardedProcesses(SystemClock(), has_guard=False)
     pid = tmp_path / "pid"

@@ -1,0 +1,121 @@
+"""What Autopack needs to work, looked at by trying it."""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from enum import StrEnum
+
+from autopack.adapters.builders.registry import KINDS, make_builder
+from autopack.adapters.git import open_workspace
+from autopack.adapters.git_command import Git
+from autopack.adapters.store import open_store
+from autopack.errors import AutopackError
+from autopack.ports import Processes
+from autopack.settings import Settings
+
+_MIN_FREE_BYTES = 1 << 30
+
+
+class HealthStatus(StrEnum):
+    """How bad it is."""
+
+    OK = "ok"
+    WARNING = "warning"
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthLine:
+    """One thing that was looked at."""
+
+    name: str
+    status: HealthStatus
+    message: str
+    hint: str = ""
+
+
+def check_health(
+    settings: Settings, processes: Processes, environ: Mapping[str, str]
+) -> Iterator[HealthLine]:
+    """Look at everything, in the order in which an attempt would need it."""
+    yield _python()
+    yield _tried("git", lambda: Git(cwd=settings.root).line("--version"))
+    yield _tried("repository", lambda: _repository(settings))
+    yield _tried("state folder", lambda: _state_folder(settings))
+    yield _disk(settings)
+    yield _tried("database", lambda: _database(settings))
+    yield _tried("builder", lambda: _builder(settings, processes, environ))
+    yield _ci_python(settings)
+    yield _sandbox(environ)
+
+
+def _tried(name: str, look: Callable[[], str]) -> HealthLine:
+    try:
+        return HealthLine(name=name, status=HealthStatus.OK, message=look())
+    except AutopackError as error:
+        return HealthLine(name=name, status=HealthStatus.PROBLEM, message=str(error), hint=error.hint)
+    except OSError as error:
+        message = f"{error.strerror}: {error.filename}"
+        return HealthLine(name=name, status=HealthStatus.PROBLEM, message=message, hint="Make it writable.")
+
+
+def _python() -> HealthLine:
+    version = ".".join(map(str, sys.version_info[:3]))
+    return HealthLine(name="python", status=HealthStatus.OK, message=f"{version} at {sys.executable}")
+
+
+def _repository(settings: Settings) -> str:
+    with closing(open_workspace(settings.root, state_folder=settings.state_folder)) as workspace:
+        return f"{settings.root}, HEAD {workspace.resolve('HEAD')[:12]}"
+
+
+def _state_folder(settings: Settings) -> str:
+    settings.state_folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=settings.state_folder) as file:
+        file.write(b"x")
+    return f"{settings.state_folder} can be written"
+
+
+def _disk(settings: Settings) -> HealthLine:
+    free = shutil.disk_usage(settings.root).free
+    message = f"{free / (1 << 30):.1f} GiB free"
+    if free >= _MIN_FREE_BYTES:
+        return HealthLine(name="disk", status=HealthStatus.OK, message=message)
+    hint = "Free some space: `autopack gc` removes old logs and worktrees."
+    return HealthLine(name="disk", status=HealthStatus.WARNING, message=message, hint=hint)
+
+
+def _database(settings: Settings) -> str:
+    with closing(open_store(settings.database_url, create=False)) as store:
+        return store.identity
+
+
+def _builder(settings: Settings, processes: Processes, environ: Mapping[str, str]) -> str:
+    builder = make_builder(settings.attempt.builder, root=settings.root, processes=processes, environ=environ)
+    return f"{builder.spec} (known kinds: {', '.join(KINDS)})"
+
+
+def _ci_python(settings: Settings) -> HealthLine:
+    named = settings.ci.python
+    if named is None or shutil.which(named, path=os.defpath) or (settings.root / named).exists():
+        what = named or "found when CI runs: .venv of the repository, else the PATH"
+        return HealthLine(name="ci python", status=HealthStatus.OK, message=what)
+    hint = "Correct `python` in the [ci] table."
+    return HealthLine(
+        name="ci python", status=HealthStatus.PROBLEM, message=f"{named} is not there", hint=hint
+    )
+
+
+def _sandbox(environ: Mapping[str, str]) -> HealthLine:
+    found = shutil.which("bwrap", path=environ.get("PATH"))
+    where = f"bubblewrap is at {found}, but not used yet" if found else "bubblewrap is not installed"
+    return HealthLine(
+        name="sandbox",
+        status=HealthStatus.WARNING,
+        message=f"NONE: Builders and CI run with your rights ({where})",
+        hint="Run Autopack in a container or as a user of its own when the code is not trusted.",
+    )

@@ -1,0 +1,376 @@
+"""One attempt of one phase, from the lease to the verdict; also the program that makes it."""
+
+import argparse
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from autopack.domain.attempt import AttemptAddress, Lease
+from autopack.domain.baseline import CiReport
+from autopack.domain.change import FileEdit
+from autopack.domain.failure import FailureKind, FailureReport
+from autopack.domain.phase import Phase, PhaseState
+from autopack.domain.run import Run
+from autopack.domain.verdicts import AttemptOutcome, GateVerdict, first_failure
+from autopack.errors import AutopackError, LeaseLostError, NotClaimableError, PatchError, StoreError
+from autopack.execution.build import BuildStep
+from autopack.execution.change import to_edits, without_untouched
+from autopack.execution.ci import CiGate
+from autopack.execution.collection import CollectionGate, CollectionJudgement, CollectionRequest
+from autopack.execution.context import ScopedContext, kept_placeholders, load_context, write_prompt
+from autopack.execution.doom import check_base, check_paths
+from autopack.execution.finalize import Finalizer
+from autopack.execution.gates import GateInput, judge_after, judge_before
+from autopack.execution.gates_imports import ImportGate
+from autopack.execution.launch import attempt_folder
+from autopack.execution.recovery import REFUSED_RETURNCODE, settle
+from autopack.execution.scope_target import resolve_scope_target
+from autopack.ports import BuildAnswer, CiRunner, Clock, Store, Tree, Workspace, Worktree
+from autopack.settings import Settings
+
+_HEARTBEATS_PER_LEASE = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Room:
+    """Where one attempt is made."""
+
+    run: Run
+    phase: Phase
+    lease: Lease
+    base: str
+    before: CiReport
+    """What CI says of the base."""
+    tree: Tree
+    worktree: Worktree
+    logs: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AutonomousExecutor:
+    """Makes one attempt: context, Builder, change, gates, CI, commit; and books its verdict.
+
+    Making the same attempt again, after a crash at any line, ends in the verdict that it would have had: the
+    Builder's answer comes from the ledger, and a commit that is already on the branch is found by its trailers.
+    """
+
+    store: Store
+    workspace: Workspace
+    build: BuildStep
+    collection: CollectionGate
+    ci: CiGate
+    finalizer: Finalizer
+    runner: CiRunner
+    clock: Clock
+    settings: Settings
+    owner: str
+    """This process, as ``host:pid:start``."""
+    is_owner_dead: Callable[[str, float], bool]
+    kill_strays: Callable[[str], int]
+    """Kills what an earlier process of an attempt left running."""
+
+    def next_address(self, run_id: str, phase_id: str, number: int | None) -> AttemptAddress:
+        """The attempt that is meant: the named one, else the phase's unfinished or next one."""
+        if number is not None:
+            return AttemptAddress(run_id=run_id, phase_id=phase_id, number=number)
+        return self.store.next_address(run_id, phase_id)
+
+    def execute(self, address: AttemptAddress) -> AttemptOutcome:
+        """Take the attempt, make it, and book its verdict.
+
+        Raises:
+            NotClaimableError: The attempt is not to be made, or not by this process.
+            LeaseLostError: Another process took the attempt over meanwhile; its word counts.
+        """
+        lease = self.store.claim_attempt(
+            address, owner=self.owner, now=self.clock.now(), is_owner_dead=self.is_owner_dead
+        )
+        # Whatever an earlier process of this attempt left running would write into our worktree.
+        if lease.token > 1:
+            self.kill_strays(str(address))
+        phase = self.store.phase(address.run_id, address.phase_id)
+        with self._heartbeat(lease):
+            outcome = self._execute_phase_with_recovery(phase, lease)
+            outcome = settle(outcome, phase, self.settings.attempt, now=self.clock.now())
+            self.store.finish_attempt(lease, outcome, now=self.clock.now())
+        return outcome
+
+    def _execute_phase_with_recovery(self, phase: Phase, lease: Lease) -> AttemptOutcome:
+        started = self.clock.monotonic()
+        try:
+            outcome = self._attempt(phase, lease)
+        except LeaseLostError:
+            raise
+        except (StoreError, OSError) as error:
+            outcome = _failed(_surroundings(error, retryable=True))
+        except AutopackError as error:
+            outcome = _failed(_surroundings(error, retryable=False))
+        except Exception as error:  # noqa: BLE001 -- one attempt must not end the session
+            outcome = _failed(_bug(error))
+        used = self.store.usage_of(phase.run_id, phase.phase_id)
+        return replace(outcome, usage=used, duration_seconds=self.clock.monotonic() - started)
+
+    def _attempt(self, phase: Phase, lease: Lease) -> AttemptOutcome:
+        logs = attempt_folder(self.settings.state_folder, lease.address)
+        run = self.store.run(phase.run_id)
+        base = self.workspace.run_head(run.run_id, base=run.spec.base)
+        if (done := self.finalizer.find_done(lease.address, log_folder=logs)) is not None:
+            return done
+        if lease.base_commit != base:
+            lease = self.store.set_base(lease, base)
+        answer = self.build.stored(lease)
+        tree = self.workspace.tree(base)
+        if answer is None and (failure := check_paths(phase.spec, tree, self.settings.protected_paths)):
+            return _failed(failure)
+        with self.workspace.worktree() as worktree:
+            before = self.ci.baseline(base, phase.spec.checks, worktree, log_folder=logs / "ci-base")
+            room = _Room(
+                run=run,
+                phase=phase,
+                lease=lease,
+                base=base,
+                before=before,
+                tree=tree,
+                worktree=worktree,
+                logs=logs,
+            )
+            return self._in_room(room, answer)
+
+    def _in_room(self, room: _Room, answer: BuildAnswer | None) -> AttemptOutcome:
+        if answer is None and (failure := check_base(room.phase.spec, room.before, self.settings.ci)):
+            return _failed(failure)
+        context = self._load_scoped_context(room)
+        if answer is None:
+            prompt = write_prompt(room.phase, room.run.spec, context)
+            answer = self.build.ask(
+                room.phase, room.lease, context, prompt, room.worktree, base=room.base, logs=room.logs
+            )
+        if answer.failure is not None:
+            return _failed(answer.failure)
+        return self._judge(room, context, answer)
+
+    def _judge(self, room: _Room, context: ScopedContext, answer: BuildAnswer) -> AttemptOutcome:
+        self.store.enter_state(room.lease, PhaseState.GATE, now=self.clock.now())
+        try:
+            edits = self._read_edits(room, context, answer)
+        except PatchError as error:
+            return _failed(_rejected(error, answer))
+        kept = kept_placeholders(context.stubs, room.phase.spec.deliverables, edits)
+        case = GateInput(
+            spec=room.phase.spec,
+            edits=edits,
+            tree=room.tree,
+            limits=self.settings.attempt,
+            protected_paths=self.settings.protected_paths,
+            placeholders=tuple(edit.path for edit in kept),
+        )
+        gates = list(judge_before(case))
+        if (failure := first_failure(gates)) is not None:
+            return _failed(failure, gates)
+        return self._judge_worktree(room, case, (*edits, *kept), gates)
+
+    def _read_edits(self, room: _Room, context: ScopedContext, answer: BuildAnswer) -> tuple[FileEdit, ...]:
+        limit = self.settings.attempt.max_patch_bytes
+        edits = to_edits(answer, room.tree, stubs=context.stubs, max_bytes=limit)
+        return without_untouched(edits, context.stubs) if self.build.edits_worktree else edits
+
+    def _judge_worktree(
+        self, room: _Room, case: GateInput, written: tuple[FileEdit, ...], gates: list[GateVerdict]
+    ) -> AttemptOutcome:
+        room.worktree.reset(room.base)
+        room.worktree.write(written)
+        imports = ImportGate(
+            runner=self.runner,
+            worktree=room.worktree.path,
+            log_folder=room.logs / "imports",
+            base_failures=lambda modules: self._import_at_base(room, modules),
+        )
+        gates += judge_after(case, imports=imports)
+        if (failure := first_failure(gates)) is not None:
+            return _failed(failure, gates)
+        collection = self._judge_collection(room, written)
+        gates.append(collection.verdict)
+        if (failure := first_failure(gates)) is not None:
+            return _failed(failure, gates)
+        outcome = self._judge_ci(room, written, gates)
+        if outcome.commit is not None:
+            self.collection.keep(outcome.commit, collection)
+        return outcome
+
+    def _import_at_base(self, room: _Room, modules: Sequence[str]) -> Mapping[str, str]:
+        with self.workspace.worktree() as worktree:
+            worktree.reset(room.base)
+            return self.runner.import_modules(worktree.path, modules, log_folder=room.logs / "imports-base")
+
+    def _judge_collection(self, room: _Room, written: tuple[FileEdit, ...]) -> CollectionJudgement:
+        phases = self.store.phases(room.phase.run_id)
+        others = [phase for phase in phases if phase.phase_id != room.phase.phase_id]
+        done = sorted((phase for phase in others if phase.commit), key=lambda phase: -phase.updated_at)
+        request = CollectionRequest(
+            edits=written,
+            tree=room.tree,
+            worktree=room.worktree,
+            checks=room.phase.spec.checks,
+            log_folder=room.logs / "collection",
+            known_commits=tuple(phase.commit for phase in done if phase.commit),
+            is_last_phase=all(phase.state.is_terminal for phase in others),
+        )
+        return self.collection.judge(request)
+
+    def _judge_ci(
+        self, room: _Room, written: tuple[FileEdit, ...], gates: list[GateVerdict]
+    ) -> AttemptOutcome:
+        self.store.enter_state(room.lease, PhaseState.CI_RUNNING, now=self.clock.now())
+        checks = room.phase.spec.checks
+        gone = {edit.old_path or edit.path for edit in written if edit.content is None or edit.old_path}
+        judgement = self.ci.judge(
+            room.worktree, room.before, checks, deleted_files=gone, log_folder=room.logs / "ci"
+        )
+        gates.append(judgement.verdict)
+        if (failure := first_failure(gates)) is not None:
+            return _failed(failure, gates)
+        if room.phase.spec.requires_approval and self.store.decision(room.lease.address) is None:
+            return AttemptOutcome(final_state=PhaseState.GATE, gates=tuple(gates))
+        # CI may have left files behind; what is committed is the change and nothing else.
+        room.worktree.reset(room.base)
+        room.worktree.write(written)
+        outcome = self.finalizer.complete(
+            room.phase, room.lease.address, room.worktree, base=room.base, gates=gates, log_folder=room.logs
+        )
+        self.ci.keep(str(outcome.commit), checks, judgement.report)
+        return outcome
+
+    # The seed's names for the two steps that once disagreed about where a project's file is.
+
+    def _load_scoped_context(self, room: _Room) -> ScopedContext:
+        """The phase's context, with its placeholders written where the deliverables gate will look."""
+        room.worktree.reset(room.base)
+        context = load_context(room.phase.spec, room.tree)
+        project_root = room.worktree.path / (room.run.spec.project or "")
+        for key, content in context.stubs.items():
+            target = self._resolve_scope_target(key, project_root, base=room.worktree.path)
+            if target is not None:
+                target[0].parent.mkdir(parents=True, exist_ok=True)
+                target[0].write_bytes(content)
+        return context
+
+    @staticmethod
+    def _resolve_scope_target(
+        target: str, workspace_root: Path, *, base: Path | None = None, must_exist: bool = False
+    ) -> tuple[Path, str] | None:
+        """The absolute path and the repository key of a scope path, or None when it leaves the tree."""
+        return resolve_scope_target(
+            target, workspace_root, base=base or workspace_root, must_exist=must_exist
+        )
+
+    @contextmanager
+    def _heartbeat(self, lease: Lease) -> Iterator[None]:
+        """Tell the store that this process lives; one that lost its lease ends at once, children included."""
+        stopped = threading.Event()
+        every = self.settings.attempt.lease_seconds / _HEARTBEATS_PER_LEASE
+
+        def beat() -> None:
+            while not stopped.wait(every):
+                try:
+                    self.store.heartbeat(lease, now=self.clock.now())
+                except LeaseLostError:
+                    os._exit(REFUSED_RETURNCODE)
+                except StoreError:
+                    # A busy or restarting database is asked again; the lease outlives several beats.
+                    continue
+
+        thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stopped.set()
+            thread.join()
+
+
+def _failed(failure: FailureReport, gates: Sequence[GateVerdict] = ()) -> AttemptOutcome:
+    return AttemptOutcome(final_state=PhaseState.FAILED, failure=failure, gates=tuple(gates))
+
+
+def _surroundings(error: AutopackError | OSError, *, retryable: bool) -> FailureReport:
+    hint = (
+        error.hint if isinstance(error, AutopackError) else "Free the disk or mend the folder that is named."
+    )
+    return FailureReport(
+        kind=FailureKind.INFRASTRUCTURE,
+        message=str(error) or type(error).__name__,
+        hint=hint,
+        retryable=retryable,
+    )
+
+
+def _bug(error: Exception) -> FailureReport:
+    return FailureReport(
+        kind=FailureKind.CRASHED,
+        message=f"The executor itself failed: {type(error).__name__}: {error}",
+        evidence=traceback.format_exc()[-4000:],
+        hint="This is a bug of Autopack; the evidence is what to report.",
+    )
+
+
+def _rejected(error: PatchError, answer: BuildAnswer) -> FailureReport:
+    return FailureReport(
+        kind=FailureKind.PATCH_REJECTED,
+        message=str(error).splitlines()[0],
+        details=error.problems,
+        hint=error.hint,
+        evidence=answer.text[:4000],
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Make one attempt; the program behind ``python -m autopack.autonomous_executor``.
+
+    Returns:
+        0 for a phase that is COMPLETE or waits for an approval, 1 for one that failed or was requeued,
+        2 for wrong use, 4 when the attempt is not this process's to make.
+    """
+    from autopack import bootstrap  # noqa: PLC0415 -- only the program needs the composition root
+
+    options = _parser().parse_args(argv)
+    try:
+        with bootstrap.open_executor(
+            root=options.root, builder=options.builder, environ=os.environ
+        ) as executor:
+            address = executor.next_address(options.run_id, options.phase_id, options.attempt)
+            outcome = executor.execute(address)
+    except (NotClaimableError, LeaseLostError) as error:
+        return _refuse(error, REFUSED_RETURNCODE)
+    except AutopackError as error:
+        return _refuse(error, 1)
+    sys.stdout.write(f"{address} {outcome.final_state}\n")
+    if outcome.failure is not None:
+        sys.stderr.write(f"{outcome.failure.kind}: {outcome.failure.message}\n")
+    return 0 if outcome.final_state in {PhaseState.COMPLETE, PhaseState.GATE} else 1
+
+
+def _refuse(error: AutopackError, returncode: int) -> int:
+    sys.stderr.write(f"error: {error}\n" + (f"hint: {error.hint}\n" if error.hint else ""))
+    return returncode
+
+
+def _parser() -> argparse.ArgumentParser:
+    # The standard library's parser, because a process for every attempt must start fast.
+    parser = argparse.ArgumentParser(prog="python -m autopack.autonomous_executor", description=main.__doc__)
+    parser.add_argument("--run-id", required=True)
+    parser.add_argument("--phase-id", required=True)
+    parser.add_argument(
+        "--attempt", type=int, default=None, help="default: the phase's unfinished or next attempt"
+    )
+    parser.add_argument("--root", type=Path, default=Path(), help="the repository; default: this folder")
+    parser.add_argument("--builder", default=None, help="default: the repository's setting")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,282 @@
+"""Puts the parts together: the one module that names adapters."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from autopack.adapters.builders.registry import make_builder
+from autopack.adapters.ci_pytest import CommandCi
+from autopack.adapters.clock import SystemClock
+from autopack.adapters.git import GitWorkspace
+from autopack.adapters.git import open_workspace as open_git
+from autopack.adapters.git_exclude import exclude
+from autopack.adapters.health import HealthLine
+from autopack.adapters.health import check_health as look_at_health
+from autopack.adapters.import_scan import ImportScan
+from autopack.adapters.locks import FileLocks
+from autopack.adapters.process import GuardedProcesses
+from autopack.adapters.process_identity import is_process_dead, kill_strays, process_identity
+from autopack.adapters.reclaim import Reclaimable, ReclaimableKind, find_reclaimable
+from autopack.adapters.reclaim import reclaim as remove_items
+from autopack.adapters.signals import Interrupts
+from autopack.adapters.store import SqlStore
+from autopack.adapters.store import open_store as open_database
+from autopack.autonomous_executor import AutonomousExecutor
+from autopack.domain.attempt import AttemptAddress
+from autopack.domain.phase import PhaseState
+from autopack.execution.build import BuildStep
+from autopack.execution.ci import CiGate
+from autopack.execution.collection import CollectionGate
+from autopack.execution.dispatch import Dispatcher, RunEvent, RunSummary, RunWatch
+from autopack.execution.finalize import Finalizer
+from autopack.execution.launch import Launcher
+from autopack.execution.recovery import Conclusion
+from autopack.ports import Clock, EngineLimits, Processes, Store
+from autopack.settings import CONFIG_NAME, STATE_FOLDER, Settings, load_settings, render_default_config
+
+
+def open_store(settings: Settings, *, create: bool = False) -> SqlStore:
+    """The store of a repository; ``create`` makes or migrates it."""
+    return open_database(settings.database_url, create=create)
+
+
+def open_workspace(settings: Settings) -> GitWorkspace:
+    """The repository that the settings are for."""
+    return open_git(settings.root, state_folder=settings.state_folder)
+
+
+def death_watch(settings: Settings, clock: Clock) -> Callable[[str, float], bool]:
+    """The question whether the process behind a lease is dead."""
+
+    def is_owner_dead(owner: str, heartbeat_at: float) -> bool:
+        return is_process_dead(owner, heartbeat_at, clock.now(), settings.attempt.lease_seconds)
+
+    return is_owner_dead
+
+
+@contextmanager
+def open_executor(
+    *, root: Path, builder: str | None, environ: Mapping[str, str]
+) -> Iterator[AutonomousExecutor]:
+    """An executor over the repository at ``root``; closes what it opened."""
+    settings = load_settings(root.resolve(), environ=environ, builder=builder)
+    clock = SystemClock()
+    processes = GuardedProcesses(clock)
+    with closing(open_store(settings)) as store, closing(open_workspace(settings)) as workspace:
+        yield _make_executor(settings, store, workspace, processes, clock, environ)
+
+
+def _make_executor(
+    settings: Settings,
+    store: Store,
+    workspace: GitWorkspace,
+    processes: Processes,
+    clock: Clock,
+    environ: Mapping[str, str],
+) -> AutonomousExecutor:
+    builder = make_builder(settings.attempt.builder, root=settings.root, processes=processes, environ=environ)
+    runner = CommandCi(
+        processes,
+        settings=settings.ci,
+        root=settings.root,
+        cache_folder=settings.state_folder / "cache",
+        environ=environ,
+    )
+    locks = FileLocks(settings.state_folder / "locks")
+    return AutonomousExecutor(
+        store=store,
+        workspace=workspace,
+        build=BuildStep(store=store, builder=builder, clock=clock, settings=settings.attempt),
+        ci=CiGate(runner=runner, store=store, locks=locks, clock=clock, settings=settings.ci),
+        collection=CollectionGate(
+            runner=runner,
+            store=store,
+            locks=locks,
+            clock=clock,
+            index=ImportScan(settings.state_folder / "cache"),
+            workspace=workspace,
+            settings=settings.ci,
+        ),
+        finalizer=Finalizer(workspace),
+        runner=runner,
+        clock=clock,
+        settings=settings,
+        owner=process_identity(),
+        is_owner_dead=death_watch(settings, clock),
+        kill_strays=kill_strays,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line:
+    """The parts of one process that makes attempts."""
+
+    dispatcher: Dispatcher
+    serve: Callable[[EngineLimits, Callable[[], bool]], None]
+
+
+@contextmanager
+def _open_line(
+    settings: Settings, store: Store, interrupts: Interrupts, environ: Mapping[str, str]
+) -> Iterator[_Line]:
+    from autopack.adapters import engine
+
+    clock = SystemClock()
+    is_owner_dead = death_watch(settings, clock)
+    conclusion = Conclusion(
+        store=store,
+        clock=clock,
+        limits=settings.attempt,
+        owner=process_identity(),
+        is_owner_dead=is_owner_dead,
+    )
+    launcher = Launcher(
+        processes=GuardedProcesses(clock), conclusion=conclusion, settings=settings, environ=environ
+    )
+
+    def perform(address: AttemptAddress) -> None:
+        if not interrupts.is_stopping():
+            launcher.perform(address, is_cancelled=interrupts.is_cancelled)
+
+    connections = engine.connect(settings.database_url)
+    try:
+        queue = engine.DbosEngine(
+            engine=connections, lock_folder=settings.state_folder / "locks", perform=perform, clock=clock
+        )
+        dispatcher = Dispatcher(
+            store=store, engine=queue, conclusion=conclusion, clock=clock, is_owner_dead=is_owner_dead
+        )
+        yield _Line(dispatcher=dispatcher, serve=lambda limits, tick: queue.serve(limits, tick=tick))
+    finally:
+        connections.dispose()
+
+
+def drive_run(
+    settings: Settings,
+    store: Store,
+    run_id: str,
+    *,
+    workers: int,
+    on_event: Callable[[RunEvent], None],
+    environ: Mapping[str, str] = os.environ,
+) -> RunSummary:
+    """Work one run off until nothing of it can go on by itself; Ctrl-C leaves it resumable.
+
+    Raises:
+        StoreError: There is no such run.
+        WorkspaceError: The run's base is missing, or is checked out with changes that are not committed.
+    """
+    clock = SystemClock()
+    started = clock.monotonic()
+    run = store.run(run_id)
+    with closing(open_workspace(settings)) as workspace:
+        workspace.ensure_clean(run.spec.base)
+        workspace.run_head(run_id, base=run.spec.base)
+    store.activate_run(run_id)
+    watch = RunWatch(store, run.spec, on_event)
+    interrupts = Interrupts()
+    with interrupts.listening(), _open_line(settings, store, interrupts, environ) as line:
+
+        def tick() -> bool:
+            if interrupts.is_stopping():
+                return True
+            line.dispatcher.dispatch(run_id=run_id)
+            return watch.is_over()
+
+        line.serve(EngineLimits(slots=workers), tick)
+    watch.is_over()
+    return watch.summary(clock.monotonic() - started, was_interrupted=interrupts.is_stopping())
+
+
+def serve_worker(
+    settings: Settings, store: Store, *, slots: int, once: bool, environ: Mapping[str, str] = os.environ
+) -> None:
+    """Make attempts of all active runs until interrupted or, with ``once``, until nothing may go."""
+    interrupts = Interrupts()
+    with interrupts.listening(), _open_line(settings, store, interrupts, environ) as line:
+
+        def tick() -> bool:
+            submitted = line.dispatcher.dispatch()
+            is_idle = not submitted and not store.in_flight()
+            return interrupts.is_stopping() or (once and is_idle)
+
+        line.serve(EngineLimits(slots=slots), tick)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Initialised:
+    """What ``autopack init`` made."""
+
+    settings: Settings
+    identity: str
+    made: tuple[str, ...]
+    """Files and folders that were not there before."""
+
+
+def init_repository(root: Path, environ: Mapping[str, str]) -> Initialised:
+    """Make a repository ready: state folder, commented settings, database, and an entry in git's own exclude file.
+
+    Doing it again makes only what is missing.
+    """
+    made: list[str] = []
+    config_path = root / STATE_FOLDER / CONFIG_NAME
+    if not config_path.exists():
+        config_path.parent.mkdir(parents=True, exist_ok=True)
+        config_path.write_text(render_default_config(), "utf-8")
+        made.append(str(config_path))
+    settings = load_settings(root, environ=environ)
+    open_workspace(settings).close()
+    if exclude(root, f"{STATE_FOLDER}/"):
+        made.append(f"{STATE_FOLDER}/ in git's exclude file")
+    with closing(open_store(settings, create=True)) as store:
+        return Initialised(settings=settings, identity=store.identity, made=tuple(made))
+
+
+def check_health(settings: Settings, environ: Mapping[str, str] = os.environ) -> tuple[HealthLine, ...]:
+    """Everything that an attempt would need, looked at by trying it."""
+    return tuple(look_at_health(settings, GuardedProcesses(SystemClock()), environ))
+
+
+def reclaim(
+    settings: Settings, store: Store, *, older_than_seconds: float, includes_unmerged: bool, dry_run: bool
+) -> tuple[Reclaimable, ...]:
+    """Remove worktrees, logs, bytecode, branches and queue entries that are old enough, or merely name them.
+
+    A run that the store does not know, or that has phases which are neither COMPLETE nor SKIPPED, keeps its logs and
+    its branch. A branch whose commits are on no other branch goes only with ``includes_unmerged``.
+    """
+    now = SystemClock().now()
+    done = {PhaseState.COMPLETE, PhaseState.SKIPPED}
+    finished = {
+        it.run.run_id for it in store.runs() if not any(n for s, n in it.counts.items() if s not in done)
+    }
+    with closing(open_workspace(settings)) as workspace:
+        found = find_reclaimable(
+            settings.state_folder,
+            workspace,
+            now=now,
+            max_age_seconds=older_than_seconds,
+            keep_run=lambda run_id: run_id not in finished,
+        )
+        is_branch = ReclaimableKind.BRANCH
+        items = [
+            it
+            for it in found
+            if it.kind is not is_branch or includes_unmerged or workspace.is_merged(it.head)
+        ]
+        if dry_run:
+            return tuple(items)
+        _prune_engine(settings, older_than=now - older_than_seconds)
+        return remove_items(workspace, items)
+
+
+def _prune_engine(settings: Settings, *, older_than: float) -> None:
+    from autopack.adapters import engine
+
+    connections = engine.connect(settings.database_url)
+    try:
+        engine.prune(connections, older_than=older_than)
+    finally:
+        connections.dispose()
