@@ -1,0 +1,123 @@
+"""``autopack run``."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from autopack.cli.flags import Flags, make_command
+from autopack.cli.render import (
+    describe_counts,
+    describe_usage,
+    one_line,
+    print_json,
+    print_phases,
+    reason_of,
+    say,
+    to_plain,
+)
+from autopack.cli.session import load, open_store
+from autopack.domain.phase import PhaseState
+
+if TYPE_CHECKING:
+    from autopack.execution.dispatch import RunEvent, RunSummary
+
+INTERRUPTED = 130
+OnEvent = Callable[["RunEvent"], None]
+
+
+@make_command(
+    "run",
+    epilog="Exit code 0: nothing failed; 1: a phase failed; 130: interrupted, and the same command goes on.",
+)
+@click.argument("run_id", metavar="RUN")
+@click.option("--workers", type=click.IntRange(1, 256), help="Attempts side by side.")
+@click.option("--builder", metavar="SPEC", help="Who makes the changes; default: the repository's setting.")
+def command(flags: Flags, run_id: str, workers: int | None, builder: str | None) -> int:
+    """Work one run off and show its verdicts."""
+    from autopack import bootstrap
+
+    settings = load(flags, builder=builder, workers=workers)
+    with open_store(flags, settings, writes=True) as store, _watch(flags, run_id) as on_event:
+        summary = bootstrap.drive_run(settings, store, run_id, workers=settings.workers, on_event=on_event)
+    if flags.as_json:
+        print_json(to_plain(summary))
+    else:
+        _print_summary(summary)
+    if summary.was_interrupted:
+        return INTERRUPTED
+    return int(summary.count(PhaseState.FAILED) > 0)
+
+
+def _print_summary(summary: "RunSummary") -> None:
+    print_phases(summary.phases, summary.waiting)
+    counts = {state: summary.count(state) for state in PhaseState}
+    say(
+        f"{summary.run_id}: {describe_counts(counts)}; {describe_usage(summary.used)}; "
+        f"{summary.duration_seconds:.0f} s"
+    )
+    if summary.was_interrupted:
+        say(f"interrupted; `autopack run {summary.run_id}` goes on where it stopped")
+    if failed := next((phase for phase in summary.phases if phase.state is PhaseState.FAILED), None):
+        say(f"evidence: autopack show {failed.run_id}/{failed.phase_id}")
+
+
+@contextmanager
+def _watch(flags: Flags, run_id: str) -> Iterator[OnEvent]:
+    if flags.as_json:
+        yield lambda _event: None
+    elif sys.stdout.isatty():
+        with _bar(run_id) as on_event:
+            yield on_event
+    else:
+        yield _keep_going(_print_event)
+
+
+def _keep_going(show: OnEvent) -> OnEvent:
+    # A reader that leaves must not stop the work that it was reading about.
+    has_reader = True
+
+    def show_while_read(event: "RunEvent") -> None:
+        nonlocal has_reader
+        if has_reader:
+            try:
+                show(event)
+            except BrokenPipeError:
+                has_reader = False
+
+    return show_while_read
+
+
+def _print_event(event: "RunEvent") -> None:
+    say(describe_event(event))
+    sys.stdout.flush()
+
+
+def describe_event(event: "RunEvent") -> str:
+    """``2/5 build FAILED import_error: …``."""
+    phase = event.phase
+    return f"{event.done}/{event.total} {phase.phase_id} {phase.state} {reason_of(phase, {})}".rstrip()
+
+
+@contextmanager
+def _bar(run_id: str) -> Iterator[OnEvent]:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.text import Text
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, transient=True) as progress:
+        task = progress.add_task(one_line(run_id), total=None)
+
+        def on_event(event: "RunEvent") -> None:
+            progress.update(task, completed=event.done, total=event.total)
+            if not event.phase.state.is_in_flight:
+                progress.console.print(Text(one_line(describe_event(event))))
+
+        yield _keep_going(on_event)

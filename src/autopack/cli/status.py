@@ -1,0 +1,98 @@
+"""``autopack status``."""
+
+from collections.abc import Sequence
+
+import click
+
+from autopack.cli.flags import Flags, make_command
+from autopack.cli.render import (
+    describe_cost,
+    describe_counts,
+    describe_usage,
+    print_json,
+    print_phases,
+    print_table,
+    say,
+)
+from autopack.cli.session import load, open_store
+from autopack.domain.phase import PhaseState
+from autopack.domain.run import split_queued
+from autopack.ports import RunProgress, Store
+
+
+@make_command("status")
+@click.argument("run_id", metavar="[RUN]", required=False)
+def command(flags: Flags, run_id: str | None) -> None:
+    """Show how far all runs are, or each phase of one."""
+    with open_store(flags, load(flags), writes=False) as store:
+        if run_id is None:
+            _show_runs(flags, store)
+        else:
+            _show_run(flags, store, run_id)
+
+
+def _show_runs(flags: Flags, store: Store) -> None:
+    runs = store.runs()
+    if flags.as_json:
+        print_json({"database": store.identity, "runs": [_run_document(progress) for progress in runs]})
+        return
+    if not runs:
+        say("no runs yet: autopack plan import FILE")
+        return
+    states = [state for state in PhaseState if any(progress.counts.get(state) for progress in runs)]
+    rows = [
+        (
+            progress.run.run_id,
+            "yes" if progress.run.is_active else "no",
+            *(progress.counts.get(state) or "" for state in states),
+            f"{progress.used.total_tokens:,}",
+            describe_cost(progress.used),
+        )
+        for progress in runs
+    ]
+    print_table(("run", "active", *states, "tokens", "cost"), rows)
+    say(describe_total(runs))
+
+
+def describe_total(runs: Sequence[RunProgress]) -> str:
+    """``2 runs: 3 COMPLETE, 1 FAILED``."""
+    counts = {state: sum(progress.counts.get(state, 0) for progress in runs) for state in PhaseState}
+    return f"{len(runs)} runs: {describe_counts(counts)}"
+
+
+def _run_document(progress: RunProgress) -> dict[str, object]:
+    return {
+        "run_id": progress.run.run_id,
+        "goal": progress.run.spec.goal,
+        "is_active": progress.run.is_active,
+        "counts": progress.counts,
+        "used": progress.used,
+    }
+
+
+def _show_run(flags: Flags, store: Store, run_id: str) -> None:
+    run, phases, used = store.run(run_id), store.phases(run_id), store.usage_of(run_id)
+    waiting = split_queued(run.spec, phases)[1]
+    counts = {state: sum(phase.state is state for phase in phases) for state in PhaseState}
+    if flags.as_json:
+        waits = {entry.phase_id: entry.needs for entry in waiting}
+        listed = [
+            {
+                "phase_id": phase.phase_id,
+                "state": phase.state,
+                "attempts": phase.attempts,
+                "waits_for": waits.get(phase.phase_id, ()),
+                "awaits_approval": phase.awaits_approval,
+                "failure_kind": phase.failure_kind,
+                "failure_message": phase.failure_message,
+                "commit": phase.commit,
+            }
+            for phase in phases
+        ]
+        progress = RunProgress(run=run, counts=counts, used=used)
+        print_json({"database": store.identity, **_run_document(progress), "phases": listed})
+        return
+    print_phases(phases, waiting)
+    say(f"{run_id}: {describe_counts(counts)}; {describe_usage(used)}")
+    if not run.is_active and any(phase.state is PhaseState.QUEUED for phase in phases):
+        say(f"nobody works on it: autopack run {run_id}")
