@@ -57,10 +57,8 @@ class _Call:
 
     @property
     def is_reusable(self) -> bool:
-        if self.stored is None:
-            return False
-        failure = self.stored.answer.failure
-        return failure is None or not failure.retryable
+        failure = self.stored.answer.failure if self.stored else None
+        return self.stored is not None and (failure is None or not failure.retryable)
 
 
 class MemoryStore:
@@ -73,7 +71,7 @@ class MemoryStore:
         self._runs: dict[str, Run] = {}
         self._phases: dict[tuple[str, str], Phase] = {}
         self._attempts: dict[AttemptAddress, Attempt] = {}
-        self._held_by_run: dict[str, AttemptAddress] = {}
+        self._held: dict[str, AttemptAddress] = {}  # by run
         self._calls: dict[int, _Call] = {}
         self._baselines: dict[BaselineKey, CiReport] = {}
         self._decisions: dict[AttemptAddress, Decision] = {}
@@ -84,11 +82,11 @@ class MemoryStore:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         with self._lock:
-            before = (dict(self._runs), dict(self._phases), dict(self._attempts), dict(self._held_by_run))
+            before = (dict(self._runs), dict(self._phases), dict(self._attempts), dict(self._held))
             try:
                 yield
             except BaseException:
-                self._runs, self._phases, self._attempts, self._held_by_run = before
+                self._runs, self._phases, self._attempts, self._held = before
                 raise
 
     def import_plan(self, plan: Plan, *, now: float) -> Sequence[PlanChange]:
@@ -97,11 +95,8 @@ class MemoryStore:
             changes: list[PlanChange] = []
             for wanted in plan.runs:
                 run = self._runs.get(wanted.run_id)
-                merged = (
-                    new_run(wanted, now=now)
-                    if run is None
-                    else merge_run(wanted, run.spec, self.phases(wanted.run_id), now=now)
-                )
+                phases = self.phases(wanted.run_id) if run else ()
+                merged = merge_run(wanted, run.spec, phases, now=now) if run else new_run(wanted, now=now)
                 self._keep(merged, run or Run(spec=wanted, created_at=now))
                 changes.extend(merged.changes)
             return tuple(changes)
@@ -141,7 +136,7 @@ class MemoryStore:
         with self._lock:
             self.run(run_id)
             if (run_id, phase_id) not in self._phases:
-                names = ", ".join(spec.phase_id for spec in self._runs[run_id].spec.phases)
+                names = [spec.phase_id for spec in self._runs[run_id].spec.phases]
                 raise StoreError(f"run {run_id!r} has no phase {phase_id!r}", hint=f"Phases: {names}.")
             return self._phases[run_id, phase_id]
 
@@ -161,7 +156,7 @@ class MemoryStore:
         with self._lock:
             due: list[AttemptAddress] = []
             for run in self._runs.values():
-                if run.is_active and run.run_id not in self._held_by_run and run_id in {None, run.run_id}:
+                if run.is_active and run.run_id not in self._held and run_id in {None, run.run_id}:
                     ready = split_queued(run.spec, self.phases(run.run_id))[0]
                     may_go = (phase for phase in ready if phase.retry_at is None or phase.retry_at <= now)
                     due.extend(self._due(phase) for phase in list(may_go)[:1])
@@ -188,18 +183,16 @@ class MemoryStore:
         """Take the attempt; every older lease of it ends."""
         with self._transaction():
             run = self.run(address.run_id)
-            if address.run_id in self._held_by_run:
-                holder = self._attempts[self._held_by_run[address.run_id]]
+            if address.run_id in self._held:
+                holder = self._attempts[self._held[address.run_id]]
                 if not is_owner_dead(holder.owner, holder.heartbeat_at):
                     raise NotClaimableError(
                         f"{address} cannot be taken: {holder.owner} is making {holder.address}"
                     )
                 self._give_back(holder, moves.crash_of(holder), now=now)
             phase = self.phase(address.run_id, address.phase_id)
-            waiting = {
-                wait.phase_id: wait.needs for wait in split_queued(run.spec, self.phases(run.run_id))[1]
-            }
-            missing = waiting.get(phase.phase_id, ())
+            waiting = split_queued(run.spec, self.phases(run.run_id))[1]
+            missing = next((wait.needs for wait in waiting if wait.phase_id == phase.phase_id), ())
             moves.check_claim(phase, address, due=self._due(phase).number, missing=missing)
             self._write(moves.claimed(phase, address.number, now=now))
             return self._lease(address, owner=owner, now=now)
@@ -218,7 +211,7 @@ class MemoryStore:
             before, state=PhaseState.EXECUTING, token=before.token + 1, owner=owner, heartbeat_at=now
         )
         self._attempts[address] = attempt
-        self._held_by_run[address.run_id] = address
+        self._held[address.run_id] = address
         return Lease(address=address, token=attempt.token, owner=owner, base_commit=attempt.base_commit)
 
     def _write(self, phase: Phase) -> None:
@@ -227,7 +220,7 @@ class MemoryStore:
     def _is_held(self, lease: Lease) -> bool:
         attempt = self._attempts.get(lease.address)
         is_newest = attempt is not None and attempt.token == lease.token
-        return is_newest and self._held_by_run.get(lease.address.run_id) == lease.address
+        return is_newest and self._held.get(lease.address.run_id) == lease.address
 
     def _held_attempt(self, lease: Lease) -> Attempt:
         if not self._is_held(lease):
@@ -274,7 +267,7 @@ class MemoryStore:
         self._attempts[attempt.address] = replace(
             attempt, state=state, outcome=outcome, finished_at=finished_at
         )
-        self._held_by_run.pop(attempt.address.run_id, None)
+        self._held.pop(attempt.address.run_id, None)
 
     def requeue_phase(self, run_id: str, phase_id: str, *, now: float) -> AttemptAddress:
         """Put a FAILED or SKIPPED phase back into the queue and name its next attempt."""
@@ -285,7 +278,7 @@ class MemoryStore:
     def in_flight(self) -> Sequence[Attempt]:
         """Attempts that a process holds, oldest heartbeat first."""
         with self._lock:
-            held = [self._attempts[address] for address in self._held_by_run.values()]
+            held = [self._attempts[address] for address in self._held.values()]
             return tuple(sorted(held, key=lambda attempt: (attempt.heartbeat_at, attempt.address)))
 
     def release_attempt(
@@ -295,11 +288,7 @@ class MemoryStore:
         with self._transaction():
             self.run(address.run_id)
             attempt = self._attempts.get(address)
-            if (
-                attempt is not None
-                and self._held_by_run.get(address.run_id) == address
-                and attempt.token == token
-            ):
+            if attempt is not None and self._held.get(address.run_id) == address and attempt.token == token:
                 self._give_back(attempt, failure, now=now)
 
     def _give_back(self, attempt: Attempt, failure: FailureReport, *, now: float) -> None:
@@ -310,7 +299,7 @@ class MemoryStore:
         self._attempts[attempt.address] = replace(
             attempt, state=PhaseState.QUEUED, token=attempt.token + 1, outcome=outcome
         )
-        del self._held_by_run[attempt.address.run_id]
+        del self._held[attempt.address.run_id]
 
     def stored_answer(self, address: AttemptAddress, turn: int) -> StoredAnswer | None:
         """The answer that was paid for in this turn of the attempt, if there is one."""

@@ -1,6 +1,7 @@
 """How results look: tables on a terminal, aligned plain lines in a pipe, one document as JSON."""
 
 import json
+import os
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -73,17 +74,18 @@ def _print_plain(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def _print_rich(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
     for header in headers:
         table.add_column(header, overflow="fold", justify="right" if header in _NUMBERS else "left")
     for row in rows:
         table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
-    Console(highlight=False).print(table)
+    # Without colours means without bold and the like as well: not one escape sequence.
+    console = Console(highlight=False, color_system=None if os.environ.get("NO_COLOR") else "auto")
+    console.print(table)
 
 
 _NUMBERS = frozenset({"attempts", "tokens", "cost", "done", "seconds"})

@@ -1,7 +1,7 @@
 """``autopack run``."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,8 @@ from autopack.cli.render import (
     to_plain,
 )
 from autopack.cli.session import load, open_store
-from autopack.domain.phase import PhaseState
+from autopack.domain.phase import Phase, PhaseState
+from autopack.ports import Store
 
 if TYPE_CHECKING:
     from autopack.execution.dispatch import RunEvent, RunSummary
@@ -40,7 +41,7 @@ def command(flags: Flags, run_id: str, workers: int | None, builder: str | None)
     from autopack import bootstrap
 
     settings = load(flags, builder=builder, workers=workers)
-    with open_store(flags, settings, writes=True) as store, _watch(flags, run_id) as on_event:
+    with open_store(flags, settings, writes=True) as store, _watch(flags, store, run_id) as on_event:
         summary = bootstrap.drive_run(settings, store, run_id, workers=settings.workers, on_event=on_event)
     if flags.as_json:
         print_json(to_plain(summary))
@@ -65,11 +66,11 @@ def _print_summary(summary: "RunSummary") -> None:
 
 
 @contextmanager
-def _watch(flags: Flags, run_id: str) -> Iterator[OnEvent]:
+def _watch(flags: Flags, store: Store, run_id: str) -> Iterator[OnEvent]:
     if flags.as_json:
         yield lambda _event: None
     elif sys.stdout.isatty():
-        with _bar(run_id) as on_event:
+        with _bar(run_id, store.phases(run_id)) as on_event:
             yield on_event
     else:
         yield _keep_going(_print_event)
@@ -102,7 +103,7 @@ def describe_event(event: "RunEvent") -> str:
 
 
 @contextmanager
-def _bar(run_id: str) -> Iterator[OnEvent]:
+def _bar(run_id: str, phases: Sequence[Phase]) -> Iterator[OnEvent]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
     from rich.text import Text
 
@@ -113,7 +114,8 @@ def _bar(run_id: str) -> Iterator[OnEvent]:
         TimeElapsedColumn(),
     )
     with Progress(*columns, transient=True) as progress:
-        task = progress.add_task(one_line(run_id), total=None)
+        done = sum(phase.state.is_terminal for phase in phases)
+        task = progress.add_task(one_line(run_id), total=len(phases), completed=done)
 
         def on_event(event: "RunEvent") -> None:
             progress.update(task, completed=event.done, total=event.total)

@@ -22,6 +22,7 @@ from autopack.domain.patch_paths import (
     common_name,
     is_side_of,
     legal_path,
+    names_both,
     side_of,
     split_sides,
     unquote,
@@ -73,8 +74,10 @@ class _Header:
     """What stands above the hunks of one file."""
 
     line: int
+    both: str
+    """What follows ``diff --git``; empty without such a line."""
     name: str | None
-    """The path of the ``diff --git`` line, if it names one."""
+    """The path that this names twice; None when there are two, as in a rename."""
     git: Mapping[str, str]
     old: str | None
     """The path of the ``---`` line, None without one."""
@@ -100,11 +103,11 @@ def _read_file(reader: PatchReader) -> Step:
 
 
 def _read_header(reader: PatchReader) -> _Header:
-    line, name = reader.number, None
+    line, both = reader.number, ""
     git: dict[str, str] = {}
     old = new = None
     if reader.starts("diff --git "):
-        name = common_name(reader.take().removeprefix("diff --git ").rstrip())
+        both = reader.take().removeprefix("diff --git ").rstrip()
         while key := next((key for key in _GIT_LINES if reader.starts(f"{key} ")), None):
             if key in git:
                 raise reader.error(f"{key!r} stands twice for one file")
@@ -113,7 +116,7 @@ def _read_header(reader: PatchReader) -> _Header:
         old, new = side_of(reader.take()[4:]), side_of(reader.take()[4:])
     elif reader.starts("--- "):
         raise reader.error("a '---' line without its '+++' line: the patch is cut off")
-    return _Header(line=line, name=name, git=git, old=old, new=new)
+    return _Header(line=line, both=both, name=common_name(both), git=git, old=old, new=new)
 
 
 def _read_hunks(reader: PatchReader, header: _Header) -> tuple[Hunk, ...]:
@@ -201,6 +204,8 @@ def _step(header: _Header, body: Body) -> Step:
     old, new = _paths(header, intent)
     if body is None and intent is Intent.MODIFY and mode is None:
         raise header.error("nothing changes: the patch is cut off")
+    if body is None and "index" in header.git and intent not in {Intent.CREATE, Intent.DELETE}:
+        raise header.error("its content changes, and no hunk says how: the patch is cut off")
     if intent is Intent.CREATE:
         body = _whole_content(header, body)
     return Step(
@@ -247,6 +252,8 @@ def _paths(header: _Header, intent: Intent) -> tuple[str, str]:
         if f"{word} from" not in header.git or f"{word} to" not in header.git:
             raise header.error(f"has half of a {word}: the patch is cut off")
         old, new = header.git[f"{word} from"], header.git[f"{word} to"]
+        if header.both and not names_both(header.both, old, new):
+            raise header.error(f"its lines name different files: {header.both!r}, {old!r} and {new!r}")
     elif header.name is not None:
         old = new = header.name
     elif header.old is None or header.new is None:

@@ -77,7 +77,7 @@ def new_files_of(text: str) -> dict[str, str]:
     """
     files: dict[str, list[str]] = {}
     is_new, content, before = False, None, ""
-    for line in text.splitlines():
+    for line in text.replace("\r\n", "\n").split("\n"):
         if line.startswith("diff --git ") or (content is not None and line.startswith("--- ")):
             is_new, content = False, None
         elif line.startswith("new file mode "):

@@ -66,14 +66,24 @@ def split_sides(old: str, new: str) -> tuple[str, str]:
 
 def common_name(text: str) -> str | None:
     """The one path that ``a/path b/path`` names twice; None when the two differ, as in a rename."""
-    if '"' in text:
-        text = " ".join(unquote(token) for token in re.findall(r'"(?:[^"\\]|\\.)*"|[^" ]+', text))
+    plain = _plain(text)
     for one, other in (*_PREFIXES, ("", "")):
-        size, odd = divmod(len(text) - 1 - len(one) - len(other), 2)
-        name = text[len(one) : len(one) + size]
-        if not odd and size > 0 and text == f"{one}{name} {other}{name}":
+        size, odd = divmod(len(plain) - 1 - len(one) - len(other), 2)
+        name = plain[len(one) : len(one) + size]
+        if not odd and size > 0 and plain == f"{one}{name} {other}{name}":
             return name
     return None
+
+
+def names_both(text: str, old: str, new: str) -> bool:
+    """Whether ``a/old b/new`` names these two paths."""
+    return any(_plain(text) == f"{one}{old} {other}{new}" for one, other in (*_PREFIXES, ("", "")))
+
+
+def _plain(text: str) -> str:
+    if '"' not in text:
+        return text
+    return " ".join(unquote(token) for token in re.findall(r'"(?:[^"\\]|\\.)*"|[^" ]+', text))
 
 
 def is_side_of(side: str, name: str) -> bool:

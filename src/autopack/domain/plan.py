@@ -40,13 +40,15 @@ def find_problems(plan: Plan) -> Iterator[PlanProblem]:
 
 
 def _doubles(ids: Sequence[str], place: tuple[str | int, ...], noun: str) -> Iterator[PlanProblem]:
+    seen: set[str] = set()
     for index, name in enumerate(ids):
-        if name in ids[:index]:
+        if name in seen:
             yield PlanProblem(
                 place=(*place, index, "id"),
                 message=f"{noun} {name!r} is defined twice",
                 hint=f"Give each {noun} an id of its own.",
             )
+        seen.add(name)
 
 
 def _needs_problems(run: RunSpec, place: tuple[str | int, ...]) -> Iterator[PlanProblem]:

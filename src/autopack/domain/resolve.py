@@ -151,10 +151,13 @@ def _moves(change: Change, files: _Files) -> dict[str, str]:
     """New path to old path of each rename that left nothing behind and overwrote nothing."""
     moves: dict[str, str] = {}
     for step in change.steps:
-        if step.intent is not Intent.RENAME or step.old_path is None:
-            continue
-        start = moves.pop(step.old_path, step.old_path)
-        is_move = files.before(start) is not None and files.after.get(start, ()) is None
-        if is_move and files.before(step.path) is None and files.after.get(step.path) is not None:
-            moves[step.path] = start
-    return moves
+        if step.intent is Intent.RENAME and step.old_path is not None:
+            moves[step.path] = moves.pop(step.old_path, step.old_path)
+    return {
+        path: start
+        for path, start in moves.items()
+        if files.before(start) is not None
+        and files.now(start) is None
+        and files.before(path) is None
+        and files.now(path) is not None
+    }

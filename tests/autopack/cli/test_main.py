@@ -1,8 +1,8 @@
 import json
 import os
+import resource
 import subprocess
 import sys
-import time
 
 import click
 import pytest
@@ -75,12 +75,13 @@ def test_help_loads_nothing_heavy():
 
 def test_help_is_there_at_once():
     def seconds():
-        started = time.perf_counter()
+        # Time on the processor: the machine may be busy with other things, the program may not.
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         assert program("--help").returncode == 0
-        return time.perf_counter() - started
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
-    # The best of a few: the machine may be busy with other things, the program may not.
-    assert min(seconds() for _ in range(5)) < 0.3
+    assert min(seconds() for _ in range(3)) < 0.3
 
 
 @pytest.mark.parametrize("name", main._COMMANDS)

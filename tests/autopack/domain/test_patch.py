@@ -222,7 +222,7 @@ REFUSED = [
         CHANGE_TWO + CHANGE_TWO.replace("src/a.py", "src/none.py"), "there is no file", id="one file of two"
     ),
     pytest.param(
-        "diff --git a/src/a.py b/src/b.py\nsimilarity index 100%\nrename from src/none.py\nrename to src/b.py\n",
+        "diff --git a/src/none.py b/src/b.py\nsimilarity index 100%\nrename from src/none.py\nrename to src/b.py\n",
         "there is no file",
         id="a rename of nothing",
     ),
@@ -326,6 +326,28 @@ def test_another_reader_counts_the_same_lines(text):
     ours = [hunk for step in parse_patch(text).steps if isinstance(step.body, tuple) for hunk in step.body]
     theirs = [hunk for file in PatchSet(text) for hunk in file if file.source_file != "/dev/null"]
     assert [(len(h.old), len(h.new)) for h in ours] == [(len(h.source), len(h.target)) for h in theirs]
+
+
+WHOLE = (
+    "diff --git a/src/a.py b/lib/a.py\nsimilarity index 60%\nrename from src/a.py\nrename to lib/a.py\n"
+    "index 12..34 100644\n" + CHANGE_TWO.replace("b/src/a.py", "b/lib/a.py")
+)
+
+
+@pytest.mark.parametrize(
+    "count",
+    [count for count in range(1, WHOLE.count("\n")) if WHOLE.split("\n")[count - 1] != "rename to lib/a.py"],
+)
+def test_a_patch_that_lost_its_last_lines_is_refused(count):
+    assert resolved(WHOLE)
+    with pytest.raises(PatchError):
+        resolved("\n".join(WHOLE.split("\n")[:count]) + "\n")
+
+
+def test_a_path_that_was_cut_short_is_refused():
+    text = WHOLE[: WHOLE.index("/a.py\nindex")]
+    with pytest.raises(PatchError, match="different files"):
+        resolved(text)
 
 
 def test_white_space_alone_is_a_change_of_nothing():
