@@ -96,7 +96,8 @@ class CommandCi:
         if run is None or command.is_pytest or not could_not_load_recorder(run):
             return report
         # A script or makefile that sets PYTHONPATH itself: its tests stay unknown, its exit code does not.
-        left = replace(request, timeout_seconds=request.timeout_seconds - run.finished.duration_seconds)
+        seconds_left = max(1.0, request.timeout_seconds - run.finished.duration_seconds)
+        left = replace(request, timeout_seconds=seconds_left)
         return self._run_once(left, command, python, records=False)[0]
 
     def import_modules(

@@ -12,6 +12,9 @@ from autopack.ports import Finished
 
 _ERROR_LINE = re.compile(r"E   +\S|ERROR(?!: usage)\b|error\b|.*: error: |\w+(\.\w+)*(Error|Exception): ")
 
+# unittest before Python 3.12 and node's runner end with 0 when they found nothing.
+_COUNTS = re.compile(r"^(?:Ran (\d+) tests? in |[#\u2139] tests (\d+)$)", re.MULTILINE)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CiRun:
@@ -31,7 +34,7 @@ def find_problem(run: CiRun) -> str:
 
 def find_exit_problem(run: CiRun) -> str:
     """The same for a command that tells nothing but its exit code."""
-    return _stopped(run) or _not_found(run)
+    return _stopped(run) or _not_found(run) or _ran_nothing(run)
 
 
 def describe_exit(returncode: int | None) -> str:
@@ -68,6 +71,12 @@ def _not_found(run: CiRun) -> str:
     if run.finished.returncode == 126:
         return f"a program could not be executed (exit code 126): {_telling_line(run)}"
     return ""
+
+
+def _ran_nothing(run: CiRun) -> str:
+    counts = _COUNTS.findall(run.evidence)
+    is_empty = bool(counts) and not any(int(number) for pair in counts for number in pair if number)
+    return "no tests were run, and the command says so only in its output" if is_empty else ""
 
 
 def _not_loaded(run: CiRun) -> str:

@@ -34,7 +34,6 @@ class GitWorkspace:
         """Use ``open_workspace``, which checks that these belong together."""
         self.root = root
         self.state_folder = state_folder
-        self._common = common_folder
         self._git = git
         reader = ObjectReader(git)
         # Not bound to self, which would keep us alive until a garbage collection, and the reader's process with us.
@@ -145,20 +144,6 @@ class GitWorkspace:
                 f"base {base!r} is checked out in {self.root} with {total} uncommitted changes, {first} among them",
                 hint="Commit or stash them; or name a commit as the base, to leave them out.",
             )
-
-    def exclude(self, pattern: str) -> bool:
-        """Add a line to the repository's ``info/exclude``, for the operator's git; False when it is there already."""
-        path = self._common / "info" / "exclude"
-        try:
-            text = path.read_text("utf-8") if path.exists() else ""
-            if pattern in text.splitlines():
-                return False
-            path.parent.mkdir(exist_ok=True)
-            separator = "" if text.endswith("\n") or not text else "\n"
-            path.write_text(f"{text}{separator}{pattern}\n", "utf-8")
-        except OSError as exc:
-            raise WorkspaceError(f"cannot write {path}: {exc.strerror}") from exc
-        return True
 
     def branch_of(self, run_id: str) -> str:
         """The name of a run's branch."""

@@ -143,8 +143,6 @@ class CiGate:
         return compare(before, after, deleted_files=deleted_files, reruns=(rerun,))
 
     def _judge_delta(self, delta: CiDelta, after: CiReport) -> GateVerdict:
-        if unjudged := delta.of(CaseVerdict.UNRUNNABLE):
-            return blocked(GATE, _cases_failure(FailureKind.UNRUNNABLE, "CI cannot judge", unjudged, after))
         if collectors := delta.of(CaseVerdict.NEW, collectors=True):
             head = "New collection errors (persistent)"
             return blocked(GATE, _cases_failure(FailureKind.COLLECTION_ERROR, head, collectors, after))
@@ -156,6 +154,9 @@ class CiGate:
         if old_collectors and self._settings.collection_errors == "block":
             head = 'Collection errors at the base (collection_errors = "block")'
             return blocked(GATE, _cases_failure(FailureKind.COLLECTION_ERROR, head, old_collectors, after))
+        # A run that stopped at its collection errors leaves its tests unknown; the errors are the reason to give.
+        if unjudged := delta.of(CaseVerdict.UNRUNNABLE):
+            return blocked(GATE, _cases_failure(FailureKind.UNRUNNABLE, "CI cannot judge", unjudged, after))
         if tests := delta.of(CaseVerdict.NEW, collectors=False):
             return blocked(
                 GATE, _cases_failure(FailureKind.TEST_REGRESSION, "New test failures", tests, after)

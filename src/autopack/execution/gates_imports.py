@@ -75,8 +75,9 @@ def _excuse(error: str, *, is_old: bool, failed_before: bool) -> str:
     if is_old:
         return "failed before too" if failed_before else ""
     # A framework that was not set up raises exceptions of its own: there is no base to tell this from a bug.
-    is_builtin = hasattr(builtins, error.partition(":")[0])
-    return "" if is_builtin else "is new and needs its surroundings"
+    name = error.partition(":")[0]
+    is_foreign = name[:1].isupper() and not hasattr(builtins, name)
+    return "is new and needs its surroundings" if is_foreign else ""
 
 
 def importable_modules(edits: Sequence[FileEdit], tree: Tree) -> tuple[str, ...]:

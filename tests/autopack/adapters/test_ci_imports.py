@@ -67,7 +67,7 @@ def test_a_module_beside_a_crash_is_imported(check):
 def test_each_module_is_imported_as_if_alone(check):
     files = {
         "pkg/__init__.py": "",
-        "pkg/one.py": "import pkg.two\nX = pkg.two.Y\n",
+        "pkg/one.py": "from pkg.two import Y\nX = Y\n",
         "pkg/two.py": "Y = 1\nfrom pkg.one import X\n",
     }
     # Whoever comes second in one process would be imported already.

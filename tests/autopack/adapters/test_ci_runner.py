@@ -104,7 +104,9 @@ class TestSelection:
     def test_collect_only_runs_no_test(self, repository):
         repository.write("tests/test_a.py", "def test_a():\n    open('ran', 'w').close()\n")
         report = repository.run(collect_only=True)
-        assert not report.tests
+        assert {key: case.file for key, case in report.tests.items()} == {
+            "tests/test_a.py::test_a": "tests/test_a.py"
+        }
         assert report.collectors["tests/test_a.py"].outcome is CiOutcome.PASSED
         assert is_green(report)
         assert not (repository.worktree / "ran").exists()
@@ -290,6 +292,22 @@ class TestPlainCommands:
         report = repository.run(command)
         assert problem in report.problem
         assert not is_green(report)
+
+    @pytest.mark.parametrize(
+        ("told", "is_problem"),
+        [
+            pytest.param("Ran 0 tests in 0.000s", True, id="unittest found none"),
+            pytest.param(
+                "Ran 0 tests in 0.000s\nRan 3 tests in 0.100s", False, id="one suite of two is empty"
+            ),
+            pytest.param("Ran 10 tests in 0.100s", False, id="ten"),
+            pytest.param("# tests 0", True, id="node found none"),
+        ],
+    )
+    def test_a_runner_that_ran_nothing_proves_nothing(self, repository, told, is_problem):
+        repository.write("told.txt", told + "\n")
+        report = repository.run("cat told.txt")
+        assert ("no tests were run" in report.problem) is is_problem
 
     def test_a_missing_interpreter_proves_nothing(self, repository):
         repository.settings["python"] = "/nowhere/bin/python"

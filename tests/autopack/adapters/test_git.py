@@ -6,6 +6,7 @@ import psutil
 import pytest
 
 from autopack.adapters.git import open_workspace
+from autopack.adapters.git_exclude import exclude
 from autopack.domain.attempt import AttemptAddress
 from autopack.domain.change import EditAction, FileEdit
 from autopack.errors import WorkspaceError
@@ -406,9 +407,9 @@ def test_looking_at_a_change_adds_no_object_to_the_repository(root, workspace):
     assert git(root, "count-objects") == before
 
 
-def test_an_exclusion_is_added_once(root, workspace):
-    assert workspace.exclude("scratch/")
-    assert not workspace.exclude("scratch/")
+def test_an_exclusion_is_added_once(root):
+    assert exclude(root, "scratch/")
+    assert not exclude(root, "scratch/")
 
     (root / "scratch").mkdir()
     (root / "scratch" / "x").touch()

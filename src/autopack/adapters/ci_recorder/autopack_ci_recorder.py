@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     Write = Callable[..., None]
-    Error = "tuple[str, str, str]"
 
 ORDERS = "AUTOPACK_CI"
 _MESSAGE_LENGTH = 500
