@@ -5,36 +5,27 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from autopack.adapters.builders.registry import make_builder
-from autopack.adapters.ci_pytest import CommandCi
 from autopack.adapters.clock import SystemClock
-from autopack.adapters.git import GitWorkspace
-from autopack.adapters.git import open_workspace as open_git
-from autopack.adapters.git_exclude import exclude
-from autopack.adapters.health import HealthLine
-from autopack.adapters.health import check_health as look_at_health
-from autopack.adapters.import_scan import ImportScan
-from autopack.adapters.locks import FileLocks
 from autopack.adapters.process import GuardedProcesses
-from autopack.adapters.process_identity import is_process_dead, kill_strays, process_identity
-from autopack.adapters.reclaim import Reclaimable, ReclaimableKind, find_reclaimable
-from autopack.adapters.reclaim import reclaim as remove_items
-from autopack.adapters.signals import Interrupts
+from autopack.adapters.process_identity import MARKER, is_process_dead, kill_strays, process_identity
 from autopack.adapters.store import SqlStore
 from autopack.adapters.store import open_store as open_database
-from autopack.autonomous_executor import AutonomousExecutor
 from autopack.domain.attempt import AttemptAddress
 from autopack.domain.phase import PhaseState
-from autopack.execution.build import BuildStep
-from autopack.execution.ci import CiGate
-from autopack.execution.collection import CollectionGate
-from autopack.execution.dispatch import Dispatcher, RunEvent, RunSummary, RunWatch
-from autopack.execution.finalize import Finalizer
-from autopack.execution.launch import Launcher
-from autopack.execution.recovery import Conclusion
 from autopack.ports import Clock, EngineLimits, Processes, Store
 from autopack.settings import CONFIG_NAME, STATE_FOLDER, Settings, load_settings, render_default_config
+
+# Each use imports what it needs where it is put together: an executor that cannot be imported must not take the
+# worker or `autopack status` with it, and a process that makes one attempt must start fast.
+if TYPE_CHECKING:
+    from autopack.adapters.git import GitWorkspace
+    from autopack.adapters.health import HealthLine
+    from autopack.adapters.reclaim import Reclaimable
+    from autopack.adapters.signals import Interrupts
+    from autopack.autonomous_executor import AutonomousExecutor
+    from autopack.execution.dispatch import Dispatcher, RunEvent, RunSummary
 
 
 def open_store(settings: Settings, *, create: bool = False) -> SqlStore:
@@ -42,9 +33,11 @@ def open_store(settings: Settings, *, create: bool = False) -> SqlStore:
     return open_database(settings.database_url, create=create)
 
 
-def open_workspace(settings: Settings) -> GitWorkspace:
+def open_workspace(settings: Settings) -> "GitWorkspace":
     """The repository that the settings are for."""
-    return open_git(settings.root, state_folder=settings.state_folder)
+    from autopack.adapters import git
+
+    return git.open_workspace(settings.root, state_folder=settings.state_folder)
 
 
 def death_watch(settings: Settings, clock: Clock) -> Callable[[str, float], bool]:
@@ -59,7 +52,7 @@ def death_watch(settings: Settings, clock: Clock) -> Callable[[str, float], bool
 @contextmanager
 def open_executor(
     *, root: Path, builder: str | None, environ: Mapping[str, str]
-) -> Iterator[AutonomousExecutor]:
+) -> Iterator["AutonomousExecutor"]:
     """An executor over the repository at ``root``; closes what it opened."""
     settings = load_settings(root.resolve(), environ=environ, builder=builder)
     clock = SystemClock()
@@ -71,11 +64,23 @@ def open_executor(
 def _make_executor(
     settings: Settings,
     store: Store,
-    workspace: GitWorkspace,
+    workspace: "GitWorkspace",
     processes: Processes,
     clock: Clock,
     environ: Mapping[str, str],
-) -> AutonomousExecutor:
+) -> "AutonomousExecutor":
+    from autopack.adapters.builders.registry import make_builder
+    from autopack.adapters.ci_pytest import CommandCi
+    from autopack.adapters.import_scan import ImportScan
+    from autopack.adapters.locks import FileLocks
+    from autopack.autonomous_executor import AutonomousExecutor
+    from autopack.execution.build import BuildStep
+    from autopack.execution.ci import CiGate
+    from autopack.execution.collection import CollectionGate
+    from autopack.execution.finalize import Finalizer
+
+    owner = process_identity()
+    environ = {**environ, MARKER: owner}
     builder = make_builder(settings.attempt.builder, root=settings.root, processes=processes, environ=environ)
     runner = CommandCi(
         processes,
@@ -103,7 +108,7 @@ def _make_executor(
         runner=runner,
         clock=clock,
         settings=settings,
-        owner=process_identity(),
+        owner=owner,
         is_owner_dead=death_watch(settings, clock),
         kill_strays=kill_strays,
     )
@@ -113,15 +118,18 @@ def _make_executor(
 class _Line:
     """The parts of one process that makes attempts."""
 
-    dispatcher: Dispatcher
+    dispatcher: "Dispatcher"
     serve: Callable[[EngineLimits, Callable[[], bool]], None]
 
 
 @contextmanager
 def _open_line(
-    settings: Settings, store: Store, interrupts: Interrupts, environ: Mapping[str, str]
+    settings: Settings, store: Store, interrupts: "Interrupts", environ: Mapping[str, str]
 ) -> Iterator[_Line]:
     from autopack.adapters import engine
+    from autopack.execution.dispatch import Dispatcher
+    from autopack.execution.launch import Launcher
+    from autopack.execution.recovery import Conclusion
 
     clock = SystemClock()
     is_owner_dead = death_watch(settings, clock)
@@ -159,15 +167,18 @@ def drive_run(
     run_id: str,
     *,
     workers: int,
-    on_event: Callable[[RunEvent], None],
+    on_event: Callable[["RunEvent"], None],
     environ: Mapping[str, str] = os.environ,
-) -> RunSummary:
+) -> "RunSummary":
     """Work one run off until nothing of it can go on by itself; Ctrl-C leaves it resumable.
 
     Raises:
         StoreError: There is no such run.
         WorkspaceError: The run's base is missing, or is checked out with changes that are not committed.
     """
+    from autopack.adapters.signals import Interrupts
+    from autopack.execution.dispatch import RunWatch
+
     clock = SystemClock()
     started = clock.monotonic()
     run = store.run(run_id)
@@ -194,6 +205,8 @@ def serve_worker(
     settings: Settings, store: Store, *, slots: int, once: bool, environ: Mapping[str, str] = os.environ
 ) -> None:
     """Make attempts of all active runs until interrupted or, with ``once``, until nothing may go."""
+    from autopack.adapters.signals import Interrupts
+
     interrupts = Interrupts()
     with interrupts.listening(), _open_line(settings, store, interrupts, environ) as line:
 
@@ -220,6 +233,8 @@ def init_repository(root: Path, environ: Mapping[str, str]) -> Initialised:
 
     Doing it again makes only what is missing.
     """
+    from autopack.adapters.git_exclude import exclude
+
     made: list[str] = []
     config_path = root / STATE_FOLDER / CONFIG_NAME
     if not config_path.exists():
@@ -234,33 +249,37 @@ def init_repository(root: Path, environ: Mapping[str, str]) -> Initialised:
         return Initialised(settings=settings, identity=store.identity, made=tuple(made))
 
 
-def check_health(settings: Settings, environ: Mapping[str, str] = os.environ) -> tuple[HealthLine, ...]:
+def check_health(settings: Settings, environ: Mapping[str, str] = os.environ) -> tuple["HealthLine", ...]:
     """Everything that an attempt would need, looked at by trying it."""
-    return tuple(look_at_health(settings, GuardedProcesses(SystemClock()), environ))
+    from autopack.adapters import health
+
+    return tuple(health.check_health(settings, GuardedProcesses(SystemClock()), environ))
 
 
 def reclaim(
     settings: Settings, store: Store, *, older_than_seconds: float, includes_unmerged: bool, dry_run: bool
-) -> tuple[Reclaimable, ...]:
+) -> tuple["Reclaimable", ...]:
     """Remove worktrees, logs, bytecode, branches and queue entries that are old enough, or merely name them.
 
     A run that the store does not know, or that has phases which are neither COMPLETE nor SKIPPED, keeps its logs and
     its branch. A branch whose commits are on no other branch goes only with ``includes_unmerged``.
     """
+    from autopack.adapters import reclaim as reclaiming
+
     now = SystemClock().now()
     done = {PhaseState.COMPLETE, PhaseState.SKIPPED}
     finished = {
         it.run.run_id for it in store.runs() if not any(n for s, n in it.counts.items() if s not in done)
     }
     with closing(open_workspace(settings)) as workspace:
-        found = find_reclaimable(
+        found = reclaiming.find_reclaimable(
             settings.state_folder,
             workspace,
             now=now,
             max_age_seconds=older_than_seconds,
             keep_run=lambda run_id: run_id not in finished,
         )
-        is_branch = ReclaimableKind.BRANCH
+        is_branch = reclaiming.ReclaimableKind.BRANCH
         items = [
             it
             for it in found
@@ -269,7 +288,7 @@ def reclaim(
         if dry_run:
             return tuple(items)
         _prune_engine(settings, older_than=now - older_than_seconds)
-        return remove_items(workspace, items)
+        return reclaiming.reclaim(workspace, items)
 
 
 def _prune_engine(settings: Settings, *, older_than: float) -> None:
