@@ -196,6 +196,7 @@ def _end(stage: Stage, store: Store, expected: Mapping[str, str]) -> StageEnd:
 def _phase_end(store: Store, key: str, expected: str) -> PhaseEnd:
     run_id, phase_id = key.split("/")
     phase = store.phase(run_id, phase_id)
+    needs = store.run(run_id).spec.needs_of(phase.index)
     outcomes = [attempt.outcome for attempt in store.attempts(run_id, phase_id) if attempt.outcome]
     verdict = verdict_of(phase)
     return PhaseEnd(
@@ -203,7 +204,7 @@ def _phase_end(store: Store, key: str, expected: str) -> PhaseEnd:
         phase_id=phase_id,
         expected=expected,
         verdict=verdict,
-        reason="" if verdict == WAITING else one_line(phase.failure_message),
+        reason=f"waits for {', '.join(needs)}" if verdict == WAITING else one_line(phase.failure_message),
         commit=phase.commit,
         duration_seconds=sum(outcome.duration_seconds for outcome in outcomes),
         tokens=store.usage_of(run_id, phase_id).total_tokens,

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from textwrap import wrap
 
 import click
 
@@ -15,7 +16,7 @@ from autopack.cli.render import printable, say
 from autopack.domain.phase import PhaseState
 
 _WIDTH = 100
-_COMMIT_LINES = 40
+_REASON_LINES = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,13 +90,8 @@ def _print_run(run_id: str, phases: tuple[PhaseEnd, ...]) -> None:
         colour = "green" if phase.verdict == PhaseState.COMPLETE else "yellow"
         verdict = click.style(f"{phase.verdict:25}", fg=colour)
         click.echo(f" {mark} {phase.phase_id:20} {phase.expected:25} {verdict} {numbers}")
-        if phase.reason:
-            click.echo(f"      {shorten(printable(phase.reason), _WIDTH - 6)}")
-
-
-def shorten(text: str, width: int) -> str:
-    """The text, cut where it is longer than ``width``."""
-    return text if len(text) <= width else f"{text[: width - 3]}..."
+        for line in wrap(printable(phase.reason), _WIDTH - 6, max_lines=_REASON_LINES, placeholder=" ..."):
+            click.echo(f"      {line}")
 
 
 def _print_logs(result: DemoResult) -> None:
@@ -108,10 +104,8 @@ def _print_logs(result: DemoResult) -> None:
         commit = next(phase.commit for phase in best.phases if phase.commit)
         say()
         click.secho("One of these commits", bold=True)
-        lines = _git(
-            best.stage, "show", "--stat", "--format=commit %H%nAuthor: %an <%ae>%n%n%w(0,4,4)%B", commit
-        )
-        say("\n".join(lines.splitlines()[:_COMMIT_LINES]))
+        lines = _git(best.stage, "show", "--stat", "--format=commit %H%n%n%w(96,4,4)%B", commit)
+        say("\n".join(line for line in lines.splitlines() if line.strip()))
 
 
 def _log(stage: Stage) -> str:
