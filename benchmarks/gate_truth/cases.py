@@ -1,0 +1,21 @@
+"""All cases of the truth table."""
+
+from collections.abc import Iterator
+
+from benchmarks.gate_truth import bad_answers, bad_trees, good
+from benchmarks.gate_truth.case import Case
+
+
+def all_cases() -> tuple[Case, ...]:
+    """Good changes first; every name once."""
+    cases = tuple(_each())
+    names = [case.name for case in cases]
+    doubles = {name for name in names if names.count(name) > 1}
+    if doubles:
+        raise ValueError(f"several cases are named {', '.join(sorted(doubles))}")
+    return cases
+
+
+def _each() -> Iterator[Case]:
+    for module in (good, bad_answers, bad_trees):
+        yield from module.TABLE.cases

@@ -1,0 +1,205 @@
+"""What Autopack itself costs: start-up, one attempt, a run of many phases, and how that grows.
+
+Every figure is taken in one run on one machine; those that depend on the machine are also given as a ratio to the
+start of a bare interpreter there.
+"""
+
+import argparse
+import json
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parents[1] / "tests" / "support"))
+
+from project import Project, phase  # noqa: E402
+
+from autopack.domain.phase import PhaseState  # noqa: E402
+from autopack.domain.plan import Plan  # noqa: E402
+from autopack.domain.run import Order, RunSpec  # noqa: E402
+from autopack.domain.verdicts import AttemptOutcome  # noqa: E402
+
+RESULTS = HERE.parent / ".work" / "overhead.json"
+BAR_SECONDS = {"help": 0.3, "executor import": 0.3, "attempt overhead": 1.0, "doomed attempt": 0.3}
+
+
+def median_seconds(make: Callable[[], object], runs: int) -> float:
+    """The median duration of ``runs`` calls, after one that is not counted."""
+    make()
+    times = []
+    for _ in range(runs):
+        started = time.perf_counter()
+        make()
+        times.append(time.perf_counter() - started)
+    return statistics.median(times)
+
+
+def program(*words: str) -> Callable[[], object]:
+    """A call that runs a program to its end."""
+    return lambda: subprocess.run([sys.executable, *words], check=True, capture_output=True)
+
+
+def start_up(runs: int) -> dict[str, float]:
+    """How long programs take to answer that do no work."""
+    return {
+        "bare interpreter": median_seconds(program("-c", "pass"), runs),
+        "help": median_seconds(program("-m", "autopack", "--help"), runs),
+        "executor import": median_seconds(program("-c", "import autopack.autonomous_executor"), runs),
+    }
+
+
+def attempt_overhead(folder: Path, runs: int) -> dict[str, float]:
+    """What an attempt takes beyond its Builder and its CI, in a process of its own; and one that is doomed."""
+    project = Project.make(folder / "attempt")
+    project.plan(*[phase(f"p{number}") for number in range(runs + 1)])
+    for number in range(runs + 1):
+        project.answer(f"p{number}", {f"calc/extra_{number}.py": f"VALUE = {number}\n"})
+    overheads = []
+    for number in range(runs + 1):
+        started = time.perf_counter()
+        process = project.spawn(f"p{number}")
+        output, errors = process.communicate()
+        seconds = time.perf_counter() - started
+        if "COMPLETE" not in output:
+            raise SystemExit(f"the attempt did not complete: {output}{errors}")
+        overheads.append(seconds - ci_seconds(project, f"p{number}"))
+    return {
+        "attempt overhead": statistics.median(overheads[1:]),
+        "doomed attempt": doomed_attempt(folder, runs),
+    }
+
+
+def ci_seconds(project: Project, phase_id: str) -> float:
+    """What the attempt's CI and import children took, as their own gates measured it."""
+    with project.store() as store:
+        (attempt,) = store.attempts("r", phase_id)
+    return sum(gate.duration_seconds for gate in attempt.outcome.gates if gate.gate == "ci")
+
+
+def doomed_attempt(folder: Path, runs: int) -> float:
+    """How long an attempt takes that ends before the Builder, its baseline being known."""
+    project = Project.make(folder / "doomed")
+    project.write({"tests/test_red.py": "import nowhere_to_be_found\n"})
+    project.commit("A module that cannot be collected")
+    project.plan(*[phase(f"p{number}", paths=["docs/"]) for number in range(runs + 1)])
+    times = []
+    for number in range(runs + 1):
+        started = time.perf_counter()
+        process = project.spawn(f"p{number}")
+        process.communicate()
+        times.append(time.perf_counter() - started)
+        if project.phase(f"p{number}").failure_kind != "doomed":
+            raise SystemExit("the attempt was not stopped before the Builder")
+    return statistics.median(times[1:])
+
+
+def many_phases(folder: Path, *, runs: int, phases: int) -> dict[str, float]:
+    """Phases a minute and peak memory of ``runs`` runs with instant Builder and CI, at two attempts side by side."""
+    project = Project.make(folder / "many")
+    for run in range(runs):
+        project.plan(
+            *[phase(f"p{n}", ci="true") for n in range(phases)], run_id=f"r{run}", order=Order.STRICT
+        )
+        for number in range(phases):
+            project.answer(f"p{number}", {f"docs/{run}_{number}.md": "text\n"}, run_id=f"r{run}")
+    words = [
+        sys.executable,
+        "-m",
+        "autopack",
+        "--root",
+        str(project.root),
+        "worker",
+        "--once",
+        "--slots",
+        "2",
+    ]
+    started = time.perf_counter()
+    subprocess.run(
+        words,
+        check=True,
+        capture_output=True,
+        env={**project.executor_environ, "AUTOPACK_BUILDER": project.builder},
+    )
+    seconds = time.perf_counter() - started
+    with project.store() as store:
+        done = sum(progress.counts.get(PhaseState.COMPLETE, 0) for progress in store.runs())
+    if done != runs * phases:
+        raise SystemExit(f"{done} of {runs * phases} phases are complete")
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return {"phases a minute": done * 60 / seconds, "peak memory of one process, MB": peak / 1024}
+
+
+def growth(folder: Path, sizes: tuple[int, ...]) -> dict[str, float]:
+    """What picking, claiming and finishing one phase takes when so many phases are queued, in ms."""
+    figures = {}
+    for size in sizes:
+        project = Project.make(folder / f"growth-{size}")
+        per_run = 20
+        specs = tuple(
+            RunSpec(
+                run_id=f"r{run}",
+                goal="g",
+                order=Order.STRICT,
+                phases=tuple(phase(f"p{n}") for n in range(per_run)),
+            )
+            for run in range(size // per_run)
+        )
+        with project.store() as store:
+            started = time.perf_counter()
+            store.import_plan(Plan(runs=specs), now=1.0)
+            figures[f"import a phase of {size:,}, ms"] = (time.perf_counter() - started) * 1000 / size
+            for spec in specs:
+                store.activate_run(spec.run_id)
+            figures[f"pick and finish one of {size:,}, ms"] = 1000 * median_seconds(
+                lambda: one_phase(store), 50
+            )
+    return figures
+
+
+def one_phase(store) -> None:
+    """Pick, claim and finish one phase, as a worker does."""
+    (address, *_) = store.next_runnable(now=2.0, limit=4)
+    lease = store.claim_attempt(address, owner="bench", now=2.0, is_owner_dead=lambda _o, _h: False)
+    store.enter_state(lease, PhaseState.GATE, now=2.0)
+    store.enter_state(lease, PhaseState.CI_RUNNING, now=2.0)
+    store.finish_attempt(lease, AttemptOutcome(final_state=PhaseState.COMPLETE, commit="c"), now=2.0)
+
+
+def main() -> int:
+    """Measure, print, keep; 1 when a bar was missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument("--many", type=int, nargs=2, default=(20, 10), metavar=("RUNS", "PHASES"))
+    options = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="autopack-overhead-"))
+    try:
+        figures = start_up(options.runs)
+        figures |= attempt_overhead(folder, options.runs)
+        figures |= growth(folder, (100, 10_000))
+        figures |= many_phases(folder, runs=options.many[0], phases=options.many[1])
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    bare = figures["bare interpreter"]
+    missed = [name for name, bar in BAR_SECONDS.items() if figures[name] > bar]
+    for name, value in figures.items():
+        bar = (
+            f"  (bar {BAR_SECONDS[name]:g} s{', MISSED' if name in missed else ''})"
+            if name in BAR_SECONDS
+            else ""
+        )
+        ratio = f"  {value / bare:6.1f} x bare" if name in BAR_SECONDS else ""
+        print(f"{name:42} {value:9.3f}{ratio}{bar}")
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    RESULTS.write_text(json.dumps(figures, indent=2))
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
