@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from benchmarks.gate_truth import bad_answers, bad_trees, good
+from benchmarks.gate_truth import bad_answers, bad_runs, bad_trees, good, good_runs
 from benchmarks.gate_truth.case import Case
 
 
@@ -17,5 +17,5 @@ def all_cases() -> tuple[Case, ...]:
 
 
 def _each() -> Iterator[Case]:
-    for module in (good, bad_answers, bad_trees):
+    for module in (good, good_runs, bad_answers, bad_trees, bad_runs):
         yield from module.TABLE.cases

@@ -115,6 +115,11 @@ class CiGate:
         after = self._runner.run(self._request(worktree.path, checks, log_folder))
         if (reason := proves(after)) is not None:
             return CiJudgement(verdict=blocked(GATE, _unproven(before, after, reason)), report=after)
+        if left := _left_while_loading(after):
+            message = f"CI proves nothing: {left} left the interpreter before any test was looked for"
+            return CiJudgement(
+                verdict=blocked(GATE, _failure(FailureKind.UNRUNNABLE, message, after)), report=after
+            )
         delta = self._delta(
             worktree, before, after, checks, deleted_files=deleted_files, log_folder=log_folder
         )
@@ -175,6 +180,13 @@ class CiGate:
         return checks.ci or self._settings.command
 
 
+def _left_while_loading(after: CiReport) -> list[str]:
+    """Conftests that called ``sys.exit``: nobody knows what would have been collected."""
+    has_begun = after.stage not in {CiStage.NOTHING, CiStage.LOADED}
+    red = [case for case in after.collectors.values() if case.error_type == "SystemExit"]
+    return [] if has_begun else sorted(case.node_id for case in red)
+
+
 def _unproven(before: CiReport, after: CiReport, reason: str) -> FailureReport:
     """The failure of a run that proves nothing; a base that did prove something makes it the change's doing."""
     at = f" at {after.culprit}" if after.culprit else ""
@@ -188,10 +200,6 @@ def _unproven(before: CiReport, after: CiReport, reason: str) -> FailureReport:
     if was_proven and any(case.outcome.is_bad for case in after.collectors.values()):
         red = sorted(case.node_id for case in after.collectors.values() if case.outcome.is_bad)
         return _failure(FailureKind.COLLECTION_ERROR, f"New collection errors (persistent): {red}", after)
-    if was_proven and after.stage is CiStage.LOADED and "conftest" in after.evidence:
-        return _failure(
-            FailureKind.COLLECTION_ERROR, f"A conftest of the change cannot be loaded: {reason}", after
-        )
     hint = (
         ""
         if was_proven

@@ -120,6 +120,20 @@ LIVES_WITH = report(case("t.py::a"), collectors=(NO_PRAW,))
             id="new red module",
         ),
         pytest.param(
+            GREEN,
+            [
+                report(
+                    collectors=(case("conftest.py", CiOutcome.ERROR, "0", "SystemExit"),),
+                    stage=CiStage.LOADED,
+                    returncode=0,
+                )
+            ],
+            {},
+            FailureKind.UNRUNNABLE,
+            "conftest.py",
+            id="a conftest that leaves",
+        ),
+        pytest.param(
             STUCK, [STUCK], {}, FailureKind.COLLECTION_ERROR, "at the base", id="an old red module blocks"
         ),
         pytest.param(
