@@ -17,7 +17,15 @@ from autopack.domain.failure import FailureKind, FailureReport
 from autopack.domain.phase import Phase, PhaseState
 from autopack.domain.run import Run
 from autopack.domain.verdicts import AttemptOutcome, GateVerdict, first_failure
-from autopack.errors import AutopackError, LeaseLostError, NotClaimableError, PatchError, StoreError
+from autopack.errors import (
+    AutopackError,
+    LeaseLostError,
+    NotClaimableError,
+    PatchError,
+    ProcessError,
+    StoreError,
+    WorkspaceError,
+)
 from autopack.execution.build import BuildStep
 from autopack.execution.change import to_edits, without_untouched
 from autopack.execution.ci import CiGate
@@ -28,7 +36,13 @@ from autopack.execution.finalize import Finalizer
 from autopack.execution.gates import GateInput, judge_after, judge_before
 from autopack.execution.gates_imports import ImportGate
 from autopack.execution.launch import attempt_folder
-from autopack.execution.recovery import REFUSED_RETURNCODE, settle
+from autopack.execution.recovery import (
+    ERROR_MARK,
+    REFUSED_RETURNCODE,
+    TRY_AGAIN_RETURNCODE,
+    UNUSABLE_RETURNCODE,
+    settle,
+)
 from autopack.execution.scope_target import resolve_scope_target
 from autopack.ports import BuildAnswer, CiRunner, Clock, Store, Tree, Workspace, Worktree
 from autopack.settings import Settings
@@ -71,8 +85,8 @@ class AutonomousExecutor:
     owner: str
     """This process, as ``host:pid:start``."""
     is_owner_dead: Callable[[str, float], bool]
-    kill_strays: Callable[[str], int]
-    """Kills what an earlier process of an attempt left running."""
+    kill_strays: Callable[[], int]
+    """Kills what the dead processes of other attempts left running."""
 
     def next_address(self, run_id: str, phase_id: str, number: int | None) -> AttemptAddress:
         """The attempt that is meant: the named one, else the phase's unfinished or next one."""
@@ -90,9 +104,6 @@ class AutonomousExecutor:
         lease = self.store.claim_attempt(
             address, owner=self.owner, now=self.clock.now(), is_owner_dead=self.is_owner_dead
         )
-        # Whatever an earlier process of this attempt left running would write into our worktree.
-        if lease.token > 1:
-            self.kill_strays(str(address))
         phase = self.store.phase(address.run_id, address.phase_id)
         with self._heartbeat(lease):
             outcome = self._execute_phase_with_recovery(phase, lease)
@@ -106,7 +117,7 @@ class AutonomousExecutor:
             outcome = self._attempt(phase, lease)
         except LeaseLostError:
             raise
-        except (StoreError, OSError) as error:
+        except (StoreError, WorkspaceError, ProcessError, OSError) as error:
             outcome = _failed(_surroundings(error, retryable=True))
         except AutopackError as error:
             outcome = _failed(_surroundings(error, retryable=False))
@@ -120,6 +131,9 @@ class AutonomousExecutor:
         run = self.store.run(phase.run_id)
         base = self.workspace.run_head(run.run_id, base=run.spec.base)
         if (done := self.finalizer.find_done(lease.address, log_folder=logs)) is not None:
+            for state in (PhaseState.GATE, PhaseState.CI_RUNNING):
+                # The way that the process went which made the commit; no other leads to COMPLETE.
+                self.store.enter_state(lease, state, now=self.clock.now())
             return done
         if lease.base_commit != base:
             lease = self.store.set_base(lease, base)
@@ -128,6 +142,8 @@ class AutonomousExecutor:
         if answer is None and (failure := check_paths(phase.spec, tree, self.settings.protected_paths)):
             return _failed(failure)
         with self.workspace.worktree() as worktree:
+            # What a killed process had running may still write into the worktree that its death set free.
+            self.kill_strays()
             before = self.ci.baseline(base, phase.spec.checks, worktree, log_folder=logs / "ci-base")
             room = _Room(
                 run=run,
@@ -333,7 +349,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         0 for a phase that is COMPLETE or waits for an approval, 1 for one that failed or was requeued,
-        2 for wrong use, 4 when the attempt is not this process's to make.
+        2 for wrong use, 4 when the attempt is not this process's to make. When its verdict could not be
+        booked: 75 for a fault that may pass (a locked database, a full disk), else 78.
     """
     from autopack import bootstrap  # noqa: PLC0415 -- only the program needs the composition root
 
@@ -346,16 +363,19 @@ def main(argv: Sequence[str] | None = None) -> int:
             outcome = executor.execute(address)
     except (NotClaimableError, LeaseLostError) as error:
         return _refuse(error, REFUSED_RETURNCODE)
+    except (StoreError, WorkspaceError, OSError) as error:
+        return _refuse(error, TRY_AGAIN_RETURNCODE)
     except AutopackError as error:
-        return _refuse(error, 1)
+        return _refuse(error, UNUSABLE_RETURNCODE)
     sys.stdout.write(f"{address} {outcome.final_state}\n")
     if outcome.failure is not None:
         sys.stderr.write(f"{outcome.failure.kind}: {outcome.failure.message}\n")
     return 0 if outcome.final_state in {PhaseState.COMPLETE, PhaseState.GATE} else 1
 
 
-def _refuse(error: AutopackError, returncode: int) -> int:
-    sys.stderr.write(f"error: {error}\n" + (f"hint: {error.hint}\n" if error.hint else ""))
+def _refuse(error: AutopackError | OSError, returncode: int) -> int:
+    hint = error.hint if isinstance(error, AutopackError) else ""
+    sys.stderr.write(f"{ERROR_MARK}{error}\n" + (f"hint: {hint}\n" if hint else ""))
     return returncode
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from autopack.adapters.clock import SystemClock
 from autopack.adapters.process import GuardedProcesses
-from autopack.adapters.process_identity import MARKER, is_process_dead, kill_strays, process_identity
+from autopack.adapters.process_identity import is_process_dead, kill_strays, mark, process_identity
 from autopack.adapters.store import SqlStore
 from autopack.adapters.store import open_store as open_database
 from autopack.domain.attempt import AttemptAddress
@@ -79,8 +79,7 @@ def _make_executor(
     from autopack.execution.collection import CollectionGate
     from autopack.execution.finalize import Finalizer
 
-    owner = process_identity()
-    environ = {**environ, MARKER: owner}
+    environ = {**environ, **mark(settings.state_folder)}
     builder = make_builder(settings.attempt.builder, root=settings.root, processes=processes, environ=environ)
     runner = CommandCi(
         processes,
@@ -108,9 +107,9 @@ def _make_executor(
         runner=runner,
         clock=clock,
         settings=settings,
-        owner=owner,
+        owner=process_identity(),
         is_owner_dead=death_watch(settings, clock),
-        kill_strays=kill_strays,
+        kill_strays=lambda: kill_strays(settings.state_folder),
     )
 
 

@@ -132,7 +132,8 @@ class Worktree(Protocol):
     def commit(self, *, message: str, parent: str) -> str:
         """A commit of the checkout's files on ``parent``; the same files, message and parent give the same id.
 
-        No branch moves.
+        Where ``write`` wrote since the reset, of the reset's commit with exactly those edits: what a test run left
+        behind or altered is no part of it. No branch moves.
         """
         ...
 
@@ -496,8 +497,8 @@ class Store(Protocol):
         """Book ``expected_tokens`` for a call before it is made.
 
         Returns:
-            The call's id, or None when the attempt's open and settled calls leave less than that under
-            ``limit_tokens``.
+            The call's id, or None when the attempt's settled calls and those that are open under this lease
+            leave less than that under ``limit_tokens``.
 
         Raises:
             LeaseLostError: The attempt was taken over.

@@ -42,7 +42,7 @@ class FrozenClock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Call:
-    address: AttemptAddress
+    lease: Lease
     turn: int
     builder: str
     prompt_hash: str
@@ -304,7 +304,7 @@ class MemoryStore:
     def stored_answer(self, address: AttemptAddress, turn: int) -> StoredAnswer | None:
         """The answer that was paid for in this turn of the attempt, if there is one."""
         with self._lock:
-            ours = [call for call in self._calls.values() if (call.address, call.turn) == (address, turn)]
+            ours = [it for it in self._calls.values() if (it.lease.address, it.turn) == (address, turn)]
             return next((call.stored for call in reversed(ours) if call.is_reusable), None)
 
     def reserve_call(
@@ -321,13 +321,13 @@ class MemoryStore:
         """Book tokens for a call before it is made; the call's id, or None when the budget lacks them."""
         with self._lock:
             self._held_attempt(lease)
-            ours = (call for call in self._calls.values() if call.address == lease.address)
-            spent = sum(call.usage.total_tokens for call in ours)
+            ours = (call for call in self._calls.values() if call.lease.address == lease.address)
+            spent = sum(it.usage.total_tokens for it in ours if it.stored or it.lease.token == lease.token)
             if not Budget(limit_tokens=limit_tokens, spent_tokens=spent).allows(expected_tokens):
                 return None
             call_id = len(self._calls) + 1
             self._calls[call_id] = _Call(
-                address=lease.address,
+                lease=lease,
                 turn=turn,
                 builder=builder,
                 prompt_hash=prompt_hash,
@@ -365,7 +365,7 @@ class MemoryStore:
             ours = [
                 call.usage
                 for call in self._calls.values()
-                if call.address.run_id == run_id and phase_id in {None, call.address.phase_id}
+                if call.lease.address.run_id == run_id and phase_id in {None, call.lease.address.phase_id}
             ]
             return sum(ours, start=Usage())
 

@@ -72,7 +72,7 @@ class Project:
         project.git("init", "-q", "-b", "main")
         project.write(FILES if files is None else files)
         project.commit("A first commit")
-        (root / ".autopack" / "answers").mkdir(parents=True)
+        (root / ".autopack" / "answers").mkdir(parents=True, exist_ok=True)
         (root / ".git" / "info" / "exclude").write_text(".autopack/\n")
         project.configure(
             f'[ci]\npython = "{sys.executable}"\ncommand = "python -m pytest -q -p no:cacheprovider"\n'

@@ -15,7 +15,9 @@ ORDERS = "AUTOPACK_CI"
 
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE)
 # Of a test session or an environment around Autopack itself: they would speak for the wrong one.
-_FOREIGN = re.compile(r"PYTEST_(XDIST_.*|CURRENT_TEST|VERSION)|AUTOPACK_.*|COV_CORE_.*|COVERAGE_PROCESS_.*")
+_FOREIGN = re.compile(
+    r"PYTEST_(XDIST_.*|CURRENT_TEST|VERSION)|AUTOPACK_(?!OWNER$).*|COV_CORE_.*|COVERAGE_PROCESS_.*"
+)
 _DROPPED = frozenset(
     {
         "DATABASE_URL",

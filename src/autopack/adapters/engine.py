@@ -5,6 +5,7 @@ died is cancelled by whoever notices, and the store, which knows that the attemp
 for again. Losing every table of the engine loses nothing.
 """
 
+import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -15,17 +16,21 @@ from uuid import uuid4
 import sqlalchemy as sa
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 from filelock import FileLock, Timeout
+from sqlalchemy.exc import SQLAlchemyError
 
+from autopack.adapters.store.database import translated
 from autopack.domain.attempt import AttemptAddress
-from autopack.errors import EngineError
+from autopack.errors import AutopackError, EngineError
 from autopack.ports import Clock, EngineLimits
+
+logger = logging.getLogger(__name__)
 
 QUEUE = "attempts"
 # The library's default is a digest of the workflow's source: after any edit it would leave every entry of an
 # older Autopack unrecovered. Raise this only when the meaning of an entry changes.
 _APPLICATION_VERSION = "attempts-1"
 _LIVE = ("PENDING", "ENQUEUED", "DELAYED")
-_WATCH_SECONDS = 2.0
+_WATCH_SECONDS = 1.0
 
 
 def connect(url: str) -> sa.Engine:
@@ -91,6 +96,7 @@ class DbosEngine:
         self._active = 0
         self._is_closing = False
         self._worker_id = uuid4().hex[:16]
+        self._bug: BaseException | None = None
         self._workflow: Callable[[str, str, int], None] | None = None
 
     def submit(self, address: AttemptAddress, *, priority: int) -> None:
@@ -114,14 +120,25 @@ class DbosEngine:
     def serve(self, limits: EngineLimits, *, tick: Callable[[], bool]) -> None:
         """Make attempts; ``tick`` is called at every poll and after every attempt, and ends it by True."""
         self._is_closing = False
-        with self._alive(), self._launched(limits):
+        with self._translated(), self._alive(), self._launched(limits):
+            # At once: what the worker before us left is what we are most likely here for.
+            self._cancel_orphans()
             watched_at = self._clock.monotonic()
             while not tick():
+                if self._bug is not None:
+                    raise self._bug
                 if self._clock.monotonic() - watched_at >= _WATCH_SECONDS:
                     self._cancel_orphans()
                     watched_at = self._clock.monotonic()
                 self._wake.wait(limits.poll_seconds)
                 self._wake.clear()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except SQLAlchemyError as error:
+            raise translated(error, self._engine.url.render_as_string()) from error
 
     @contextmanager
     def _launched(self, limits: EngineLimits) -> Iterator[None]:
@@ -132,8 +149,9 @@ class DbosEngine:
                 "system_database_engine": self._engine,
                 "executor_id": self._worker_id,
                 "application_version": _APPLICATION_VERSION,
-                "log_level": "ERROR",
-                "console_log_level": "ERROR",
+                # What its threads meet is met by ours too, and told in an operator's words.
+                "log_level": "CRITICAL",
+                "console_log_level": "CRITICAL",
                 "use_listen_notify": False,
                 "notification_listener_polling_interval_sec": 0.1,
             }
@@ -165,13 +183,23 @@ class DbosEngine:
         def perform(run_id: str, phase_id: str, number: int) -> None:
             with self._counted() as is_open:
                 if is_open:
-                    self._perform(AttemptAddress(run_id=run_id, phase_id=phase_id, number=number))
+                    self._make(AttemptAddress(run_id=run_id, phase_id=phase_id, number=number))
 
         @DBOS.workflow(name="attempt")
         def attempt(run_id: str, phase_id: str, number: int) -> None:
             perform(run_id, phase_id, number)
 
         return attempt
+
+    def _make(self, address: AttemptAddress) -> None:
+        try:
+            self._perform(address)
+        except AutopackError as error:
+            # The store still has the attempt as it was, and has it asked for again.
+            logger.warning("attempt.not_concluded", extra={"attempt": str(address), "error": str(error)})
+        except BaseException as error:
+            self._bug = error
+            raise
 
     @contextmanager
     def _counted(self) -> Iterator[bool]:
@@ -193,9 +221,13 @@ class DbosEngine:
         """Hold this worker's sign of life: a file lock on SQLite, an advisory lock on PostgreSQL."""
         if self._engine.dialect.name == "sqlite":
             self._lock_folder.mkdir(parents=True, exist_ok=True)
+            for path in self._lock_folder.glob("worker-*.lock"):
+                _remove_if_free(path)
             with FileLock(self._lock_path(self._worker_id)):
-                yield
-            self._lock_path(self._worker_id).unlink(missing_ok=True)
+                try:
+                    yield
+                finally:
+                    self._lock_path(self._worker_id).unlink(missing_ok=True)
             return
         with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(sa.text("SELECT pg_advisory_lock(:key)"), {"key": _lock_key(self._worker_id)})
@@ -211,7 +243,7 @@ class DbosEngine:
 
     def _is_dead(self, worker_id: str) -> bool:
         if self._engine.dialect.name == "sqlite":
-            return self._is_file_lock_free(worker_id)
+            return _remove_if_free(self._lock_path(worker_id))
         with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             key = {"key": _lock_key(worker_id)}
             is_free = bool(connection.execute(sa.text("SELECT pg_try_advisory_lock(:key)"), key).scalar())
@@ -219,22 +251,25 @@ class DbosEngine:
                 connection.execute(sa.text("SELECT pg_advisory_unlock(:key)"), key)
             return is_free
 
-    def _is_file_lock_free(self, worker_id: str) -> bool:
-        path = self._lock_path(worker_id)
-        if not path.exists():
-            return True
-        try:
-            with FileLock(path, timeout=0):
-                return True
-        except Timeout:
-            return False
-
     def _lock_path(self, worker_id: str) -> Path:
         return self._lock_folder / f"worker-{worker_id}.lock"
 
 
 def _workflow_id(address: AttemptAddress) -> str:
     return f"attempt:{address}"
+
+
+def _remove_if_free(path: Path) -> bool:
+    """Whether no worker lives behind this lock; the file of a dead one is removed."""
+    if not path.exists():
+        return True
+    try:
+        # Whoever waits for the lock sees that its file is gone, and makes another.
+        with FileLock(path, timeout=0):
+            path.unlink(missing_ok=True)
+            return True
+    except Timeout:
+        return False
 
 
 def _lock_key(worker_id: str) -> int:

@@ -1,6 +1,7 @@
 """The operator's repository through git: commits, run branches, and a pool of worktrees."""
 
 import os
+import subprocess
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -20,6 +21,7 @@ CACHED_TREES = 8
 PAGE = 500
 """Commits that are looked at together when one is searched for."""
 MAX_SLOTS = 64
+_PATIENT = ("-c", "core.filesRefLockTimeout=2000")
 
 
 class GitWorkspace:
@@ -34,6 +36,7 @@ class GitWorkspace:
         """Use ``open_workspace``, which checks that these belong together."""
         self.root = root
         self.state_folder = state_folder
+        self._common = common_folder
         self._git = git
         reader = ObjectReader(git)
         # Not bound to self, which would keep us alive until a garbage collection, and the reader's process with us.
@@ -72,7 +75,7 @@ class GitWorkspace:
         if head := self._find(ref):
             return head
         commit = self.resolve(base)
-        made = self._git.attempt(*DURABLE, "update-ref", ref, commit, "0" * len(commit))
+        made = self._update_ref(ref, commit, "0" * len(commit), why="run begun")
         # Another process may have been first; what counts is where the branch is now.
         if head := self._find(ref):
             return head
@@ -89,7 +92,7 @@ class GitWorkspace:
         """
         ref = _ref(run_id)
         self._refuse_checked_out(run_id)
-        moved = self._git.attempt(*DURABLE, "update-ref", "-m", "autopack: phase complete", ref, new, old)
+        moved = self._update_ref(ref, new, old, why="phase complete")
         if moved.returncode and self._find(ref) == self._find(old):
             raise WorkspaceError(f"cannot move branch {self.branch_of(run_id)}: {_last_line(moved.stderr)}")
         return not moved.returncode
@@ -174,6 +177,17 @@ class GitWorkspace:
         """Delete a run's branch that is still at ``head``; whether it was. Raises WorkspaceError when checked out."""
         self._refuse_checked_out(run_id)
         return not self._git.attempt("update-ref", "-d", _ref(run_id), head).returncode
+
+    def _update_ref(self, ref: str, new: str, old: str, *, why: str) -> subprocess.CompletedProcess[bytes]:
+        lock = self._common / f"{ref}.lock"
+        before = _identity(lock)
+        words = (*DURABLE, *_PATIENT, "update-ref", "-m", f"autopack: {why}", ref, new, old)
+        done = self._git.attempt(*words)
+        if done.returncode and before is not None and _identity(lock) == before:
+            # Git holds it for milliseconds; one that outlasted our patience is of a git that was killed with us.
+            lock.unlink(missing_ok=True)
+            done = self._git.attempt(*words)
+        return done
 
     def _find(self, revision: str) -> str | None:
         if revision.startswith("-") or not revision.isprintable():
@@ -273,6 +287,15 @@ def _make_state_folder(folder: Path) -> None:
             f"cannot make the state folder {folder}: {exc.strerror}",
             hint="Autopack keeps worktrees, logs and locks there and needs to write to it.",
         ) from exc
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from a later one of its name; None when there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def _ref(run_id: str) -> str:

@@ -144,9 +144,16 @@ class WorktreePool:
             self._write_own_configuration()
             # Two additions at a time may choose the same name for their notes.
             with FileLock(self._locks / "repository.lock", timeout=REPOSITORY_LOCK_SECONDS):
+                self._drop_half_made(slot)
                 git.run("worktree", "add", "-f", "--detach", "--no-checkout", str(slot.path), "HEAD")
         except (OSError, Timeout) as exc:
             raise WorkspaceError(f"cannot make the worktree {slot.path}: {exc}") from exc
+
+    def _drop_half_made(self, slot: Slot) -> None:
+        """Remove notes that a killed git began and that name no place; our lock keeps living ones out."""
+        for folder in (self._common / "worktrees").glob(f"{slot.path.name}*"):
+            if (folder / "locked").is_file() and not (folder / "gitdir").is_file():
+                shutil.rmtree(folder)
 
     def _admin_of(self, slot: Slot) -> Path | None:
         """The folder in which the repository notes this worktree; it need not bear the slot's name."""

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import psutil
 
-MARKER = "AUTOPACK_ATTEMPT"
-"""The variable that every program of an attempt finds in its environment."""
+MARKER = "AUTOPACK_OWNER"
+"""The variable that ``mark`` is for."""
 KILL_SECONDS = 5
 _PROC = Path("/proc")
 
@@ -43,18 +43,23 @@ def is_process_dead(owner: str, heartbeat_at: float, now: float, lease_seconds: 
     return now - heartbeat_at > lease_seconds
 
 
-def kill_strays(marker: str) -> int:
-    """Kill what an attempt left running on this host, and all that this started; returns how many were killed.
+def mark(place: Path) -> dict[str, str]:
+    """The environment by which the programs of this process are known for its own, and for work on ``place``."""
+    return {MARKER: f"{process_identity()} {place}"}
+
+
+def kill_strays(place: Path) -> int:
+    """Kill what dead processes left running on this host, and all that this started; returns how many were killed.
 
     Args:
-        marker: The value of ``AUTOPACK_ATTEMPT`` that the programs were started with. We, our ancestors and
-            our own children are spared, and so are other users' processes.
+        place: Only programs that were marked as work on this folder are killed. We, our ancestors and our own
+            children are spared, and so are other users' processes and those of owners that live.
     """
     ourselves = psutil.Process()
     kin = (*ourselves.parents(), *ourselves.children(recursive=True))
     spared = {ourselves.pid, *(process.pid for process in kin)}
     killed: set[psutil.Process] = set()
-    while strays := _strays(marker, spared) - killed:
+    while strays := _strays(place, spared) - killed:
         # Stopped first, so that none starts another while we look at the rest.
         for number in (signal.SIGSTOP, signal.SIGKILL):
             for process in strays:
@@ -80,13 +85,21 @@ def _wait_for_end(process: psutil.Process) -> None:
             os.close(ended)
 
 
-def _strays(marker: str, spared: set[int]) -> set[psutil.Process]:
+def _strays(place: Path, spared: set[int]) -> set[psutil.Process]:
     found: set[psutil.Process] = set()
     for process in psutil.process_iter():
         with suppress(psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
-            if process.pid not in spared and _is_ours(process) and process.environ().get(MARKER) == marker:
+            if process.pid not in spared and _is_ours(process) and _has_lost_owner(process, place):
                 found.update((process, *process.children(recursive=True)))
     return {process for process in found if process.pid not in spared}
+
+
+def _has_lost_owner(process: psutil.Process, place: Path) -> bool:
+    owner, _, marked_place = process.environ().get(MARKER, "").partition(" ")
+    host, _, rest = owner.partition(":")
+    pid, _, start = rest.partition(":")
+    is_known = marked_place == str(place) and host == _host() and pid.isdigit()
+    return is_known and _start_of(int(pid)) != start
 
 
 def _is_ours(process: psutil.Process) -> bool:

@@ -148,7 +148,9 @@ def play(stages: Sequence[Stage], *, say: Say) -> tuple[StageEnd, ...]:
         stores = {stage.name: stack.enter_context(closing(_open(stage))) for stage in stages}
         runs = {name: _runs_of(keys) for name, keys in expected.items()}
         watches = [_Watch(stores[name], runs[name]) for name in stores]
-        pool = stack.enter_context(ThreadPoolExecutor(max_workers=_LANES))
+        pool = ThreadPoolExecutor(max_workers=_LANES)
+        # After Ctrl-C, or a command that broke, no further repository is begun.
+        stack.callback(pool.shutdown, cancel_futures=True)
         _watch([pool.submit(stage.work_off, runs[stage.name]) for stage in stages], watches, say)
         return tuple(_end(stage, stores[stage.name], expected[stage.name]) for stage in stages)
 
@@ -179,12 +181,12 @@ def _runs_of(keys: Mapping[str, str]) -> Sequence[str]:
 def _watch(futures: Sequence[Future[None]], watches: Sequence[_Watch], say: Say) -> None:
     left = set(futures)
     while left:
-        _, left = wait(left, timeout=_LOOK_EVERY_SECONDS)
+        done, left = wait(left, timeout=_LOOK_EVERY_SECONDS)
         for watch in watches:
             for line in watch.news():
                 say(line)
-    for future in futures:
-        future.result()
+        for future in done:
+            future.result()
 
 
 def _end(stage: Stage, store: Store, expected: Mapping[str, str]) -> StageEnd:

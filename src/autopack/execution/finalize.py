@@ -56,7 +56,9 @@ class Finalizer:
             )
         commit = worktree.commit(message=commit_message(phase, address), parent=base)
         _save_gates(log_folder / _NOTES_FILE, gates)
-        if not self._workspace.advance(address.run_id, old=base, new=commit):
+        is_there = self._workspace.advance(address.run_id, old=base, new=commit)
+        # The git of a killed process may have moved the branch meanwhile, to the same commit.
+        if not is_there and self._workspace.find_commit(address) != commit:
             raise WorkspaceError(
                 f"branch autopack/{address.run_id} is no longer at {base[:12]}: somebody moved it during the attempt",
                 hint="Nothing is lost: the change is stored. Put the branch back, or retry the phase on the new head.",

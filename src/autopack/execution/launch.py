@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from autopack.domain.attempt import AttemptAddress
+from autopack.domain.failure import FailureKind, FailureReport
+from autopack.errors import ProcessError
 from autopack.execution.recovery import Conclusion
 from autopack.ports import Command, Processes
 from autopack.settings import Settings
@@ -27,7 +29,13 @@ class Launcher:
         """Run ``python -m autopack.autonomous_executor`` to its end and book what it did not book itself."""
         token = self._conclusion.token_of(address)
         logs = attempt_folder(self._settings.state_folder, address)
-        finished = self._processes.run(self._command(address, logs), is_cancelled=is_cancelled)
+        try:
+            finished = self._processes.run(self._command(address, logs), is_cancelled=is_cancelled)
+        except (ProcessError, OSError) as error:
+            # No memory, no disk for its logs, or its guard was killed; if it took its attempt, that is found dead.
+            if self._conclusion.token_of(address) == token:
+                self._conclusion.give_back(address, _not_launched(error, logs))
+            return
         self._conclusion.conclude(address, finished, token_before=token, logs=logs)
 
     def _command(self, address: AttemptAddress, logs: Path) -> Command:
@@ -55,6 +63,15 @@ class Launcher:
             # Every step of an attempt has its own limit; this one is for an executor that hangs by itself.
             timeout_seconds=_ATTEMPT_HOURS * 3600,
         )
+
+
+def _not_launched(error: ProcessError | OSError, logs: Path) -> FailureReport:
+    return FailureReport(
+        kind=FailureKind.INFRASTRUCTURE,
+        message=f"The attempt's process could not be run: {error}",
+        retryable=True,
+        log_paths=(str(logs / "executor.out"), str(logs / "executor.err")),
+    )
 
 
 def attempt_folder(state_folder: Path, address: AttemptAddress) -> Path:

@@ -1,10 +1,11 @@
 """What follows an attempt that did not end well: made again, or ended; and how a dead one is concluded."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from zlib import crc32
 
-from autopack.domain.attempt import Attempt, AttemptAddress
+from autopack.domain.attempt import Attempt, AttemptAddress, Lease
 from autopack.domain.failure import FailureKind, FailureReport
 from autopack.domain.phase import Phase, PhaseState
 from autopack.domain.verdicts import AttemptOutcome
@@ -14,6 +15,13 @@ from autopack.settings import AttemptSettings
 
 REFUSED_RETURNCODE = 4
 """The attempt process ends with this when the attempt is not its to make."""
+TRY_AGAIN_RETURNCODE = 75
+"""The attempt process ends with this when a fault that may pass kept it from booking a verdict."""
+UNUSABLE_RETURNCODE = 78
+"""The same for a fault that stays until somebody mends it."""
+ERROR_MARK = "error: "
+"""Begins the line in which the attempt process says why it ended with one of these."""
+_FAULTS = frozenset({TRY_AGAIN_RETURNCODE, UNUSABLE_RETURNCODE})
 _FIRST_PAUSE_SECONDS = 2.0
 _LONGEST_PAUSE_SECONDS = 300.0
 
@@ -88,14 +96,38 @@ class Conclusion:
         attempt = self._find(address)
         if attempt is None or attempt.token == token_before:
             if not finished.was_cancelled:
-                self._book_import_crash(address, finished, logs)
+                self._conclude_unclaimed(address, finished, logs)
             return
-        if (
-            not attempt.is_finished
-            and attempt.owner
-            and self._is_owner_dead(attempt.owner, attempt.heartbeat_at)
-        ):
-            self.bury(attempt, _death(finished, logs))
+        if attempt.is_finished or not attempt.owner:
+            return
+        if self._is_owner_dead(attempt.owner, attempt.heartbeat_at):
+            if finished.returncode in _FAULTS:
+                self._settle(lease_of(attempt), _fault(finished, logs))
+            else:
+                self.bury(attempt, _death(finished, logs))
+
+    def give_back(self, address: AttemptAddress, failure: FailureReport) -> None:
+        """Book a fault that came before any process took the attempt: it is made again later, or failed."""
+        if (lease := self._claim(address)) is not None:
+            self._settle(lease, failure)
+
+    def _conclude_unclaimed(self, address: AttemptAddress, finished: Finished, logs: Path) -> None:
+        if finished.returncode in _FAULTS:
+            self.give_back(address, _fault(finished, logs))
+        elif finished.returncode is None or finished.returncode < 0:
+            # Killed from outside before its first step, or by its own interpreter: which of the two it was shows
+            # in how often it happens.
+            if self._claim(address) is not None and (attempt := self._find(address)) is not None:
+                self.bury(attempt, _death(finished, logs))
+        else:
+            self._fail(address, _import_crash(finished, logs))
+
+    def _settle(self, lease: Lease, failure: FailureReport) -> None:
+        now = self._clock.now()
+        phase = self._store.phase(lease.address.run_id, lease.address.phase_id)
+        outcome = settle(_failed(failure), phase, self._limits, now=now)
+        with suppress(LeaseLostError):
+            self._store.finish_attempt(lease, outcome, now=now)
 
     def bury(self, attempt: Attempt, death: FailureReport) -> None:
         """Give back an attempt whose process is dead, or fail it as ``crashed`` after too many deaths in a row."""
@@ -109,32 +141,58 @@ class Conclusion:
         attempts = self._store.attempts(address.run_id, address.phase_id)
         return next((attempt for attempt in attempts if attempt.address == address), None)
 
-    def _book_import_crash(self, address: AttemptAddress, finished: Finished, logs: Path) -> None:
-        failure = FailureReport(
-            kind=FailureKind.IMPORT_CRASH,
-            message=_last_line(logs / "executor.err")
-            or f"The executor ended with exit code {finished.returncode} before it began",
-            returncode=finished.returncode,
-            duration_seconds=finished.duration_seconds,
-            log_paths=_log_paths(logs),
-            evidence=read_tail(logs / "executor.err"),
-            hint="Run `python -m autopack.autonomous_executor --help` and mend what it shows.",
-        )
-        self._fail(address, failure)
-
     def _fail(self, address: AttemptAddress, failure: FailureReport) -> None:
-        now = self._clock.now()
-        outcome = AttemptOutcome(
-            final_state=PhaseState.FAILED, failure=failure, duration_seconds=failure.duration_seconds
-        )
+        if (lease := self._claim(address)) is not None:
+            with suppress(LeaseLostError):
+                self._store.finish_attempt(lease, _failed(failure), now=self._clock.now())
+
+    def _claim(self, address: AttemptAddress) -> Lease | None:
+        """The attempt, unless somebody else took it meanwhile, whose word counts then."""
         try:
-            lease = self._store.claim_attempt(
-                address, owner=self._owner, now=now, is_owner_dead=self._is_owner_dead
+            return self._store.claim_attempt(
+                address, owner=self._owner, now=self._clock.now(), is_owner_dead=self._is_owner_dead
             )
-            self._store.finish_attempt(lease, outcome, now=now)
-        except (NotClaimableError, LeaseLostError):
-            # Somebody else took the attempt meanwhile, and its word counts.
-            return
+        except NotClaimableError:
+            return None
+
+
+def lease_of(attempt: Attempt) -> Lease:
+    """The lease under which the attempt's process, dead by now, held it."""
+    return Lease(
+        address=attempt.address, token=attempt.token, owner=attempt.owner, base_commit=attempt.base_commit
+    )
+
+
+def _failed(failure: FailureReport) -> AttemptOutcome:
+    return AttemptOutcome(
+        final_state=PhaseState.FAILED, failure=failure, duration_seconds=failure.duration_seconds
+    )
+
+
+def _import_crash(finished: Finished, logs: Path) -> FailureReport:
+    return FailureReport(
+        kind=FailureKind.IMPORT_CRASH,
+        message=_last_line(logs / "executor.err")
+        or f"The executor ended with exit code {finished.returncode} before it began",
+        returncode=finished.returncode,
+        duration_seconds=finished.duration_seconds,
+        log_paths=_log_paths(logs),
+        evidence=read_tail(logs / "executor.err"),
+        hint="Run `python -m autopack.autonomous_executor --help` and mend what it shows.",
+    )
+
+
+def _fault(finished: Finished, logs: Path) -> FailureReport:
+    said = _last_line(logs / "executor.err", begin=ERROR_MARK).removeprefix(ERROR_MARK)
+    return FailureReport(
+        kind=FailureKind.INFRASTRUCTURE,
+        message=said or "The attempt's process could not book its verdict",
+        retryable=finished.returncode == TRY_AGAIN_RETURNCODE,
+        returncode=finished.returncode,
+        duration_seconds=finished.duration_seconds,
+        log_paths=_log_paths(logs),
+        evidence=read_tail(logs / "executor.err"),
+    )
 
 
 def _death(finished: Finished, logs: Path) -> FailureReport:
@@ -165,6 +223,6 @@ def read_tail(path: Path, *, size_bytes: int = 4000) -> str:
         return ""
 
 
-def _last_line(path: Path) -> str:
+def _last_line(path: Path, *, begin: str = "") -> str:
     lines = [line.strip() for line in read_tail(path).splitlines() if line.strip()]
-    return lines[-1] if lines else ""
+    return next((line for line in reversed(lines) if line.startswith(begin)), "")

@@ -414,3 +414,29 @@ def test_an_exclusion_is_added_once(root):
     (root / "scratch").mkdir()
     (root / "scratch" / "x").touch()
     assert git(root, "status", "--porcelain") == ""
+
+
+class TestWhatAKilledGitLeaves:
+    def test_the_lock_of_a_branch_does_not_outlast_the_one_who_died(self, root, workspace):
+        lock = root / ".git/refs/heads/autopack/run.lock"
+        first = workspace.run_head("run", base="HEAD")
+        second = commit_all(root, "second")
+        lock.touch()
+        assert workspace.advance("run", old=first, new=second)
+        assert not lock.exists()
+        assert workspace.run_head("run", base="HEAD") == second
+
+    def test_a_lock_before_the_branch_is_made(self, root, workspace):
+        lock = root / ".git/refs/heads/autopack/run.lock"
+        lock.parent.mkdir(parents=True)
+        lock.touch()
+        assert workspace.run_head("run", base="HEAD") == git(root, "rev-parse", "HEAD")
+        assert not lock.exists()
+
+    def test_notes_of_a_checkout_that_was_never_made(self, root, workspace):
+        half_made = root / ".git/worktrees/slot-0"
+        half_made.mkdir(parents=True)
+        (half_made / "locked").write_text("initializing")
+        with workspace.worktree() as worktree:
+            worktree.reset(git(root, "rev-parse", "HEAD"))
+        assert [path.name for path in (root / ".git/worktrees").iterdir()] == ["slot-0"]

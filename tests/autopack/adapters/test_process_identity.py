@@ -85,50 +85,59 @@ def test_who_cannot_be_looked_at_lives_by_the_heartbeat(owner, now, is_dead):
     assert is_process_dead(owner, now=now, **LEASE) is is_dead
 
 
-def test_strays_of_an_attempt_are_killed_and_nobody_else(tmp_path):
-    marker = f"run/{tmp_path.name}/1"
+@pytest.fixture
+def dead_owner():
+    """The identity of a process that has ended."""
+    ask = "from autopack.adapters.process_identity import process_identity as i; print(i())"
+    return subprocess.run(
+        [sys.executable, "-c", ask], check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+def test_what_dead_owners_left_is_killed_and_nothing_else(dead_owner, tmp_path):
     pids = tmp_path / "pids"
-    script = f'for word in "{marker}" "{marker}0"; do AUTOPACK_ATTEMPT="$word" setsid sleep 300 & echo $! >> {pids}; done'
+    dead, alive = f"{dead_owner} {tmp_path}", f"{process_identity()} {tmp_path}"
+    owners = f'"{dead}" "{alive}" "elsewhere.{dead}" "{dead}2" ""'
+    script = f'for owner in {owners}; do AUTOPACK_OWNER="$owner" setsid sleep 300 & echo $! >> {pids}; done'
     subprocess.run(["sh", "-c", script], check=True)
-    stray, other = map(int, pids.read_text().split())
+    stray, *others = map(int, pids.read_text().split())
     try:
-        assert kill_strays(marker) == 1
+        assert kill_strays(tmp_path) == 1
 
         assert has_ended(stray)
-        assert psutil.pid_exists(other)
-        assert kill_strays(marker) == 0
+        assert all(psutil.pid_exists(other) for other in others)
+        assert kill_strays(tmp_path) == 0
     finally:
-        os.kill(other, signal.SIGKILL)
+        for other in others:
+            os.kill(other, signal.SIGKILL)
 
 
-def test_what_a_stray_started_goes_with_it_though_it_lost_the_marker(tmp_path):
-    marker = f"run/{tmp_path.name}/1"
+def test_what_a_stray_started_goes_with_it_though_it_lost_the_marker(dead_owner, tmp_path):
     pids = tmp_path / "pids"
     inner = f"env -i PATH=$PATH sh -c 'echo $$ >> {pids}; exec sleep 300'"
     stray = f"{inner} & echo $$ >> {pids}; while :; do sleep 300; done"
     wait = f'while [ "$(cat {pids} | wc -l)" -lt 2 ]; do :; done'
-    script = f'touch {pids}; AUTOPACK_ATTEMPT={marker} setsid sh -c "$0" & {wait}'
+    script = f'touch {pids}; AUTOPACK_OWNER="{dead_owner} {tmp_path}" setsid sh -c "$0" & {wait}'
     subprocess.run(["sh", "-c", script, stray], check=True)
     inner_pid, stray_pid = map(int, pids.read_text().split())
 
-    assert kill_strays(marker) >= 2
+    assert kill_strays(tmp_path) >= 2
 
     assert has_ended(inner_pid)
     assert has_ended(stray_pid)
 
 
-def test_we_our_ancestors_and_our_children_are_no_strays(start, tmp_path):
-    marker = f"run/{tmp_path.name}/1"
+def test_we_our_ancestors_and_our_children_are_no_strays(start, dead_owner, tmp_path):
     ask = (
-        "import os, subprocess, sys\n"
+        "import pathlib, subprocess, sys\n"
         "from autopack.adapters.process_identity import kill_strays\n"
         "child = subprocess.Popen(['sleep', '300'])\n"
-        "print(kill_strays(os.environ['AUTOPACK_ATTEMPT']), child.poll(), flush=True)\n"
+        f"print(kill_strays(pathlib.Path({str(tmp_path)!r})), child.poll(), flush=True)\n"
         "child.kill(), child.wait()\n"
     )
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {ask!r}]); input()"
 
-    program = start([sys.executable, "-c", parent], AUTOPACK_ATTEMPT=marker)
+    program = start([sys.executable, "-c", parent], AUTOPACK_OWNER=f"{dead_owner} {tmp_path}")
 
     assert program.first_line == "0 None"
     assert program.poll() is None

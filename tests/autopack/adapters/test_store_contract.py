@@ -634,6 +634,15 @@ class TestBuilderCalls:
         store.requeue_phase("shop", "one", now=NOW)
         assert reserved(store, claimed(store, "one", 2), tokens=1000, limit=1000) is not None
 
+    def test_a_call_that_died_with_its_process_takes_nothing_from_the_budget(self, store):
+        filled(store, a_run("one"))
+        lost = reserved(store, claimed(store, "one"), tokens=900, limit=1000)
+        lease = claimed(store, "one", dead=True)
+        assert reserved(store, lease, tokens=900, limit=1000) is not None
+        assert store.usage_of("shop", "one").total_tokens == 1800
+        settled(store, lost, usage=Usage(input_tokens=50))
+        assert reserved(store, lease, tokens=51, limit=1000) is None
+
     def test_a_lease_that_ended_reserves_nothing(self, store):
         filled(store, a_run("one"))
         lease = ended(store, "one", FAILED)

@@ -8,7 +8,14 @@ from autopack.domain.phase import Phase, PhaseSpec, PhaseState
 from autopack.domain.plan import Plan
 from autopack.domain.run import RunSpec
 from autopack.domain.verdicts import AttemptOutcome
-from autopack.execution.recovery import REFUSED_RETURNCODE, Conclusion, pause_seconds, settle
+from autopack.execution.recovery import (
+    REFUSED_RETURNCODE,
+    TRY_AGAIN_RETURNCODE,
+    UNUSABLE_RETURNCODE,
+    Conclusion,
+    pause_seconds,
+    settle,
+)
 from autopack.ports import Finished
 from autopack.settings import AttemptSettings
 from autopack.testing import FrozenClock, MemoryStore
@@ -96,6 +103,49 @@ class TestConclusion:
         assert (failure.kind, failure.returncode) == (FailureKind.IMPORT_CRASH, 1)
         assert failure.message == "SyntaxError: expected 'except'"
         assert failure.duration_seconds == 1.5
+
+    @pytest.mark.parametrize(
+        ("returncode", "states"),
+        [
+            pytest.param(-9, [PhaseState.QUEUED, PhaseState.FAILED], id="killed from outside"),
+            pytest.param(-11, [PhaseState.QUEUED, PhaseState.FAILED], id="killed by its interpreter"),
+        ],
+    )
+    def test_a_signal_before_the_first_step_counts_as_a_death(
+        self, returncode, states, store, conclusion, tmp_path
+    ):
+        seen = []
+        for _ in states:
+            token = conclusion.token_of(ADDRESS)
+            conclusion.conclude(ADDRESS, self.died(returncode), token_before=token, logs=tmp_path)
+            seen.append(store.phase("r", "p").state)
+        assert seen == states
+        assert store.phase("r", "p").failure_kind is FailureKind.CRASHED
+
+    @pytest.mark.parametrize(
+        "is_taken", [pytest.param(True, id="taken"), pytest.param(False, id="not taken")]
+    )
+    @pytest.mark.parametrize(
+        ("returncode", "state"),
+        [
+            pytest.param(TRY_AGAIN_RETURNCODE, PhaseState.QUEUED, id="may pass"),
+            pytest.param(UNUSABLE_RETURNCODE, PhaseState.FAILED, id="stays"),
+        ],
+    )
+    def test_a_verdict_that_could_not_be_booked_is_a_fault_of_the_surroundings(
+        self, returncode, state, is_taken, store, conclusion, tmp_path
+    ):
+        (tmp_path / "executor.err").write_text("error: its disk is full\nhint: Free some space.\n")
+        token = conclusion.token_of(ADDRESS)
+        if is_taken:
+            self.claim(store)
+        conclusion.conclude(ADDRESS, self.died(returncode), token_before=token, logs=tmp_path)
+        phase = store.phase("r", "p")
+        (attempt,) = store.attempts("r", "p")
+        assert (phase.state, phase.crashes) == (state, 0)
+        assert (phase.retry_at is not None) is (state is PhaseState.QUEUED)
+        assert attempt.outcome.failure.kind is FailureKind.INFRASTRUCTURE
+        assert attempt.outcome.failure.message == "its disk is full"
 
     def test_an_import_crash_is_noticed_for_an_attempt_that_was_given_back_before(
         self, store, conclusion, tmp_path

@@ -57,7 +57,12 @@ def reserve(  # noqa: PLR0913 - the port's arguments, and the connection
     """Book tokens for a call; the call's id, or None when the budget does not hold them."""
     check_lease(db, lease)
     used = _call.input_tokens + _call.output_tokens
-    booked = sa.func.sum(sa.case((_call.settled_at.is_(None), _call.expected_tokens), else_=used))
+    # A call whose process died will not come back for what it reserved; to count that would let a kill end the
+    # attempt at its budget. What it cost the provider's meter stays in the usage, as estimated.
+    is_lost = sa.and_(_call.settled_at.is_(None), _call.token != lease.token)
+    booked = sa.func.sum(
+        sa.case((is_lost, 0), (_call.settled_at.is_(None), _call.expected_tokens), else_=used)
+    )
     spent = db.scalar(sa.select(sa.func.coalesce(booked, 0)).where(*_is_of(lease.address)))
     if not Budget(limit_tokens=limit_tokens, spent_tokens=int(spent or 0)).allows(expected_tokens):
         return None

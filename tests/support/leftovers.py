@@ -1,0 +1,92 @@
+"""What a killed program may leave behind, looked for from outside."""
+
+import os
+import select
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+from filelock import FileLock
+
+PROC = Path("/proc")
+END_SECONDS = 20
+
+
+@dataclass(frozen=True)
+class Call:
+    """A row of the ledger."""
+
+    phase: str
+    usage: tuple | None
+    """Tokens in and out; None for a call of which nobody heard the end."""
+
+
+def read_ledger(project):
+    """All Builder calls, oldest first."""
+    url = sa.make_url(project.settings.database_url)
+    if url.drivername.startswith("postgres"):
+        url = url.set(drivername="postgresql+psycopg")
+    engine = sa.create_engine(url)
+    query = (
+        "SELECT run_id, phase_id, settled_at, input_tokens, output_tokens FROM builder_call ORDER BY call_id"
+    )
+    with closing(engine.connect()) as connection:
+        rows = connection.execute(sa.text(query)).all()
+    engine.dispose()
+    return [
+        Call(
+            phase=f"{row.run_id}/{row.phase_id}",
+            usage=None if row.settled_at is None else (row.input_tokens, row.output_tokens),
+        )
+        for row in rows
+    ]
+
+
+def processes_of(root):
+    """Processes that work in the folder or were started for it, with their command lines."""
+    found = {}
+    for entry in PROC.iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            with suppress(OSError):
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+                is_there = str(root) in f"{(entry / 'cwd').readlink()}/"
+                texts = (b"\0".join(words), (entry / "environ").read_bytes())
+                if is_there or any(os.fsencode(f"{root}/") in text for text in texts):
+                    found[int(entry.name)] = [word.decode(errors="replace") for word in words]
+    return found
+
+
+def attempts_of(root):
+    """The pids of attempt processes, without their guards."""
+    module = "autopack.autonomous_executor"
+    return [
+        pid
+        for pid, words in processes_of(root).items()
+        if module in words and not any("process_guard" in word for word in words)
+    ]
+
+
+def wait_for_end(pid):
+    """Whether the process has ended, within the time that a guard may take."""
+    try:
+        ended = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([ended], [], [], END_SECONDS)[0])
+    finally:
+        os.close(ended)
+
+
+def assert_nothing_is_left(project):
+    """No process, no lock that is held, no lock file of git, no checkout beside those of the pool."""
+    for pid, words in processes_of(project.root).items():
+        assert wait_for_end(pid), f"process {pid} is left: {words}"
+    for path in (project.root / ".autopack/locks").glob("*.lock"):
+        with FileLock(path, timeout=0):
+            pass
+    slots = {path.name for path in project.root.glob(".autopack/worktrees/slot-?")}
+    assert len(list(project.root.glob(".git/worktrees/*"))) == len(slots)
+    assert project.git("status", "--porcelain") == ""
+    assert list(project.root.glob(".git/**/*.lock")) == []
