@@ -218,7 +218,7 @@ CASES = (
         name="hang while importing",
         files={X: "import threading\nthreading.Event().wait(600)\n", **BESIDE},
         timeout_seconds=4,
-        expected=Expected(stage="collecting", exit=None, problem="timed out after 4 s", culprit=X),
+        expected=Expected(stage="collecting", exit=None, problem="timed out after", culprit=X),
     ),
     # Distributed: the session survives what killed its workers.
     Case(
@@ -263,7 +263,7 @@ CASES = (
         name="hang in a test",
         files={X: "def test_x():\n    import threading; threading.Event().wait(600)\n", **BESIDE},
         timeout_seconds=4,
-        expected=Expected(stage="running", exit=None, problem="timed out after 4 s", culprit=f"{X}::test_x"),
+        expected=Expected(stage="running", exit=None, problem="timed out after", culprit=f"{X}::test_x"),
     ),
     Case(
         name="exit code wiped by a hook",

@@ -1,6 +1,7 @@
 """Reads one Python file's text into facts, by its syntax tree alone."""
 
 import ast
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -15,14 +16,15 @@ _DYNAMIC_CALLS = {
     "pkg_resources": {"iter_entry_points"},
     "runpy": {"run_path", "run_module"},
 }
-_OPENING_CALLS = frozenset({"globals", "exec", "vars"})
+_OPENING_CALLS = frozenset({"locals", "vars", "exec"})
 
 
 def python_facts(content: bytes) -> FileFacts:
     """The facts of a Python file; ``problem`` says so when it is none that this interpreter can read."""
     try:
-        module = ast.parse(content)
-    except (SyntaxError, ValueError, RecursionError) as exc:
+        with warnings.catch_warnings(action="ignore"):
+            module = ast.parse(content)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as exc:
         return FileFacts(problem=f"{type(exc).__name__}: {exc}")
     scan = _Scan()
     try:
@@ -254,7 +256,7 @@ class _Scan:
         if binding is None:
             return
         if binding.module == "sys" and rest[0] == "modules":
-            self.is_open = True
+            self.names["__path__"] = None
         module = binding.module
         for name in rest:
             self._attribute_use(binding.level, module, name, node.lineno, place)
@@ -282,7 +284,8 @@ class _Scan:
         chain = _dotted(node.func)
         if chain is None:
             return
-        if len(chain) == 1 and chain[0] in _OPENING_CALLS and not place.owner:
+        is_at_top = not place.is_late and not place.owner
+        if chain == ["globals"] or (is_at_top and len(chain) == 1 and chain[0] in _OPENING_CALLS):
             self.is_open = True
         binding = self.bindings.get(chain[0])
         full = ".".join([binding.module if binding else chain[0], *chain[1:]])

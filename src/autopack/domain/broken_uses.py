@@ -25,7 +25,8 @@ class BrokenUse:
     what: str
     """``from m import name``, ``import m``, ``m.name`` or ``name(...)``."""
     is_certain: bool = False
-    """Whether importing the file is bound to fail: nothing guards the import, and its module is all known."""
+    """Whether importing the file is bound to fail: an import of the base, with nothing to guard it, finds no more
+    what it found in a module that is all known."""
     is_late: bool = False
     """Whether it stands inside a function, so that only calling that shows it."""
 
@@ -92,10 +93,8 @@ class _Affected:
 
 
 def _affected_modules(change: TableChange) -> _Affected:
-    paths = set(change.paths)
-    for path, facts in change.before.files.items():
-        if "\t*" in facts.imports and _reaches_by_stars(change.before, path, change.paths):
-            paths.add(path)
+    lost = frozenset(path for path in change.paths if _may_miss_names(change, path))
+    paths = lost | _reached_by_stars(change.before, lost)
     names = {
         name for path in paths for table in (change.before, change.after) for name in table.names_of(path)
     }
@@ -106,19 +105,28 @@ def _affected_modules(change: TableChange) -> _Affected:
     return _Affected(names=frozenset(names), tails=frozenset(tails))
 
 
-def _reaches_by_stars(table: ImportTable, start: str, goals: frozenset[str]) -> bool:
-    pending, seen = [start], {start}
+def _may_miss_names(change: TableChange, path: str) -> bool:
+    before, after = change.facts_before(path), change.facts_after(path)
+    if before is None or after is None:
+        return True
+    return (
+        bool(changed_surface(before, after).removed) or before.public != after.public or bool(after.problem)
+    )
+
+
+def _reached_by_stars(table: ImportTable, starts: frozenset[str]) -> frozenset[str]:
+    """Files that offer names of ``starts`` because they star-import them, or import such a file so."""
+    importers: dict[str, list[str]] = {}
+    for path, facts in table.files.items():
+        for use in table.stars(facts) if starts else ():
+            if (target := table.find(path, table.absolute(path, use))) is not None:
+                importers.setdefault(target.path, []).append(path)
+    pending, seen = list(starts), set(starts)
     while pending:
-        path = pending.pop()
-        for use in read_uses(table.files[path].imports):
-            target = table.find(path, table.absolute(path, use)) if use.names == ("*",) else None
-            if target is None or target.path in seen:
-                continue
-            if target.path in goals:
-                return True
-            seen.add(target.path)
-            pending.append(target.path)
-    return False
+        new = [path for path in importers.get(pending.pop(), ()) if path not in seen]
+        pending += new
+        seen.update(new)
+    return frozenset(seen)
 
 
 def _broken_in(
@@ -139,7 +147,11 @@ def _broken_in(
                 path=path,
                 line=use.line,
                 what=_what(use, name),
-                is_certain=not is_late and now is Presence.NO and _is_certain(change.after, path, use),
+                # Names may be put into a module from outside; one that was found at the base was not.
+                is_certain=was_there
+                and not is_late
+                and now is Presence.NO
+                and _is_certain(change.after, path, use),
                 is_late=is_late,
             )
 

@@ -218,14 +218,14 @@ class _Tests:
         while level:
             if found := {test for user in level for test in self.stand_ins(user)}:
                 return found
-            level = {
-                user
-                for node in level
-                for table in (self.after, self.before)
-                for user in table.importers.get(node, frozenset())
-            } - seen
+            level = {user for node in level for user in self._importers(node)} - seen
             seen |= level
         return set()
+
+    def _importers(self, path: str) -> frozenset[str]:
+        # Nothing imports what is gone; who did is the question then.
+        table = self.after if path in self.after.files else self.before
+        return table.importers.get(path, frozenset())
 
     def sentinels(self) -> list[str]:
         """One test below each folder with a conftest."""

@@ -8,7 +8,9 @@ from functools import cached_property
 SOURCE_FOLDERS = frozenset({"src", "lib", "python", "source"})
 """Folders that are put on the import path by themselves in many repositories."""
 
-IMPLICIT_NAMES = ("__doc__", "__file__", "__name__", "__package__", "__spec__", "__dict__", "__path__")
+IMPLICIT_NAMES = frozenset(
+    {"__doc__", "__file__", "__name__", "__package__", "__spec__", "__loader__", "__dict__", "__path__"}
+)
 """What every module has without binding it."""
 
 
@@ -46,7 +48,10 @@ class FileFacts:
     late: str = ""
     """Uses inside functions, in the same form."""
     names: str = ""
-    """Names bound at the top level and, as ``Class.name``, in classes; parted by blanks."""
+    """Names bound at the top level and, as ``Class.name``, in classes; parted by blanks.
+
+    ``__path__`` is among them when the file makes modules by itself.
+    """
     public: str | None = None
     """The names of a literal ``__all__``; None when there is none."""
     definitions: str = ""
@@ -229,9 +234,9 @@ class ImportTable:
     def _offered(self, path: str, seen: frozenset[str]) -> tuple[frozenset[str], bool]:
         # ``seen`` holds the modules under way, so that modules that star-import each other end.
         facts = self.files[path]
-        names = {*facts.names.split(), *IMPLICIT_NAMES}
+        names = set(facts.names.split())
         is_closed = not facts.is_open and not facts.problem
-        for use in self._stars(facts):
+        for use in self.stars(facts):
             target = self.find(path, self.absolute(path, use))
             if target is None or target.rest or target.path in seen:
                 is_closed = is_closed and target is not None and not target.rest
@@ -245,9 +250,10 @@ class ImportTable:
         return frozenset(names), is_closed
 
     @staticmethod
-    def _stars(facts: FileFacts) -> Iterator[Use]:
-        if "\t*" in facts.imports:
-            yield from (use for use in read_uses(facts.imports) if use.names == ("*",))
+    def stars(facts: FileFacts) -> Iterator[Use]:
+        """The uses that take every public name of a module."""
+        lines = [line for line in facts.imports.splitlines() if line.endswith("\t*")]
+        yield from read_uses("\n".join(lines))
 
     def presence(self, importer: str, use: Use, name: str | None) -> Presence:
         """Whether the use finds ``name``, or its module where that is None."""
@@ -258,20 +264,24 @@ class ImportTable:
             wanted = f"{dotted}.{name}" if name else dotted
             is_here = wanted in self.modules or wanted in self._prefixes
             return Presence.YES if is_here else Presence.UNKNOWN
-        is_whole = name is None or name == "*"
-        if is_whole and not target.rest:
-            return Presence.YES
         if target.rest and not use.is_attribute:
-            return Presence.UNKNOWN if self.files[target.path].is_open else Presence.NO
-        if name is None or self._is_module(dotted, name, target):
+            # No ``__getattr__`` makes a submodule; only a package that changes its path or ``sys.modules`` does.
+            makes_modules = "__path__" in self.files[target.path].names.split()
+            return Presence.UNKNOWN if makes_modules else Presence.NO
+        is_whole = name is None or name == "*" or name in IMPLICIT_NAMES
+        if is_whole or self._is_module(dotted, name, target):
             return Presence.YES
+        return self._name_presence(importer, use, f"{target.rest}.{name}".lstrip("."), target)
+
+    def _name_presence(self, importer: str, use: Use, name: str, target: Target) -> Presence:
         names, is_closed = self.exports(target.path)
-        wanted = f"{target.rest}.{name}" if target.rest else name
-        if wanted in names:
+        # A package that imports from itself binds the name by this very import.
+        is_own = target.path == importer and not use.is_attribute
+        if name in names and not is_own:
             return Presence.YES
         return Presence.NO if is_closed and not target.rest else Presence.UNKNOWN
 
-    def _is_module(self, dotted: str, name: str, target: Target) -> bool:
+    def _is_module(self, dotted: str, name: str | None, target: Target) -> bool:
         full = f"{dotted}.{name}"
         if full in self.modules or full in self._prefixes:
             return True

@@ -10,8 +10,8 @@ from autopack.domain.patch_paths import NOTHING
 from autopack.domain.placement import split_lines
 from autopack.errors import PatchError
 
-MAX_COMPARED_LINES = 20_000
-"""Above this a file is written as removed and added whole: comparing it line by line would take minutes."""
+MAX_COMPARED_LINES = 10_000
+"""Above this a file is written as removed and added whole: comparing it line by line could take minutes."""
 _SPECIAL = {"\n": "\\n", "\t": "\\t", "\r": "\\r", '"': '\\"', "\\": "\\\\"}
 
 

@@ -64,8 +64,13 @@ class CollectionJudgement:
 
     verdict: GateVerdict
     report: CiReport | None = None
-    is_full: bool = False
-    """Whether the report is of the whole suite and may serve as the next phase's base."""
+    full_because: str = ""
+    """Why the whole suite was collected; its report may serve as the next phase's base."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the report is of the whole suite."""
+        return bool(self.full_because)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,7 +242,7 @@ class CollectionGate:
         report = self._collect(request.worktree, request, files=selection.files, name="collect")
         reason = why_unproven(report)
         if reason and not has_errors(report):
-            return CollectionJudgement(verdict=blocked(GATE, _unproven(report, reason)), report=report)
+            return self._unproven(report, reason, selection)
         touched = change.every_path
         expected = [path for path in collected_files(base.report) if path in change.after.files]
         expected = expected if is_full else list(selection.files)
@@ -249,11 +254,16 @@ class CollectionGate:
             if not why_unproven(now):
                 delta = compare_collections(now, report, expected=expected, touched=touched)
         if reason and not delta.new_errors:
-            return CollectionJudgement(verdict=blocked(GATE, _unproven(report, reason)), report=report)
+            return self._unproven(report, reason, selection)
         verdict = self._judge_delta(delta, report, selection)
-        return CollectionJudgement(verdict=verdict, report=report, is_full=is_full)
+        return CollectionJudgement(verdict=verdict, report=report, full_because=selection.full_because)
 
     # verdicts
+
+    @staticmethod
+    def _unproven(report: CiReport, reason: str, selection: Selection) -> CollectionJudgement:
+        verdict = blocked(GATE, _unproven(report, reason))
+        return CollectionJudgement(verdict=verdict, report=report, full_because=selection.full_because)
 
     def _judge_delta(self, delta: CollectionDelta, report: CiReport, selection: Selection) -> GateVerdict:
         if not delta.is_clean:
@@ -277,7 +287,7 @@ class CollectionGate:
         report = self._collect(request.worktree, request, files=(), name="collect")
         if not why_unproven(report) and not has_errors(report):
             note = f"the base could not be collected ({reason}); with the change all of it is"
-            return CollectionJudgement(verdict=passed(GATE, note), report=report, is_full=True)
+            return CollectionJudgement(verdict=passed(GATE, note), report=report, full_because=reason)
         message = f"The base cannot be collected ({reason}), so the change cannot be judged"
         failure = _failure(FailureKind.UNRUNNABLE, message, report)
         return CollectionJudgement(verdict=blocked(GATE, failure), report=report)

@@ -140,4 +140,4 @@ def _with_parents(path: str) -> tuple[str, ...]:
 
 
 def _as_compared(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
+    return name.lower() if name.isascii() else unicodedata.normalize("NFC", name).casefold()

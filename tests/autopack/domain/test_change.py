@@ -4,7 +4,7 @@ import contextlib
 import subprocess
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autopack.domain.change import EditAction, FileEdit, apply_edits, reverse
@@ -15,7 +15,7 @@ from autopack.domain.resolve import resolve
 from autopack.errors import PatchError
 
 FILE, PROGRAM = "100644", "100755"
-NAMES = ["a.py", "src/b.py", "src/with space.py", "caf\u00e9.txt", 'quo"te.txt', "x/y/z", "a/b", "-- dash"]
+NAMES = ["a.py", "src/b.py", "src/with space.py", "caf\u00e9.txt", 'say"so.txt', "x/y/z", "a/b", "-- dash"]
 # Lines that look like parts of a patch, that differ in their endings alone, and that occur twice.
 LINES = st.sampled_from(
     [
@@ -64,6 +64,7 @@ def trees_and_edits(draw):
     return before, target, tuple(sorted(edits, key=lambda edit: edit.path))
 
 
+@settings(max_examples=50, deadline=None)
 @given(trees_and_edits())
 def test_a_change_and_its_reverse_leave_the_tree_as_it_was(case):
     before, target, edits = case
@@ -71,12 +72,14 @@ def test_a_change_and_its_reverse_leave_the_tree_as_it_was(case):
     assert apply_edits(target, reverse(edits, before.get)) == before
 
 
+@settings(max_examples=50, deadline=None)
 @given(trees_and_edits())
 def test_a_written_patch_reads_as_the_same_change(case):
     before, _, edits = case
     assert resolve(parse_patch(write_patch(edits, before.get)), before.get) == edits
 
 
+@settings(max_examples=50, deadline=None)
 @given(trees_and_edits(), FILES)
 def test_a_patch_on_another_tree_fits_or_is_refused_whole(case, other):
     before, _, edits = case

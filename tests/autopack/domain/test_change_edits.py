@@ -1,11 +1,14 @@
 """Answers in JSON: every sort of edit, and every way to get one wrong, named by index and field."""
 
 import base64
+import contextlib
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from autopack.domain.change import EditAction, FileEdit
+from autopack.domain.change import EditAction, FileEdit, apply_edits
 from autopack.domain.edits import parse_edits
 from autopack.domain.resolve import resolve
 from autopack.errors import PatchError
@@ -172,3 +175,15 @@ def test_an_answer_that_is_no_object_with_edits_is_refused(text):
 
 def test_white_space_alone_is_a_change_of_nothing():
     assert parse_edits(" \n").steps == ()
+
+
+FIELDS = st.sampled_from(
+    ["path", "content", "content_base64", "search", "replace", "delete", "rename_to", "mode"]
+)
+VALUES = st.one_of(st.sampled_from(["a.py", "b.txt", "n.py", "x = 1", True, None, 3]), st.text(max_size=3))
+
+
+@given(st.lists(st.dictionaries(FIELDS, VALUES, max_size=4), max_size=4))
+def test_whatever_edits_hold_they_are_read_or_refused(edits):
+    with contextlib.suppress(PatchError):
+        apply_edits(BASE, resolved(*edits))

@@ -60,6 +60,7 @@ MODULE = {"pkg/__init__.py": "", "pkg/m.py": "def there(): ..."}
         pytest.param(MODULE, "from pkg import m\nm.there()", Presence.YES, id="attribute"),
         pytest.param(MODULE, "from pkg import m\nm.gone()", Presence.NO, id="no such attribute"),
         pytest.param(MODULE, "from pkg import m\nm.__doc__", Presence.YES, id="what every module has"),
+        pytest.param(MODULE, "from pkg import __path__", Presence.YES, id="what every package has"),
         pytest.param(
             MODULE | {"pkg/m.py": "def __getattr__(name): ..."},
             "from pkg.m import x",

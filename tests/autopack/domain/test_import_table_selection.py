@@ -121,6 +121,17 @@ def test_more_users_than_may_be_selected_ask_for_the_whole_suite():
     assert f"{MAX_FILES + 1} test files depend" in found.full_because
 
 
+def test_as_many_users_as_may_be_selected_are():
+    files = BASE | {f"tests/test_{n}.py": "from pkg import m\nm.f(a=1)" for n in range(MAX_FILES)}
+    found = selection(files, {"pkg/m.py": "def f(b): ..."})
+    assert (found.full_because, len(found.files)) == ("", MAX_FILES)
+
+
+def test_tests_that_are_no_package_any_more_ask_for_the_whole_suite():
+    found = selection(BASE | {"tests/__init__.py": ""}, {"tests/__init__.py": None})
+    assert "names of test modules" in found.full_because
+
+
 def test_of_files_that_merely_import_a_sample_is_selected():
     files = BASE | {f"tests/test_{n}.py": "from pkg.m import f" for n in range(100)}
     assert len(selection(files, {"pkg/m.py": "def f(a): return 1"}).files) == SAMPLE_FILES

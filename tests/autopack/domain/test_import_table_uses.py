@@ -90,9 +90,27 @@ def test_users_of_a_deleted_module_are_found(user, is_certain):
     assert [(use.path, use.is_certain) for use in found] == [("pkg/user.py", is_certain)]
 
 
+@pytest.mark.parametrize(
+    ("package", "is_certain"),
+    [
+        pytest.param("def __getattr__(name): ...", True, id="lazy names make no modules"),
+        pytest.param("__path__ = []", False, id="a path of its own"),
+        pytest.param("import sys\nsys.modules['pkg.m'] = sys", False, id="modules of its own"),
+    ],
+)
+def test_a_package_that_makes_modules_is_never_certain(package, is_certain):
+    files = BASE | {"pkg/__init__.py": package, "user.py": "from pkg.m import f"}
+    assert [use.is_certain for use in broken(files, {"pkg/m.py": None})] == [is_certain]
+
+
 def test_a_deleted_single_module_may_come_from_elsewhere():
     found = broken({"tool.py": "a = 1", "user.py": "import tool"}, {"tool.py": None})
     assert [(use.path, use.is_certain) for use in found] == [("user.py", False)]
+
+
+def test_a_package_that_imports_a_deleted_module_of_its_own_is_found():
+    found = broken(BASE | {"pkg/__init__.py": "from . import m"}, {"pkg/m.py": None})
+    assert [(str(use), use.is_certain) for use in found] == [("pkg/__init__.py:1: from . import m", True)]
 
 
 def test_names_lost_through_a_star_are_found_at_the_package():
@@ -111,7 +129,7 @@ def test_a_name_that_two_files_share_is_not_certain():
 
 def test_a_new_import_of_what_is_not_there_is_found():
     found = broken(BASE, {"pkg/new.py": "from .m import nothing\nimport numpy"})
-    assert lines(found) == ["pkg/new.py:1: from .m import nothing"]
+    assert [(str(use), use.is_certain) for use in found] == [("pkg/new.py:1: from .m import nothing", False)]
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,17 @@
 """Patches read strictly: what git would take is taken, what is damaged or dangerous is refused by name."""
 
+import contextlib
 import subprocess
 from textwrap import dedent
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from unidiff import PatchSet
 
-from autopack.domain.change import EditAction, FileEdit, Intent, apply_edits
+from autopack.domain.change import BinaryDelta, EditAction, FileEdit, Intent, apply_edits
 from autopack.domain.patch import parse_patch
+from autopack.domain.patch_binary import apply_delta
 from autopack.domain.patch_lines import new_files_of
 from autopack.domain.patch_writer import write_patch
 from autopack.domain.resolve import resolve
@@ -49,6 +53,8 @@ CHANGE_TWO = patch("""
      three
     """)
 TWO_CHANGED = b"one\nTWO\nthree\nfour\nfive\n"
+
+GIT_NEW = "diff --git a/{0} b/{0}\nnew file mode {1}\n--- /dev/null\n+++ b/{0}\n@@ -0,0 +1 @@\n+x\n"
 
 # What git takes, and what becomes of the file; git agrees with each.
 TAKEN = [
@@ -151,6 +157,18 @@ TAKEN = [
     ),
 ]
 
+TAKEN += [
+    pytest.param(
+        "diff --git a/other b/src/a.py\n" + CHANGE_TWO, "src/a.py", TWO_CHANGED, id="the sides name the file"
+    ),
+    pytest.param(
+        GIT_NEW.format("n", FILE).replace("a/n b/n", "/dev/null b/n"),
+        "n",
+        b"x\n",
+        id="git's line with /dev/null",
+    ),
+]
+
 # What git refuses but can only mean one thing.
 TAKEN_BY_US = [
     pytest.param(CHANGE_TWO.removesuffix("\n"), "src/a.py", TWO_CHANGED, id="no newline at the patch's end"),
@@ -189,7 +207,6 @@ TAKEN_BY_US = [
     ),
 ]
 
-GIT_NEW = "diff --git a/{0} b/{0}\nnew file mode {1}\n--- /dev/null\n+++ b/{0}\n@@ -0,0 +1 @@\n+x\n"
 
 # What git refuses too.
 REFUSED = [
@@ -238,6 +255,62 @@ REFUSED = [
     ),
 ]
 
+DAMAGED = [
+    pytest.param(
+        "diff --git a/run.sh b/run.sh\nindex 1..2 100644\n@@ -1 +1 @@\n-#!/bin/sh\n+x\n",
+        "without '---'",
+        id="no sides",
+    ),
+    pytest.param(
+        "diff --git a/run.sh b/run.sh\nold mode 100644\nold mode 100644\n",
+        "stands twice",
+        id="one of git's lines twice",
+    ),
+    pytest.param(
+        CHANGE_TWO.replace("+1,3", "+1,2"), "does not have as many lines", id="the new count alone too low"
+    ),
+    pytest.param(
+        "--- a/run.sh\n+++ b/run.sh\n@@ -1 +1,2 @@\n-#!/bin/sh\n+x\n\\ No newline at end of file\n+y\n",
+        "before its last line",
+        id="the end of the file in the middle",
+    ),
+    pytest.param(
+        "--- a/run.sh\n+++ b/run.sh\n@@ -1 +1 @@\n\\ No newline at end of file\n-#!/bin/sh\n+x\n",
+        "follows no line",
+        id="the end of the file before any line",
+    ),
+    pytest.param(
+        "--- a/run.sh\n+++ b/run.sh\n@@ -1 +1 @@\n-#!/bin/sh\n+\ud800\n",
+        "half a character",
+        id="half a character",
+    ),
+    pytest.param(
+        "diff --git a/n b/n\nnew file mode 100644\nGIT binary patch\n", "no binary content", id="no content"
+    ),
+    pytest.param(
+        "diff --git a/n b/n\nnew file mode 100644\ndeleted file mode 100644\n",
+        "at once",
+        id="made and deleted at once",
+    ),
+    pytest.param("diff --git a/run.sh b/run.sh\nold mode 100644\n", "by half", id="half a change of mode"),
+    pytest.param("--- a/run.sh\n+++ b/src/a.py\n@@ -1 +1 @@\n-x\n+y\n", "names two files", id="two names"),
+    pytest.param(
+        "diff --git a/run.sh b/run.sh\n" + CHANGE_TWO, "different files", id="sides that are another file's"
+    ),
+    pytest.param(
+        GIT_NEW.format("n", FILE).replace("-0,0", "-1").replace("+x", "-y\n+x"),
+        "there already",
+        id="old lines of a new file",
+    ),
+    pytest.param("diff --cc run.sh\nindex 1,2..3\n", "cannot be applied", id="a merge"),
+    pytest.param("Binary files a/x and b/x differ\n", "brings no content", id="binary, by diff alone"),
+    pytest.param(
+        "--- a/run.sh\n+++ b/run.sh\n@@ -1,2 +1,2 @@\n #!/bin/sh\n-x\n+y\n",
+        "the file ends at line 1",
+        id="a file too short",
+    ),
+]
+
 # What git takes and we do not.
 REFUSED_BY_US = [
     pytest.param("--- /dev/null\n+++ /etc/evil\n@@ -0,0 +1 @@\n+x\n", "absolute", id="an absolute path"),
@@ -280,7 +353,7 @@ def test_a_sound_patch_is_taken(text, path, content):
     assert found == {key: file for key, file in BASE.items() if key != path}
 
 
-@pytest.mark.parametrize(("text", "reason"), [*REFUSED, *REFUSED_BY_US])
+@pytest.mark.parametrize(("text", "reason"), [*REFUSED, *DAMAGED, *REFUSED_BY_US])
 def test_a_bad_patch_is_refused_by_name(text, reason):
     with pytest.raises(PatchError, match=reason):
         resolved(text)
@@ -428,6 +501,31 @@ def test_damaged_binary_content_is_refused(damage):
         resolved(damage(text), {})
 
 
+COPY_TWO = b"\x04\x04" + b"\x90\x02" + b"\x02zz"
+"""Made for four bytes, gives four: the first two of the old ones, then two of its own."""
+
+
+def test_a_delta_is_made_of_the_old_content():
+    assert apply_delta(b"abcd", BinaryDelta(instructions=COPY_TWO)) == b"abzz"
+
+
+@pytest.mark.parametrize(
+    ("instructions", "reason"),
+    [
+        pytest.param(b"\x05" + COPY_TWO[1:], "is for 5 bytes", id="for another file"),
+        pytest.param(COPY_TWO[:1], "ends too early", id="cut off in its head"),
+        pytest.param(COPY_TWO[:3], "ends too early", id="cut off in a copy"),
+        pytest.param(COPY_TWO[:-1], "damaged", id="cut off in its own bytes"),
+        pytest.param(COPY_TWO[:4], "damaged", id="cut off between two"),
+        pytest.param(b"\x04\x09\x90\x09", "past the end", id="copies what is not there"),
+        pytest.param(b"\x04\x04\x00", "damaged", id="an unknown instruction"),
+    ],
+)
+def test_a_damaged_delta_is_refused(instructions, reason):
+    with pytest.raises(PatchError, match=reason):
+        apply_delta(b"abcd", BinaryDelta(instructions=instructions))
+
+
 def test_every_file_and_hunk_that_does_not_fit_is_listed():
     text = (
         CHANGE_TWO.replace(" one", " ONE")
@@ -488,6 +586,35 @@ def test_a_placeholder_may_be_altered_or_created():
     wanted = (FileEdit(path="p.json", action=EditAction.CREATE, content=b"[]\n"),)
     for text in (alter, create):
         assert resolve(parse_patch(text), {}.get, placeholders={"p.json": b"{}\n"}) == wanted
+
+
+FRAGMENTS = [line for text in (WHOLE, CHANGE_TWO, GIT_NEW.format("n", FILE)) for line in text.split("\n")]
+FRAGMENTS += [
+    "```diff",
+    "```",
+    "\\ No newline at end of file",
+    "GIT binary patch",
+    "literal 3",
+    "KcmV",
+    "delta 9",
+    "-- ",
+    "\r",
+]
+FRAGMENTS += [
+    "+x\r",
+    "diff --git",
+    'diff --git "a/\\303" b/x',
+    "rename from",
+    "old mode 100644",
+    "@@ -0,0 +0,0 @@",
+    "\ud800",
+]
+
+
+@given(st.lists(st.one_of(st.sampled_from(FRAGMENTS), st.text(max_size=5)), max_size=25))
+def test_whatever_an_answer_holds_it_is_read_or_refused(lines):
+    with contextlib.suppress(PatchError):
+        apply_edits(BASE, resolved("\n".join(lines)))
 
 
 def test_steps_say_where_they_stand_in_the_answer():
