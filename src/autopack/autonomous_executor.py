@@ -23,6 +23,7 @@ from autopack.errors import (
     NotClaimableError,
     PatchError,
     ProcessError,
+    ProcessLostError,
     StoreError,
     WorkspaceError,
 )
@@ -117,7 +118,7 @@ class AutonomousExecutor:
             outcome = self._attempt(phase, lease)
         except LeaseLostError:
             raise
-        except (StoreError, WorkspaceError, ProcessError, OSError) as error:
+        except (StoreError, WorkspaceError, ProcessError, ProcessLostError, OSError) as error:
             outcome = _failed(_surroundings(error, retryable=True))
         except AutopackError as error:
             outcome = _failed(_surroundings(error, retryable=False))

@@ -65,5 +65,9 @@ class ProcessError(AutopackError):
     """A program could not be started at all."""
 
 
+class ProcessLostError(AutopackError):
+    """The guard of a program was killed: nothing is known of how the program ended, and trying again may help."""
+
+
 class EngineError(AutopackError):
     """The durable queue could not be reached or refused an operation."""

@@ -71,6 +71,7 @@ class Processes(Protocol):
 
         Raises:
             ProcessError: The program cannot be started (missing, not executable, no such folder).
+            ProcessLostError: Its guard was killed, and it with it.
         """
         ...
 

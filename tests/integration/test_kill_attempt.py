@@ -34,7 +34,7 @@ AGENT = (
     ' echo \'{"input_tokens": 10, "output_tokens": 20}\' > "$AUTOPACK_USAGE_FILE"'
 )
 CHUNKS = 2
-BUDGET_TOKENS = 400
+BUDGET_TOKENS = 100
 IS_THOROUGH = "AUTOPACK_KILLS" in os.environ
 """Each step is killed after its end, and before its begin only where somebody asks: the two are one instant."""
 

@@ -15,7 +15,7 @@ from typing import IO, Protocol
 
 import psutil
 
-from autopack.errors import ProcessError
+from autopack.errors import ProcessError, ProcessLostError
 from autopack.ports import Clock, Command, Finished
 
 logger = logging.getLogger(__name__)
@@ -220,7 +220,7 @@ class _Guarded:
         if "left" not in lines:
             if "started" in lines:
                 _kill_session(int(lines["started"]))
-            raise ProcessError(
+            raise ProcessLostError(
                 f"the guard of {name} ended with {self._guard.returncode} before its work was done",
                 hint="Something killed it, perhaps for want of memory; the program was killed too.",
             )

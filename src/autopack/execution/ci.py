@@ -71,8 +71,8 @@ class CiGate:
                 return stored
             worktree.reset(commit)
             report = self._runner.run(self._request(worktree.path, checks, log_folder))
-            # A run that was cut off by its time limit says something about that hour, not about the commit.
-            if not report.timed_out:
+            # A run that was cut off, or never began, says something about that hour, not about the commit.
+            if report.returncode is not None:
                 self._store.save_baseline(key, report, now=self._clock.now())
             return report
 
@@ -196,7 +196,7 @@ def _unproven(before: CiReport, after: CiReport, reason: str) -> FailureReport:
     has_died = after.stage in {CiStage.COLLECTING, CiStage.RUNNING}
     if was_proven and has_died:
         how = _death(after.returncode)
-        return _failure(FailureKind.CRASHED, f"The interpreter died ({how}){at}", after)
+        return _failure(FailureKind.CRASHED, f"CI ended before it was done ({how}){at}", after)
     if was_proven and any(case.outcome.is_bad for case in after.collectors.values()):
         red = sorted(case.node_id for case in after.collectors.values() if case.outcome.is_bad)
         return _failure(FailureKind.COLLECTION_ERROR, f"New collection errors (persistent): {red}", after)

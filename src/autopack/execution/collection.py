@@ -195,7 +195,7 @@ class CollectionGate:
                 return stored
             report = self._collect_base(request, files=(), name="collect-base")
             # The time limit says something about that hour, not about the commit.
-            if not report.timed_out:
+            if report.returncode is not None:
                 self._store.save_baseline(key, report, now=self._clock.now())
             return report
 

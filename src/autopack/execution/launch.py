@@ -6,7 +6,7 @@ from pathlib import Path
 
 from autopack.domain.attempt import AttemptAddress
 from autopack.domain.failure import FailureKind, FailureReport
-from autopack.errors import ProcessError
+from autopack.errors import ProcessError, ProcessLostError
 from autopack.execution.recovery import Conclusion
 from autopack.ports import Command, Processes
 from autopack.settings import Settings
@@ -31,7 +31,7 @@ class Launcher:
         logs = attempt_folder(self._settings.state_folder, address)
         try:
             finished = self._processes.run(self._command(address, logs), is_cancelled=is_cancelled)
-        except (ProcessError, OSError) as error:
+        except (ProcessError, ProcessLostError, OSError) as error:
             # No memory, no disk for its logs, or its guard was killed; if it took its attempt, that is found dead.
             if self._conclusion.token_of(address) == token:
                 self._conclusion.give_back(address, _not_launched(error, logs))
@@ -65,7 +65,7 @@ class Launcher:
         )
 
 
-def _not_launched(error: ProcessError | OSError, logs: Path) -> FailureReport:
+def _not_launched(error: ProcessError | ProcessLostError | OSError, logs: Path) -> FailureReport:
     return FailureReport(
         kind=FailureKind.INFRASTRUCTURE,
         message=f"The attempt's process could not be run: {error}",

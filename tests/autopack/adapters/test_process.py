@@ -11,7 +11,7 @@ import pytest
 
 from autopack.adapters.clock import SystemClock
 from autopack.adapters.process import GuardedProcesses
-from autopack.errors import ProcessError
+from autopack.errors import ProcessError, ProcessLostError
 from autopack.ports import Command
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="the guard needs Linux")
@@ -244,7 +244,7 @@ def test_a_killed_guard_proves_nothing_and_leaves_nothing(processes, tmp_path):
     pids = tmp_path / "pids"
     script = 'sleep 300 & echo $! > "$0"; kill -9 $PPID; sleep 300'
 
-    with pytest.raises(ProcessError, match="guard of sh ended with -9"):
+    with pytest.raises(ProcessLostError, match="guard of sh ended with -9"):
         processes.run(command(tmp_path, "sh", "-c", script, str(pids)))
 
     assert has_ended(int(pids.read_text()))
