@@ -229,7 +229,7 @@ def test_that_stops_the_session(checkout: Checkout) -> None:
     )
 
 
-@TABLE.case("toolz", "unrunnable", scope=("pytest.py",))
+@TABLE.case("toolz", "protected_path", scope=("pytest.py",))
 def stands_in_for_the_test_runner(checkout: Checkout) -> None:
     """A module of the repository is found before the real one, and says that all is well."""
     checkout.write("pytest.py", "print('180 passed in 0.01s')\n")

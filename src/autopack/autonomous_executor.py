@@ -131,7 +131,9 @@ class AutonomousExecutor:
         logs = attempt_folder(self.settings.state_folder, lease.address)
         run = self.store.run(phase.run_id)
         base = self.workspace.run_head(run.run_id, base=run.spec.base)
-        if (done := self.finalizer.find_done(lease.address, log_folder=logs)) is not None:
+        if (
+            done := self.finalizer.find_done(lease.address, base=lease.base_commit, log_folder=logs)
+        ) is not None:
             for state in (PhaseState.GATE, PhaseState.CI_RUNNING):
                 # The way that the process went which made the commit; no other leads to COMPLETE.
                 self.store.enter_state(lease, state, now=self.clock.now())
@@ -259,7 +261,8 @@ class AutonomousExecutor:
         outcome = self.finalizer.complete(
             room.phase, room.lease.address, room.worktree, base=room.base, gates=gates, log_folder=room.logs
         )
-        self.ci.keep(str(outcome.commit), checks, judgement.report)
+        if judgement.is_stable:
+            self.ci.keep(str(outcome.commit), checks, judgement.report)
         return outcome
 
     # The seed's names for the two steps that once disagreed about where a project's file is.

@@ -15,7 +15,14 @@ from autopack.adapters.store import open_store as open_database
 from autopack.domain.attempt import AttemptAddress
 from autopack.domain.phase import PhaseState
 from autopack.ports import Clock, EngineLimits, Processes, Store
-from autopack.settings import CONFIG_NAME, STATE_FOLDER, Settings, load_settings, render_default_config
+from autopack.settings import (
+    CONFIG_NAME,
+    STATE_FOLDER,
+    Settings,
+    find_root,
+    load_settings,
+    render_default_config,
+)
 
 # Each use imports what it needs where it is put together: an executor that cannot be imported must not take the
 # worker or `autopack status` with it, and a process that makes one attempt must start fast.
@@ -54,7 +61,7 @@ def open_executor(
     *, root: Path, builder: str | None, environ: Mapping[str, str]
 ) -> Iterator["AutonomousExecutor"]:
     """An executor over the repository at ``root``; closes what it opened."""
-    settings = load_settings(root.resolve(), environ=environ, builder=builder)
+    settings = load_settings(find_root(root), environ=environ, builder=builder)
     clock = SystemClock()
     processes = GuardedProcesses(clock)
     with closing(open_store(settings)) as store, closing(open_workspace(settings)) as workspace:
@@ -123,7 +130,12 @@ class _Line:
 
 @contextmanager
 def _open_line(
-    settings: Settings, store: Store, interrupts: "Interrupts", environ: Mapping[str, str]
+    settings: Settings,
+    store: Store,
+    interrupts: "Interrupts",
+    environ: Mapping[str, str],
+    *,
+    run_id: str | None = None,
 ) -> Iterator[_Line]:
     from autopack.adapters import engine
     from autopack.execution.dispatch import Dispatcher
@@ -138,13 +150,15 @@ def _open_line(
         limits=settings.attempt,
         owner=process_identity(),
         is_owner_dead=is_owner_dead,
+        is_committed=lambda address: _is_committed(settings, address),
     )
     launcher = Launcher(
         processes=GuardedProcesses(clock), conclusion=conclusion, settings=settings, environ=environ
     )
 
     def perform(address: AttemptAddress) -> None:
-        if not interrupts.is_stopping():
+        # An entry of another run, left by an interrupted worker, is asked for again by the next one.
+        if not interrupts.is_stopping() and run_id in {None, address.run_id}:
             launcher.perform(address, is_cancelled=interrupts.is_cancelled)
 
     connections = engine.connect(settings.database_url)
@@ -158,6 +172,19 @@ def _open_line(
         yield _Line(dispatcher=dispatcher, serve=lambda limits, tick: queue.serve(limits, tick=tick))
     finally:
         connections.dispose()
+
+
+def _is_committed(settings: Settings, address: AttemptAddress) -> bool:
+    with closing(open_workspace(settings)) as workspace:
+        return workspace.find_commit(address) is not None
+
+
+def _check_builder(settings: Settings, environ: Mapping[str, str]) -> None:
+    """Refuse a Builder that cannot be made before any phase is taken for it."""
+    from autopack.adapters.builders.registry import make_builder
+
+    processes = GuardedProcesses(SystemClock())
+    make_builder(settings.attempt.builder, root=settings.root, processes=processes, environ=environ)
 
 
 def drive_run(
@@ -181,13 +208,14 @@ def drive_run(
     clock = SystemClock()
     started = clock.monotonic()
     run = store.run(run_id)
+    _check_builder(settings, environ)
     with closing(open_workspace(settings)) as workspace:
         workspace.ensure_clean(run.spec.base)
         workspace.run_head(run_id, base=run.spec.base)
     store.activate_run(run_id)
     watch = RunWatch(store, run.spec, on_event)
     interrupts = Interrupts()
-    with interrupts.listening(), _open_line(settings, store, interrupts, environ) as line:
+    with interrupts.listening(), _open_line(settings, store, interrupts, environ, run_id=run_id) as line:
 
         def tick() -> bool:
             if interrupts.is_stopping():
@@ -206,6 +234,7 @@ def serve_worker(
     """Make attempts of all active runs until interrupted or, with ``once``, until nothing may go."""
     from autopack.adapters.signals import Interrupts
 
+    _check_builder(settings, environ)
     interrupts = Interrupts()
     with interrupts.listening(), _open_line(settings, store, interrupts, environ) as line:
 

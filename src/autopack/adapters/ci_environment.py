@@ -70,7 +70,7 @@ def child_environ(
 def python_path(
     settings: CiSettings, env: Mapping[str, str], *, worktree: Path, root: Path, more: Iterable[Path] = ()
 ) -> str:
-    """``PYTHONPATH`` for a worktree: its own source folders, what the operator set, then ``more``.
+    """``PYTHONPATH`` for a worktree: ``more``, its own source folders, then what the operator set.
 
     A folder of the operator's checkout is replaced by the worktree's own, where it has one: what is tested is
     the worktree.
@@ -81,7 +81,8 @@ def python_path(
     ]
     entries = [str(path) for path in own if path.is_dir()]
     entries += [entry for entry in set_by_operator if entry]
-    return os.pathsep.join([*entries, *map(str, more)])
+    # What is ours comes first: a module of the change must not stand in for it.
+    return os.pathsep.join([*map(str, more), *entries])
 
 
 def forget_stale_bytecode(bytecode_folder: Path, worktree: Path) -> None:

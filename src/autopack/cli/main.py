@@ -32,9 +32,10 @@ _COMMANDS = {
         ("show", "Show a run, a phase or an attempt in full."),
         ("logs", "Print what an attempt wrote."),
         ("approve", "Decide on a phase that awaits approval."),
+        ("requeue", "Put a failed phase back into the queue."),
         ("gc", "Remove what is no longer needed."),
         ("doctor", "Check what Autopack needs to work."),
-        ("demo", "See a stuck backlog drained, from start to end."),
+        ("demo", "Run plans on three real packages and compare every verdict."),
     )
 }
 

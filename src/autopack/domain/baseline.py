@@ -235,7 +235,12 @@ def _verdict_on_lost_collector(
 def _test_cases(before: CiReport, after: CiReport) -> Iterator[CaseDelta]:
     unknown = _silent_places(before)
     is_whole_base = proves(before) is None and _is_whole(before)
-    explained = _silent_places(after)
+    # A collector that the base did not report as one was fine there, so its skip explains no loss.
+    explained = [
+        node_id
+        for node_id in _silent_places(after)
+        if after.collectors[node_id].outcome.is_bad or node_id in before.collectors
+    ]
     for node_id in sorted(before.tests.keys() | after.tests.keys()):
         old, new = before.tests.get(node_id), after.tests.get(node_id)
         verdict: CaseVerdict | None = None

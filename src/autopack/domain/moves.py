@@ -73,7 +73,7 @@ def finished(phase: Phase, outcome: AttemptOutcome, *, now: float) -> Phase:
     if state not in _FINAL_STATES:
         raise IllegalTransitionError(f"{phase.run_id}/{phase.phase_id} cannot end an attempt in {state}")
     is_crash = failure is not None and failure.kind is FailureKind.CRASHED
-    is_free = failure is not None and failure.retryable
+    is_free = failure is not None and (failure.retryable or failure.kind is FailureKind.INFRASTRUCTURE)
     is_fault = failure is not None and state is PhaseState.QUEUED
     moved = replace(
         phase.enter(state),
@@ -97,7 +97,6 @@ def released(phase: Phase, failure: FailureReport, *, now: float) -> Phase:
     return replace(
         phase.enter(PhaseState.QUEUED),
         crashes=phase.crashes + is_crash,
-        requeues=phase.requeues + (not is_crash),
         updated_at=now,
     )
 

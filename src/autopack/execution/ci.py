@@ -31,6 +31,8 @@ class CiJudgement:
 
     verdict: GateVerdict
     report: CiReport
+    is_stable: bool = True
+    """False when a case was red by chance: the report would excuse that case for ever as a baseline."""
 
 
 class CiGate:
@@ -71,8 +73,8 @@ class CiGate:
                 return stored
             worktree.reset(commit)
             report = self._runner.run(self._request(worktree.path, checks, log_folder))
-            # A run that was cut off, or never began, says something about that hour, not about the commit.
-            if report.returncode is not None:
+            # A run that proves nothing may say more of that hour or machine than of the commit.
+            if proves(report) is None:
                 self._store.save_baseline(key, report, now=self._clock.now())
             return report
 
@@ -123,7 +125,8 @@ class CiGate:
         delta = self._delta(
             worktree, before, after, checks, deleted_files=deleted_files, log_folder=log_folder
         )
-        return CiJudgement(verdict=self._judge_delta(delta, after), report=after)
+        is_stable = not delta.of(CaseVerdict.FLAKY)
+        return CiJudgement(verdict=self._judge_delta(delta, after), report=after, is_stable=is_stable)
 
     def _delta(
         self,
@@ -145,7 +148,12 @@ class CiGate:
             return delta
         request = self._request(worktree.path, checks, log_folder / "rerun")
         rerun = self._runner.run(replace(request, only=tuple(suspects)))
-        return compare(before, after, deleted_files=deleted_files, reruns=(rerun,))
+        delta = compare(before, after, deleted_files=deleted_files, reruns=(rerun,))
+        if not delta.of(CaseVerdict.FLAKY):
+            return delta
+        # What passes alone may still fail in every whole run: a test that another one disturbs is broken.
+        whole = self._runner.run(self._request(worktree.path, checks, log_folder / "whole"))
+        return _confirmed(delta, whole)
 
     def _judge_delta(self, delta: CiDelta, after: CiReport) -> GateVerdict:
         if collectors := delta.of(CaseVerdict.NEW, collectors=True):
@@ -178,6 +186,23 @@ class CiGate:
 
     def _command(self, checks: Checks) -> str:
         return checks.ci or self._settings.command
+
+
+def _confirmed(delta: CiDelta, whole: CiReport) -> CiDelta:
+    """The delta with flaky cases that a second whole run shows red, or not at all, as new ones."""
+    green = {
+        node_id
+        for cases in (whole.tests, whole.collectors)
+        for node_id, case in cases.items()
+        if not case.outcome.is_bad
+    }
+    cases = tuple(
+        replace(case, verdict=CaseVerdict.NEW)
+        if case.verdict is CaseVerdict.FLAKY and case.node_id not in green
+        else case
+        for case in delta.cases
+    )
+    return CiDelta(cases=cases)
 
 
 def _left_while_loading(after: CiReport) -> list[str]:

@@ -194,8 +194,8 @@ class CollectionGate:
             if (stored := self._store.load_baseline(key)) is not None:
                 return stored
             report = self._collect_base(request, files=(), name="collect-base")
-            # The time limit says something about that hour, not about the commit.
-            if report.returncode is not None:
+            # What proves nothing may say more of that hour or machine than of the commit.
+            if not why_unproven(report):
                 self._store.save_baseline(key, report, now=self._clock.now())
             return report
 

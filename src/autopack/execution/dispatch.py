@@ -11,7 +11,7 @@ from autopack.domain.run import RunSpec, Waiting, split_queued
 from autopack.execution.recovery import Conclusion
 from autopack.ports import Clock, Engine, Store
 
-_GRACE_SECONDS = 1.0
+_GRACE_SECONDS = 2.0
 _LIMIT = 64
 
 

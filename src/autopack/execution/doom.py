@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-from autopack.domain.baseline import CiCase, CiReport, proves
+from autopack.domain.baseline import CiCase, CiReport, CiStage, proves
 from autopack.domain.failure import FailureKind, FailureReport
 from autopack.domain.phase import PhaseKind, PhaseSpec
 from autopack.domain.scope import clean_key, is_within
@@ -94,6 +94,9 @@ def check_base(spec: PhaseSpec, base: CiReport, settings: CiSettings) -> Failure
 
 
 def _check_unproven(spec: PhaseSpec, base: CiReport, reason: str) -> FailureReport | None:
+    if base.stage is CiStage.FINISHED:
+        # It ran and found no tests: the phase may be there to write the first ones.
+        return None
     places = {*_CONFIGURATION, *_places_in(base.evidence), *_places_in(base.culprit)}
     if _may_mend(spec, places) and base.returncode not in {126, 127}:
         return None

@@ -20,14 +20,17 @@ class Finalizer:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
 
-    def find_done(self, address: AttemptAddress, *, log_folder: Path) -> AttemptOutcome | None:
+    def find_done(
+        self, address: AttemptAddress, *, base: str | None, log_folder: Path
+    ) -> AttemptOutcome | None:
         """The outcome of an attempt whose commit is on the branch although its verdict was not stored.
 
         A process may die between the two; the gates had all passed by then and are not asked again, because
         a flaky one could then contradict a commit that is there for good.
         """
         commit = self._workspace.find_commit(address)
-        if commit is None:
+        # The trailers alone prove nothing: another database may have known a run of this name.
+        if commit is None or base is None or self._workspace.resolve(f"{commit}^") != base:
             return None
         return AttemptOutcome(
             final_state=PhaseState.COMPLETE, commit=commit, gates=_load_gates(log_folder / _NOTES_FILE)

@@ -7,11 +7,12 @@ from autopack.execution.gates_case import GateInput, judge_in_order
 from autopack.execution.gates_deliverables import deliverables, json_deliverables, not_empty
 from autopack.execution.gates_form import well_formed
 from autopack.execution.gates_paths import protected_paths, scope
+from autopack.execution.gates_runner import runner_untouched
 from autopack.execution.gates_syntax import syntax
 
 __all__ = ["GateInput", "judge_after", "judge_before"]
 
-_BEFORE = (not_empty, well_formed, scope, protected_paths, json_deliverables)
+_BEFORE = (not_empty, well_formed, scope, protected_paths, runner_untouched, json_deliverables)
 _AFTER = (deliverables, syntax)
 
 

@@ -70,12 +70,14 @@ class Conclusion:
         limits: AttemptSettings,
         owner: str,
         is_owner_dead: Callable[[str, float], bool],
+        is_committed: Callable[[AttemptAddress], bool] = lambda _address: False,
     ) -> None:
         self._store = store
         self._clock = clock
         self._limits = limits
         self._owner = owner
         self._is_owner_dead = is_owner_dead
+        self._is_committed = is_committed
 
     def token_of(self, address: AttemptAddress) -> int:
         """The newest lease's token of the attempt; 0 while it was never taken."""
@@ -134,7 +136,9 @@ class Conclusion:
         address = attempt.address
         self._store.release_attempt(address, token=attempt.token, failure=death, now=self._clock.now())
         phase = self._store.phase(address.run_id, address.phase_id)
-        if phase.state is PhaseState.QUEUED and phase.crashes >= self._limits.max_crashes:
+        # Only the verdict is missing of an attempt whose commit is on the branch: making it again is short.
+        patience = 2 if self._is_committed(address) else 1
+        if phase.state is PhaseState.QUEUED and phase.crashes >= self._limits.max_crashes * patience:
             self._fail(address, death)
 
     def _find(self, address: AttemptAddress) -> Attempt | None:

@@ -70,6 +70,7 @@ def test_a_run_shows_its_verdicts_and_fails_when_a_phase_did(answered):
 
 
 def test_a_worker_without_work_stops_when_told_once(planned):
+    (planned / ".autopack" / "answers").mkdir(parents=True, exist_ok=True)
     code, out, err = program("worker", "--once")
     assert (code, err) == (0, "")
     assert out.splitlines()[1] == "worker stopped; 2 QUEUED"

@@ -104,7 +104,7 @@ def test_a_claim_forgets_the_time_that_was_waited_for():
 
 @pytest.mark.parametrize(
     ("failure", "crashes", "requeues"),
-    [pytest.param(CRASH, 3, 1, id="crash"), pytest.param(OVERLOADED, 2, 2, id="another fault")],
+    [pytest.param(CRASH, 3, 1, id="crash"), pytest.param(OVERLOADED, 2, 1, id="a stop by the operator")],
 )
 def test_a_process_that_is_gone_is_counted(failure, crashes, requeues):
     phase = moves.released(TESTING, failure, now=NOW)

@@ -290,7 +290,14 @@ def test_a_sound_change_passes_every_gate_in_order(case):
     sound = case(write("src/b.py"), wanted=["src/b.py"])
     before = [verdict.gate for verdict in judge_before(sound)]
     after = [verdict.gate for verdict in judge_after(sound, imports=lambda _: passed("imports"))]
-    assert before == ["not_empty", "well_formed", "scope", "protected_paths", "json_deliverables"]
+    assert before == [
+        "not_empty",
+        "well_formed",
+        "scope",
+        "protected_paths",
+        "test_runner",
+        "json_deliverables",
+    ]
     assert after == ["deliverables", "syntax", "imports"]
     assert first_failure([*judge_before(sound), *judge_after(sound)]) is None
 

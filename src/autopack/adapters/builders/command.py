@@ -10,6 +10,8 @@ from autopack.errors import ProcessError
 from autopack.ports import BuildAnswer, BuildRequest, BuildWatch, Command, ContextFile, Finished, Processes
 
 _EVIDENCE_BYTES = 4000
+_OURS = frozenset({"DATABASE_URL", "AUTOPACK_BUILDER", "AUTOPACK_WORKERS"})
+"""Settings of Autopack itself; a program that works on a project must not take its database for the project's."""
 
 
 class CommandBuilder:
@@ -59,7 +61,7 @@ class CommandBuilder:
         if request.worktree is None:
             raise ValueError("a command Builder edits a worktree, and the request names none")
         env = {
-            **self._environ,
+            **{name: value for name, value in self._environ.items() if name not in _OURS},
             "AUTOPACK_PROMPT_FILE": str(prompt_path),
             "AUTOPACK_CONTEXT_FOLDER": str(folder / "context"),
             "AUTOPACK_REQUEST_FILE": str(request_path),
