@@ -236,10 +236,18 @@ class AutonomousExecutor:
             worktree=room.worktree,
             checks=room.phase.spec.checks,
             log_folder=room.logs / "collection",
-            known_commits=tuple(phase.commit for phase in done if phase.commit),
+            known_commits=self._heads(done),
             is_last_phase=all(phase.state.is_terminal for phase in others),
         )
         return self.collection.judge(request)
+
+    def _heads(self, done: Sequence[Phase]) -> tuple[str, ...]:
+        """Earlier heads of the run's branch: the commits of its finished phases, newest first, and its base."""
+        heads = [phase.commit for phase in done if phase.commit]
+        if done:
+            (first, *_) = self.store.attempts(done[-1].run_id, done[-1].phase_id)
+            heads += [first.base_commit] if first.base_commit else []
+        return tuple(heads)
 
     def _judge_ci(
         self, room: _Room, written: tuple[FileEdit, ...], gates: list[GateVerdict]
