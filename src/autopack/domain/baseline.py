@@ -140,6 +140,13 @@ def proves(report: CiReport) -> str | None:
     return None
 
 
+def left_while_loading(report: CiReport) -> list[str]:
+    """Conftests that called ``sys.exit``: nobody knows what would have been collected."""
+    has_begun = report.stage not in {CiStage.NOTHING, CiStage.LOADED}
+    red = [case for case in report.collectors.values() if case.error_type == "SystemExit"]
+    return [] if has_begun else sorted(case.node_id for case in red)
+
+
 def is_green(report: CiReport) -> bool:
     """Whether the report is positive proof: a whole run, nothing red in it, and exit code 0."""
     is_red = bool(_bad(report.collectors) or _bad(report.tests))

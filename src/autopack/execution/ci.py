@@ -13,6 +13,7 @@ from autopack.domain.baseline import (
     CiReport,
     CiStage,
     compare,
+    left_while_loading,
     needs_rerun,
     proves,
 )
@@ -117,7 +118,7 @@ class CiGate:
         after = self._runner.run(self._request(worktree.path, checks, log_folder))
         if (reason := proves(after)) is not None:
             return CiJudgement(verdict=blocked(GATE, _unproven(before, after, reason)), report=after)
-        if left := _left_while_loading(after):
+        if left := left_while_loading(after):
             message = f"CI proves nothing: {left} left the interpreter before any test was looked for"
             return CiJudgement(
                 verdict=blocked(GATE, _failure(FailureKind.UNRUNNABLE, message, after)), report=after
@@ -203,13 +204,6 @@ def _confirmed(delta: CiDelta, whole: CiReport) -> CiDelta:
         for case in delta.cases
     )
     return CiDelta(cases=cases)
-
-
-def _left_while_loading(after: CiReport) -> list[str]:
-    """Conftests that called ``sys.exit``: nobody knows what would have been collected."""
-    has_begun = after.stage not in {CiStage.NOTHING, CiStage.LOADED}
-    red = [case for case in after.collectors.values() if case.error_type == "SystemExit"]
-    return [] if has_begun else sorted(case.node_id for case in red)
 
 
 def _unproven(before: CiReport, after: CiReport, reason: str) -> FailureReport:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
-from autopack.domain.baseline import BaselineKey, CiReport, CiStage
+from autopack.domain.baseline import BaselineKey, CiReport, CiStage, left_while_loading
 from autopack.domain.broken_uses import BrokenUse, TableChange, edited_paths, find_broken_uses
 from autopack.domain.change import FileEdit
 from autopack.domain.collection_delta import (
@@ -240,6 +240,12 @@ class CollectionGate:
             return CollectionJudgement(verdict=passed(GATE, "no test imports what changed"))
         is_full = bool(selection.full_because)
         report = self._collect(request.worktree, request, files=selection.files, name="collect")
+        if left := left_while_loading(report):
+            message = (
+                f"The collection proves nothing: {left} left the interpreter before any test was looked for"
+            )
+            failure = _failure(FailureKind.UNRUNNABLE, message, report)
+            return CollectionJudgement(verdict=blocked(GATE, failure), report=report)
         reason = why_unproven(report)
         if reason and not has_errors(report):
             return self._unproven(report, reason, selection)
