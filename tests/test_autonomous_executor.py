@@ -64,7 +64,7 @@ KINDS = [
     ),
     pytest.param(
         {"tests/test_new.py": "from calc.core import nothing\n"},
-        FailureKind.IMPORT_ERROR,
+        FailureKind.COLLECTION_ERROR,
         id="a name that is not there",
     ),
     pytest.param(

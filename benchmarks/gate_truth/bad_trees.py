@@ -148,7 +148,7 @@ def test_needs_a_missing_package(checkout: Checkout) -> None:
     )
 
 
-@TABLE.case("toolz", "import_error", scope=("toolz/tests/",))
+@TABLE.case("toolz", "collection_error", scope=("toolz/tests/",))
 def test_needs_a_missing_name(checkout: Checkout) -> None:
     """A test for a function that nobody wrote: its text alone shows that."""
     checkout.write(

@@ -91,7 +91,7 @@ def test_the_worktree_takes_the_place_of_the_checkout(tmp_path):
     found = python_path(
         CiSettings(), {"PYTHONPATH": operators}, worktree=tree, root=tmp_path, more=[Path("/plugin")]
     )
-    expected = [str(tree / "src"), "rel", str(tree / "lib"), str(tmp_path / "lost"), "/opt/lib", "/plugin"]
+    expected = ["/plugin", str(tree / "src"), "rel", str(tree / "lib"), str(tmp_path / "lost"), "/opt/lib"]
     assert found.split(os.pathsep) == expected
 
 

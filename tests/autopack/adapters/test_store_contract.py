@@ -457,11 +457,11 @@ class TestReleases:
             store.finish_attempt(lease, FAILED, now=NOW)
         assert claimed(store, "one").token > lease.token
 
-    def test_a_fault_that_is_no_crash_counts_as_requeued(self, store):
+    def test_a_stop_by_the_operator_counts_against_nothing(self, store):
         filled(store, a_run("one"))
         store.release_attempt(at("one"), token=claimed(store, "one").token, failure=OVERLOADED, now=NOW)
         phase = store.phase("shop", "one")
-        assert (phase.crashes, phase.requeues) == (0, 1)
+        assert (phase.crashes, phase.requeues) == (0, 0)
 
     @pytest.mark.parametrize("address", [at("one"), at("one", 2), at("two")], ids=str)
     def test_an_old_token_or_another_attempt_releases_nothing(self, store, address):
