@@ -1,0 +1,36 @@
+"""What the use cases need of the world; adapters implement these, bootstrap puts them together."""
+
+from autopack.ports.builders import AnswerFormat, BuildAnswer, Builder, BuildRequest, BuildWatch, ContextFile
+from autopack.ports.ci import CiRequest, CiRunner
+from autopack.ports.clock import Clock
+from autopack.ports.code import CodeIndex
+from autopack.ports.engine import Engine, EngineLimits
+from autopack.ports.processes import Command, Finished, Locks, Processes
+from autopack.ports.store import Decision, RunProgress, Store, StoredAnswer
+from autopack.ports.workspace import Tree, Workspace, Worktree
+
+__all__ = [
+    "AnswerFormat",
+    "BuildAnswer",
+    "BuildRequest",
+    "BuildWatch",
+    "Builder",
+    "CiRequest",
+    "CiRunner",
+    "Clock",
+    "CodeIndex",
+    "Command",
+    "ContextFile",
+    "Decision",
+    "Engine",
+    "EngineLimits",
+    "Finished",
+    "Locks",
+    "Processes",
+    "RunProgress",
+    "Store",
+    "StoredAnswer",
+    "Tree",
+    "Workspace",
+    "Worktree",
+]

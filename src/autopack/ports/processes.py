@@ -1,0 +1,57 @@
+"""Running programs and keeping processes apart."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A program to run; it and all that it starts die with us, and at the time limit."""
+
+    argv: tuple[str, ...]
+    cwd: Path
+    env: Mapping[str, str]
+    """The whole environment of the program."""
+    stdout_path: Path
+    stderr_path: Path
+    timeout_seconds: float
+    stdin_text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """How a program ended."""
+
+    returncode: int | None
+    """Negative for a signal; None when the program was killed for its time, its output or was cancelled."""
+    timed_out: bool
+    was_cancelled: bool
+    duration_seconds: float
+    output_overflow: bool = False
+    """Whether the program was killed because its output passed the limit."""
+
+
+class Processes(Protocol):
+    """Runs programs and leaves nothing behind."""
+
+    def run(self, command: Command, *, is_cancelled: Callable[[], bool] | None = None) -> Finished:
+        """Run to the end, to the time limit, or until ``is_cancelled`` says so (asked about every 0.2 s).
+
+        Every process that the program started is dead on return, detached ones too.
+
+        Raises:
+            ProcessError: The program cannot be started (missing, not executable, no such folder).
+            ProcessLostError: Its guard was killed, and it with it.
+        """
+        ...
+
+
+class Locks(Protocol):
+    """Keeps processes of one machine out of each other's way; a lock falls free when its holder dies."""
+
+    def hold(self, name: str) -> AbstractContextManager[None]:
+        """Wait for the lock ``name`` (letters, digits, ``-``, ``_``, ``.``) and hold it."""
+        ...

@@ -1,0 +1,241 @@
+"""The truth about plans, phases, attempts and spending."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from autopack.domain.attempt import Attempt, AttemptAddress, Lease
+from autopack.domain.baseline import BaselineKey, CiReport
+from autopack.domain.budget import Usage
+from autopack.domain.failure import FailureReport
+from autopack.domain.phase import Phase, PhaseState
+from autopack.domain.plan import Plan, PlanChange
+from autopack.domain.run import Run
+from autopack.domain.verdicts import AttemptOutcome
+from autopack.ports.builders import BuildAnswer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredAnswer:
+    """A Builder's answer as the ledger keeps it."""
+
+    answer: BuildAnswer
+    prompt_hash: str
+    builder: str
+    duration_seconds: float
+    base_commit: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """An operator's word on a phase that awaits approval."""
+
+    approved: bool
+    by: str
+    why: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunProgress:
+    """How many phases of a run are in which state."""
+
+    run: Run
+    counts: Mapping[PhaseState, int] = field(default_factory=dict)
+    used: Usage = Usage()
+
+
+class Store(Protocol):
+    """The truth about plans, phases, attempts and spending. Every method is one transaction."""
+
+    identity: str
+    """Which database this is, for the operator: kind, place, schema; no password."""
+
+    def close(self) -> None:
+        """Give back every connection."""
+        ...
+
+    # plans
+
+    def import_plan(self, plan: Plan, *, now: float) -> Sequence[PlanChange]:
+        """Make the store hold ``plan``; what is the same is left alone, what has started is not touched.
+
+        Returns:
+            Every difference that was found, those that were refused because work has started included.
+        """
+        ...
+
+    def activate_run(self, run_id: str) -> None:
+        """Let workers take the run's phases.
+
+        Raises:
+            StoreError: There is no such run; the hint names near ones.
+        """
+        ...
+
+    # reading
+
+    def run(self, run_id: str) -> Run:
+        """One run; raises StoreError when there is none."""
+        ...
+
+    def runs(self) -> Sequence[RunProgress]:
+        """All runs in order of creation."""
+        ...
+
+    def phase(self, run_id: str, phase_id: str) -> Phase:
+        """One phase; raises StoreError when there is none."""
+        ...
+
+    def phases(self, run_id: str) -> Sequence[Phase]:
+        """The run's phases in plan order."""
+        ...
+
+    def attempts(self, run_id: str, phase_id: str) -> Sequence[Attempt]:
+        """The phase's attempts, oldest first."""
+        ...
+
+    def next_runnable(self, *, now: float, limit: int, run_id: str | None = None) -> Sequence[AttemptAddress]:
+        """At most one attempt a run, of active runs with nothing in flight: the first phase that may go now.
+
+        The address is the phase's unfinished attempt where it has one, else the next number. Runs come in
+        order of creation. The cost does not grow with finished work.
+        """
+        ...
+
+    def next_retry_at(self, run_id: str) -> float | None:
+        """When the first phase that merely waits for its ``retry_at`` may go; None if none does."""
+        ...
+
+    # attempts
+
+    def next_address(self, run_id: str, phase_id: str) -> AttemptAddress:
+        """The phase's unfinished attempt where it has one, else the next number."""
+        ...
+
+    def claim_attempt(
+        self, address: AttemptAddress, *, owner: str, now: float, is_owner_dead: Callable[[str, float], bool]
+    ) -> Lease:
+        """Take the attempt: its phase enters EXECUTING, and every older lease of it ends.
+
+        A phase that an attempt with a dead owner holds is taken over: its crash count grows by one.
+        ``is_owner_dead`` gets the holder's ``owner`` and its last heartbeat.
+
+        Raises:
+            NotClaimableError: It is finished, a live process holds it or another phase of its run, the phase
+                is not QUEUED, needs phases that are not COMPLETE, or the number is not the next one.
+        """
+        ...
+
+    def heartbeat(self, lease: Lease, *, now: float) -> None:
+        """Say that the holder lives; raises LeaseLostError when it holds the attempt no more."""
+        ...
+
+    def set_base(self, lease: Lease, base_commit: str) -> Lease:
+        """Note on what the attempt is made; kept for good. Raises LeaseLostError."""
+        ...
+
+    def enter_state(self, lease: Lease, state: PhaseState, *, now: float) -> None:
+        """Move the phase and its attempt along ``LEGAL_MOVES``.
+
+        Raises:
+            LeaseLostError: The attempt was taken over.
+            IllegalTransitionError: The move is not in the table.
+        """
+        ...
+
+    def finish_attempt(self, lease: Lease, outcome: AttemptOutcome, *, now: float) -> None:
+        """Write the attempt's verdict and move its phase, together.
+
+        COMPLETE and FAILED finish the attempt and, unless the failure is retryable, count it. QUEUED gives
+        the phase back with its attempt unfinished, so that the same number goes on. GATE parks it for an
+        approval.
+        Finishing twice with the same lease and final state changes nothing.
+
+        Raises:
+            LeaseLostError: The attempt was taken over.
+        """
+        ...
+
+    def requeue_phase(self, run_id: str, phase_id: str, *, now: float) -> AttemptAddress:
+        """Put a FAILED or SKIPPED phase back into the queue and name its next attempt."""
+        ...
+
+    def in_flight(self) -> Sequence[Attempt]:
+        """Attempts that a process holds, oldest heartbeat first."""
+        ...
+
+    def release_attempt(
+        self, address: AttemptAddress, *, token: int, failure: FailureReport, now: float
+    ) -> None:
+        """Give back an attempt whose process is gone: its phase is QUEUED again, the same number goes on.
+
+        The phase's crash count grows when ``failure`` is of kind CRASHED. Does nothing when ``token`` is not
+        the newest lease's.
+        """
+        ...
+
+    # Builder calls
+
+    def stored_answer(self, address: AttemptAddress, turn: int) -> StoredAnswer | None:
+        """The answer that was paid for in this turn of the attempt, if there is one."""
+        ...
+
+    def reserve_call(
+        self,
+        lease: Lease,
+        *,
+        turn: int,
+        builder: str,
+        prompt_hash: str,
+        expected_tokens: int,
+        limit_tokens: int,
+        now: float,
+    ) -> int | None:
+        """Book ``expected_tokens`` for a call before it is made.
+
+        Returns:
+            The call's id, or None when the attempt's settled calls and those that are open under this lease
+            leave less than that under ``limit_tokens``.
+
+        Raises:
+            LeaseLostError: The attempt was taken over.
+        """
+        ...
+
+    def settle_call(
+        self, call_id: int, answer: BuildAnswer, *, base_commit: str, duration_seconds: float, now: float
+    ) -> None:
+        """Store the answer and replace the reservation by what was used.
+
+        Valid under a lost lease too: the answer is paid for, and the attempt's next holder will use it.
+        """
+        ...
+
+    def usage_of(self, run_id: str, phase_id: str | None = None) -> Usage:
+        """What the calls of a run or phase used; open reservations count as estimated."""
+        ...
+
+    # baselines
+
+    def load_baseline(self, key: BaselineKey) -> CiReport | None:
+        """The stored CI result of a base, if there is one."""
+        ...
+
+    def save_baseline(self, key: BaselineKey, report: CiReport, *, now: float) -> None:
+        """Keep the CI result of a base; the first one for a key stays."""
+        ...
+
+    # approvals
+
+    def decide_approval(self, run_id: str, phase_id: str, decision: Decision) -> None:
+        """Record an operator's word: approved requeues the same attempt, denied fails the phase.
+
+        Raises:
+            StoreError: The phase does not await an approval.
+        """
+        ...
+
+    def decision(self, address: AttemptAddress) -> Decision | None:
+        """The operator's word on this attempt, if there is one."""
+        ...
