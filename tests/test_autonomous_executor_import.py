@@ -6,6 +6,8 @@ import sys
 import tokenize
 from pathlib import Path
 
+import pytest
+
 from autopack.autonomous_executor import AutonomousExecutor
 
 HEAVY = {
@@ -19,8 +21,9 @@ HEAVY = {
     "openai",
     "anthropic",
     "fastapi",
+    "psutil",
 }
-LIST_MODULES = "import json, sys, autopack.autonomous_executor; print(json.dumps(sorted(sys.modules)))"
+LIST_MODULES = "import json, sys, autopack.{}; print(json.dumps(sorted(sys.modules)))"
 
 
 def test_executor_has_the_names_that_operators_and_tests_use():
@@ -29,10 +32,18 @@ def test_executor_has_the_names_that_operators_and_tests_use():
     assert callable(AutonomousExecutor._resolve_scope_target)
 
 
-def test_executor_imports_without_model_web_or_engine_libraries():
-    shown = subprocess.run([sys.executable, "-c", LIST_MODULES], check=True, capture_output=True, text=True)
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        pytest.param("autonomous_executor", HEAVY, id="the executor"),
+        pytest.param("bootstrap", HEAVY - {"sqlalchemy"}, id="its program, which opens the store"),
+    ],
+)
+def test_an_attempt_starts_without_model_web_or_engine_libraries(module, heavy):
+    code = LIST_MODULES.format(module)
+    shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     loaded = {name.split(".")[0] for name in json.loads(shown.stdout)}
-    assert not loaded & HEAVY
+    assert not loaded & heavy
 
 
 def test_executor_compiles_from_its_source():

@@ -8,7 +8,7 @@ from pathlib import Path
 from autopack.adapters.ci_pytest import CommandCi
 from autopack.adapters.clock import SystemClock
 from autopack.adapters.process import GuardedProcesses
-from autopack.domain.baseline import is_green
+from autopack.domain.ci_report import is_green
 from autopack.ports import CiRequest
 from autopack.settings import CiSettings
 from benchmarks.collection_gate.cases import CASES, VERSIONS, Case

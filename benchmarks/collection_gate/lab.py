@@ -17,9 +17,9 @@ from autopack.adapters.git import GitWorkspace, open_workspace
 from autopack.adapters.import_scan import ImportScan
 from autopack.adapters.locks import FileLocks
 from autopack.adapters.process import GuardedProcesses
-from autopack.domain.baseline import CiReport
 from autopack.domain.broken_uses import TableChange, edited_paths, find_broken_uses
 from autopack.domain.change import EditAction, FileEdit
+from autopack.domain.ci_report import CiReport
 from autopack.domain.collection_delta import (
     collected_files,
     compare_collections,

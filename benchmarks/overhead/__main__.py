@@ -1,11 +1,13 @@
 """What Autopack itself costs: start-up, one attempt, a run of many phases, and how that grows.
 
 Every figure is taken in one run on one machine; those that depend on the machine are also given as a ratio to the
-start of a bare interpreter there.
+start of a bare interpreter there. All programs find their bytecode, as those of an installed package do: a checkout
+under ``PYTHONDONTWRITEBYTECODE`` would compile itself for every attempt.
 """
 
 import argparse
 import json
+import os
 import resource
 import shutil
 import statistics
@@ -21,10 +23,13 @@ sys.path.insert(0, str(HERE.parents[1] / "tests" / "support"))
 
 from project import Project, phase  # noqa: E402
 
+from autopack.adapters.clock import SystemClock  # noqa: E402
+from autopack.adapters.process import GuardedProcesses  # noqa: E402
 from autopack.domain.phase import PhaseState  # noqa: E402
 from autopack.domain.plan import Plan  # noqa: E402
 from autopack.domain.run import Order, RunSpec  # noqa: E402
 from autopack.domain.verdicts import AttemptOutcome  # noqa: E402
+from autopack.ports import Command  # noqa: E402
 
 RESULTS = HERE.parent / ".work" / "overhead.json"
 BAR_SECONDS = {"help": 0.3, "executor import": 0.3, "attempt overhead": 1.0, "doomed attempt": 0.3}
@@ -56,7 +61,7 @@ def start_up(runs: int) -> dict[str, float]:
 
 
 def attempt_overhead(folder: Path, runs: int) -> dict[str, float]:
-    """What an attempt takes beyond its Builder and its CI, in a process of its own; and one that is doomed."""
+    """What an attempt takes beyond its Builder and its CI, in a process of its own; and what doomed ones take."""
     project = Project.make(folder / "attempt")
     project.plan(*[phase(f"p{number}") for number in range(runs + 1)])
     for number in range(runs + 1):
@@ -72,7 +77,7 @@ def attempt_overhead(folder: Path, runs: int) -> dict[str, float]:
         overheads.append(seconds - ci_seconds(project, f"p{number}"))
     return {
         "attempt overhead": statistics.median(overheads[1:]),
-        "doomed attempt": doomed_attempt(folder, runs),
+        **doomed_attempts(folder, runs),
     }
 
 
@@ -83,21 +88,46 @@ def ci_seconds(project: Project, phase_id: str) -> float:
     return sum(gate.duration_seconds for gate in attempt.outcome.gates if gate.gate == "ci")
 
 
-def doomed_attempt(folder: Path, runs: int) -> float:
-    """How long an attempt takes that ends before the Builder, its baseline being known."""
+def doomed_attempts(folder: Path, runs: int) -> dict[str, float]:
+    """How long attempts take that end before the Builder, their baseline being known; started in two ways."""
     project = Project.make(folder / "doomed")
     project.write({"tests/test_red.py": "import nowhere_to_be_found\n"})
     project.commit("A module that cannot be collected")
-    project.plan(*[phase(f"p{number}", paths=["docs/"]) for number in range(runs + 1)])
+    names = [f"p{number}" for number in range(2 * (runs + 1))]
+    project.plan(*[phase(name, paths=["docs/"]) for name in names])
+    bare = names[::2], lambda name: project.spawn(name).communicate()
+    guarded = names[1::2], lambda name: run_guarded(project, name)
+    return {
+        "doomed attempt": doomed_seconds(project, *bare),
+        "doomed attempt, below a guard": doomed_seconds(project, *guarded),
+    }
+
+
+def doomed_seconds(project: Project, names: list[str], start: Callable[[str], object]) -> float:
+    """The median duration of the attempts, all of which must end before the Builder; the first is not counted."""
     times = []
-    for number in range(runs + 1):
+    for name in names:
         started = time.perf_counter()
-        process = project.spawn(f"p{number}")
-        process.communicate()
+        start(name)
         times.append(time.perf_counter() - started)
-        if project.phase(f"p{number}").failure_kind != "doomed":
+        if project.phase(name).failure_kind != "doomed":
             raise SystemExit("the attempt was not stopped before the Builder")
     return statistics.median(times[1:])
+
+
+def run_guarded(project: Project, phase_id: str) -> None:
+    """Make one attempt below a guard, as a worker does."""
+    words = (sys.executable, "-P", "-m", "autopack.autonomous_executor", "--root", str(project.root))
+    logs = project.root / ".autopack" / "logs" / phase_id
+    command = Command(
+        argv=(*words, "--builder", project.builder, "--run-id", "r", "--phase-id", phase_id),
+        cwd=project.settings.state_folder,
+        env=project.executor_environ,
+        stdout_path=logs / "executor.out",
+        stderr_path=logs / "executor.err",
+        timeout_seconds=60,
+    )
+    GuardedProcesses(SystemClock()).run(command)
 
 
 def many_phases(folder: Path, *, runs: int, phases: int) -> dict[str, float]:
@@ -178,6 +208,8 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--many", type=int, nargs=2, default=(20, 10), metavar=("RUNS", "PHASES"))
     options = parser.parse_args()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = str(RESULTS.parent / "bytecode")
     folder = Path(tempfile.mkdtemp(prefix="autopack-overhead-"))
     try:
         figures = start_up(options.runs)

@@ -1,6 +1,7 @@
 """One attempt of one phase, from the lease to the verdict; also the program that makes it."""
 
 import argparse
+import gc
 import os
 import sys
 import threading
@@ -11,8 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autopack.domain.attempt import AttemptAddress, Lease
-from autopack.domain.baseline import CiReport
 from autopack.domain.change import FileEdit
+from autopack.domain.ci_report import CiReport
 from autopack.domain.failure import FailureKind, FailureReport
 from autopack.domain.phase import Phase, PhaseState
 from autopack.domain.run import Run
@@ -37,6 +38,7 @@ from autopack.execution.finalize import Finalizer
 from autopack.execution.gates import GateInput, judge_after, judge_before
 from autopack.execution.gates_imports import ImportGate
 from autopack.execution.launch import attempt_folder
+from autopack.execution.moved_base import check_not_overwriting
 from autopack.execution.recovery import (
     ERROR_MARK,
     REFUSED_RETURNCODE,
@@ -45,10 +47,11 @@ from autopack.execution.recovery import (
     settle,
 )
 from autopack.execution.scope_target import resolve_scope_target
-from autopack.ports import BuildAnswer, CiRunner, Clock, Store, Tree, Workspace, Worktree
+from autopack.ports import AnswerFormat, BuildAnswer, CiRunner, Clock, Store, Tree, Workspace, Worktree
 from autopack.settings import Settings
 
 _HEARTBEATS_PER_LEASE = 6
+_OBJECTS_PER_COLLECTION = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +91,8 @@ class AutonomousExecutor:
     is_owner_dead: Callable[[str, float], bool]
     kill_strays: Callable[[], int]
     """Kills what the dead processes of other attempts left running."""
+    is_doom_checked: bool = True
+    """Whether what is known to stop the phase is looked for before the Builder is asked."""
 
     def next_address(self, run_id: str, phase_id: str, number: int | None) -> AttemptAddress:
         """The attempt that is meant: the named one, else the phase's unfinished or next one."""
@@ -142,12 +147,19 @@ class AutonomousExecutor:
             lease = self.store.set_base(lease, base)
         answer = self.build.stored(lease)
         tree = self.workspace.tree(base)
-        if answer is None and (failure := check_paths(phase.spec, tree, self.settings.protected_paths)):
+        looks_first = self.is_doom_checked and answer is None
+        if looks_first and (failure := check_paths(phase.spec, tree, self.settings.protected_paths)):
             return _failed(failure)
         with self.workspace.worktree() as worktree:
             # What a killed process had running may still write into the worktree that its death set free.
             self.kill_strays()
-            before = self.ci.baseline(base, phase.spec.checks, worktree, log_folder=logs / "ci-base")
+            before = self.ci.baseline(
+                base,
+                phase.spec.checks,
+                worktree,
+                log_folder=logs / "ci-base",
+                doubted_at=self._failed_at(lease.address),
+            )
             room = _Room(
                 run=run,
                 phase=phase,
@@ -160,8 +172,14 @@ class AutonomousExecutor:
             )
             return self._in_room(room, answer)
 
+    def _failed_at(self, address: AttemptAddress) -> float:
+        """When the phase's last attempt ended; since then an operator may have mended what CI runs with."""
+        attempts = self.store.attempts(address.run_id, address.phase_id)
+        return max((it.finished_at for it in attempts if it.finished_at is not None), default=0.0)
+
     def _in_room(self, room: _Room, answer: BuildAnswer | None) -> AttemptOutcome:
-        if answer is None and (failure := check_base(room.phase.spec, room.before, self.settings.ci)):
+        looks_first = self.is_doom_checked and answer is None
+        if looks_first and (failure := check_base(room.phase.spec, room.before, self.settings.ci)):
             return _failed(failure)
         context = self._load_scoped_context(room)
         if answer is None:
@@ -196,6 +214,9 @@ class AutonomousExecutor:
     def _read_edits(self, room: _Room, context: ScopedContext, answer: BuildAnswer) -> tuple[FileEdit, ...]:
         limit = self.settings.attempt.max_patch_bytes
         edits = to_edits(answer, room.tree, stubs=context.stubs, max_bytes=limit)
+        asked_on = self.build.asked_on(room.lease)
+        if answer.format is not AnswerFormat.PATCH and asked_on not in {None, room.base}:
+            check_not_overwriting(edits, asked=self.workspace.tree(str(asked_on)), now=room.tree)
         return without_untouched(edits, context.stubs) if self.build.edits_worktree else edits
 
     def _judge_worktree(
@@ -238,6 +259,7 @@ class AutonomousExecutor:
             log_folder=room.logs / "collection",
             known_commits=self._heads(done),
             is_last_phase=all(phase.state.is_terminal for phase in others),
+            doubted_at=self._failed_at(room.lease.address),
         )
         return self.collection.judge(request)
 
@@ -263,6 +285,8 @@ class AutonomousExecutor:
             return _failed(failure, gates)
         if room.phase.spec.requires_approval and self.store.decision(room.lease.address) is None:
             return AttemptOutcome(final_state=PhaseState.GATE, gates=tuple(gates))
+        # Between two heartbeats another process may have taken the attempt over, and its verdict may differ.
+        self.store.heartbeat(room.lease, now=self.clock.now())
         # CI may have left files behind; what is committed is the change and nothing else.
         room.worktree.reset(room.base)
         room.worktree.write(written)
@@ -369,8 +393,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     try:
         with bootstrap.open_executor(
-            root=options.root, builder=options.builder, environ=os.environ
+            root=options.root,
+            builder=options.builder,
+            environ=os.environ,
+            is_doom_checked=not options.no_doom_check,
         ) as executor:
+            sys.stdout.write(f"database: {executor.store.identity}\n")
+            sys.stdout.flush()
             address = executor.next_address(options.run_id, options.phase_id, options.attempt)
             outcome = executor.execute(address)
     except (NotClaimableError, LeaseLostError) as error:
@@ -400,9 +429,23 @@ def _parser() -> argparse.ArgumentParser:
         "--attempt", type=int, default=None, help="default: the phase's unfinished or next attempt"
     )
     parser.add_argument("--root", type=Path, default=Path(), help="the repository; default: this folder")
+    parser.add_argument(
+        "--no-doom-check", action="store_true", help="ask the Builder whatever is known of the base"
+    )
     parser.add_argument("--builder", default=None, help="default: the repository's setting")
     return parser
 
 
+def _run_program() -> int:
+    """``main`` in a process that is there for nothing else."""
+    # What start-up makes stays to the end. To look through it for garbage every 700 objects, and once more at
+    # the exit, took a quarter of a short attempt; what the attempt itself drops is collected in larger lots.
+    gc.set_threshold(_OBJECTS_PER_COLLECTION)
+    try:
+        return main()
+    finally:
+        gc.freeze()
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_run_program())

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,9 @@ from autopack.adapters.process_identity import is_process_dead, kill_strays, mar
 from autopack.adapters.store import SqlStore
 from autopack.adapters.store import open_store as open_database
 from autopack.domain.attempt import AttemptAddress
+from autopack.domain.drain_policy import DrainLimits
 from autopack.domain.phase import PhaseState
+from autopack.domain.session import DrainResult, DrainScope, HeldBack, Session
 from autopack.ports import Clock, EngineLimits, Processes, Store
 from autopack.settings import (
     CONFIG_NAME,
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from autopack.adapters.reclaim import Reclaimable
     from autopack.adapters.signals import Interrupts
     from autopack.autonomous_executor import AutonomousExecutor
+    from autopack.drain.failed import DrainEvent
+    from autopack.drain.selection import DrainPlan
     from autopack.execution.dispatch import Dispatcher, RunEvent, RunSummary
 
 
@@ -58,14 +62,15 @@ def death_watch(settings: Settings, clock: Clock) -> Callable[[str, float], bool
 
 @contextmanager
 def open_executor(
-    *, root: Path, builder: str | None, environ: Mapping[str, str]
+    *, root: Path, builder: str | None, environ: Mapping[str, str], is_doom_checked: bool = True
 ) -> Iterator["AutonomousExecutor"]:
     """An executor over the repository at ``root``; closes what it opened."""
     settings = load_settings(find_root(root), environ=environ, builder=builder)
     clock = SystemClock()
     processes = GuardedProcesses(clock)
     with closing(open_store(settings)) as store, closing(open_workspace(settings)) as workspace:
-        yield _make_executor(settings, store, workspace, processes, clock, environ)
+        executor = _make_executor(settings, store, workspace, processes, clock, environ)
+        yield replace(executor, is_doom_checked=is_doom_checked)
 
 
 def _make_executor(
@@ -153,7 +158,11 @@ def _open_line(
         is_committed=lambda address: _is_committed(settings, address),
     )
     launcher = Launcher(
-        processes=GuardedProcesses(clock), conclusion=conclusion, settings=settings, environ=environ
+        processes=GuardedProcesses(clock),
+        conclusion=conclusion,
+        settings=settings,
+        environ=environ,
+        orders=store.drains.orders,
     )
 
     def perform(address: AttemptAddress) -> None:
@@ -244,6 +253,102 @@ def serve_worker(
             return interrupts.is_stopping() or (once and is_idle)
 
         line.serve(EngineLimits(slots=slots), tick)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainRequest:
+    """What an operator wants drained; with ``resume`` what was begun goes on as it was."""
+
+    scope: DrainScope
+    limits: DrainLimits
+    preset: str
+    resume: bool = False
+    session_id: str | None = None
+    """Which session is resumed; None is the newest that is not ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainOutcome:
+    """A session as its controller left it."""
+
+    session: Session
+    results: tuple[DrainResult, ...]
+    held_back: tuple[HeldBack, ...]
+    """Failed phases that were left alone, and why."""
+    was_interrupted: bool
+    file: Path
+    """The session's JSON file."""
+
+
+def drive_drain(
+    settings: Settings,
+    store: Store,
+    request: DrainRequest,
+    *,
+    workers: int,
+    on_event: Callable[["DrainEvent"], None],
+    environ: Mapping[str, str] = os.environ,
+) -> DrainOutcome:
+    """Work a part of the backlog off until a rule stops it or nothing is left; Ctrl-C leaves it resumable."""
+    from autopack.adapters.signals import Interrupts
+    from autopack.drain.failed import BatchDrainController
+    from autopack.drain.selection import why_held
+    from autopack.drain.session import FOLDER
+
+    _check_builder(settings, environ)
+    session = _begin_session(settings, store, request)
+    interrupts = Interrupts()
+    with interrupts.listening(), _open_line(settings, store, interrupts, environ) as line:
+        controller = BatchDrainController(
+            session=session,
+            store=store,
+            drains=store.drains,
+            dispatcher=line.dispatcher,
+            clock=SystemClock(),
+            state_folder=settings.state_folder,
+            slots=workers,
+            is_stopping=interrupts.is_stopping,
+            predict_tokens=lambda _phase: 0,
+            budget_stop=lambda _session_id: None,
+            on_event=on_event,
+        )
+        line.serve(EngineLimits(slots=workers), controller.tick)
+        session = controller.close()
+    return DrainOutcome(
+        session=session,
+        results=tuple(store.drains.results(session.session_id)),
+        held_back=why_held(store.drains, session.scope, session.limits, session_id=session.session_id),
+        was_interrupted=interrupts.is_stopping(),
+        file=settings.state_folder / FOLDER / f"{session.session_id}.json",
+    )
+
+
+def plan_drain(store: Store, request: DrainRequest) -> "DrainPlan":
+    """What a drain would do now; nothing is taken."""
+    from autopack.drain.selection import look_ahead
+
+    if request.scope.run_id is not None:
+        store.run(request.scope.run_id)
+    return look_ahead(store.drains, request.scope, request.limits)
+
+
+def _begin_session(settings: Settings, store: Store, request: DrainRequest) -> Session:
+    clock = SystemClock()
+    owner, is_owner_dead = process_identity(), death_watch(settings, clock)
+    if request.resume:
+        return store.drains.resume(
+            request.session_id, owner=owner, now=clock.now(), is_owner_dead=is_owner_dead
+        )
+    if request.scope.run_id is not None:
+        store.run(request.scope.run_id)
+    return store.drains.start(
+        request.scope,
+        request.limits,
+        preset=request.preset,
+        owner=owner,
+        now=clock.now(),
+        is_owner_dead=is_owner_dead,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 _QUOTED = re.compile(r"'[^']*'|\"[^\"$`\\]*\"")
@@ -27,8 +27,19 @@ class CiCommand:
     argv: tuple[str, ...]
     assignments: Mapping[str, str] = field(default_factory=dict)
     """Variables that the command sets in front of its program."""
-    is_pytest: bool = False
-    """Whether the program is pytest itself, and nothing around it."""
+    pytest_arguments: tuple[str, ...] | None = None
+    """The end of ``argv`` that pytest gets, where the program is pytest itself and nothing around it."""
+
+    @property
+    def is_pytest(self) -> bool:
+        """Whether the program is pytest itself, and nothing around it."""
+        return self.pytest_arguments is not None
+
+    def with_options(self, options: Sequence[str]) -> "CiCommand":
+        """The same command with options of pytest before its own, which therefore prevail."""
+        own = self.pytest_arguments or ()
+        program = self.argv[: len(self.argv) - len(own)]
+        return replace(self, argv=(*program, *options, *own), pytest_arguments=(*options, *own))
 
 
 def read_command(text: str, *, python: str | None, worktree: Path, root: Path) -> CiCommand:
@@ -48,17 +59,18 @@ def read_command(text: str, *, python: str | None, worktree: Path, root: Path) -
     if not words:
         return CiCommand(argv=("sh", "-c", text))
     argv = _with_python(words, python, worktree, root)
-    return CiCommand(argv=tuple(argv), assignments=assignments, is_pytest=is_pytest(words))
+    return CiCommand(argv=tuple(argv), assignments=assignments, pytest_arguments=pytest_arguments(words))
 
 
-def is_pytest(words: Sequence[str]) -> bool:
-    """Whether the words start pytest directly, by its script or by ``python -m``."""
+def pytest_arguments(words: Sequence[str]) -> tuple[str, ...] | None:
+    """What pytest gets when the words start it directly, by its script or by ``python -m``; else None."""
     name = Path(words[0]).name
     if name in _PYTEST:
-        return True
+        return tuple(words[1:])
     if not _PYTHON.fullmatch(name):
-        return False
-    return _module_of(words[1:]) in _PYTEST
+        return None
+    module, arguments = _module_of(words[1:])
+    return tuple(arguments) if module in _PYTEST else None
 
 
 def starts_pytest(text: str) -> bool:
@@ -73,21 +85,21 @@ def _split(text: str) -> list[str] | None:
         return None
 
 
-def _module_of(options: Sequence[str]) -> str:
-    """The module that the interpreter is to run, or an empty text."""
+def _module_of(options: Sequence[str]) -> tuple[str, Sequence[str]]:
+    """The module that the interpreter is to run, or an empty text, and what the module gets."""
     takes_value = False
-    for option in options:
+    for index, option in enumerate(options):
         if takes_value:
             takes_value = False
         elif option in _OPTIONS_WITH_VALUE:
             takes_value = True
         elif option == "-m":
-            return "".join(options[options.index(option) + 1 :][:1])
+            return "".join(options[index + 1 : index + 2]), options[index + 2 :]
         elif not option.startswith("-") or option in {"-", "-c"}:
-            return ""
+            break
         elif option.startswith("-m"):
-            return option[2:]
-    return ""
+            return option[2:], options[index + 1 :]
+    return "", ()
 
 
 def _with_python(words: list[str], python: str | None, worktree: Path, root: Path) -> list[str]:

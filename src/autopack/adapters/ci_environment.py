@@ -1,34 +1,17 @@
 """The interpreter that CI means, and the environment in which its commands run."""
 
 import os
-import re
 import shutil
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from autopack.adapters.ci_private import is_private
 from autopack.settings import CiSettings
 
 RECORDER_FOLDER = Path(__file__).with_name("ci_recorder")
 RECORDER = "autopack_ci_recorder"
 ORDERS = "AUTOPACK_CI"
-
-_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE)
-# Of a test session or an environment around Autopack itself: they would speak for the wrong one.
-_FOREIGN = re.compile(
-    r"PYTEST_(XDIST_.*|CURRENT_TEST|VERSION)|AUTOPACK_(?!OWNER$).*|COV_CORE_.*|COVERAGE_PROCESS_.*"
-)
-_DROPPED = frozenset(
-    {
-        "DATABASE_URL",
-        "PYTHONDONTWRITEBYTECODE",
-        "PYTHONHOME",
-        "VIRTUAL_ENV",
-        "PWD",
-        "OLDPWD",
-        "__PYVENV_LAUNCHER__",
-    }
-)
 
 
 def find_python(settings: CiSettings, root: Path, environ: Mapping[str, str]) -> str | None:
@@ -54,10 +37,12 @@ def child_environ(
 ) -> dict[str, str]:
     """The variables of a CI command: the operator's without secrets and without what speaks for another run.
 
+    What ``assignments`` sets is meant for the command, whatever its name.
+
     ``PATH`` begins with the interpreter's folder, so that scripts and makefiles find the same one. Bytecode is
     kept, in a folder outside every worktree: nothing that a change puts into a ``__pycache__`` is ever run.
     """
-    env = {name: value for name, value in environ.items() if not _is_private(name)}
+    env = {name: value for name, value in environ.items() if not is_private(name, value)}
     if python is not None:
         folder = Path(python).parent
         env["PATH"] = os.pathsep.join([str(folder), env.get("PATH", os.defpath)])
@@ -98,10 +83,6 @@ def forget_stale_bytecode(bytecode_folder: Path, worktree: Path) -> None:
         source = Path("/") / relative.with_name(f"{name}.py")
         if _changed_ns(source) >= compiled.stat().st_mtime_ns:
             Path(compiled.path).unlink(missing_ok=True)
-
-
-def _is_private(name: str) -> bool:
-    return name in _DROPPED or bool(_SECRET.search(name) or _FOREIGN.fullmatch(name))
 
 
 def _in_worktree(entry: str, worktree: Path, root: Path) -> str:

@@ -21,7 +21,8 @@ def import_modules(
 
     Args:
         processes: Runs the child.
-        command: The interpreter alone, with the environment, the worktree and the logs to use.
+        command: The interpreter alone, with the environment, the worktree and the logs to use; its time is
+            that of one module, of which more than ``SECONDS_A_MODULE`` is not used.
         modules: Dotted names.
         root: The operator's checkout, from which nothing may be imported.
         record: Where the child writes to.
@@ -32,9 +33,10 @@ def import_modules(
     """
     if not modules:
         return {}
+    seconds = min(command.timeout_seconds, SECONDS_A_MODULE)
     orders = {
         "modules": list(modules),
-        "seconds": SECONDS_A_MODULE,
+        "seconds": seconds,
         "root": str(root),
         "worktree": str(command.cwd),
         "record": str(record),
@@ -43,7 +45,7 @@ def import_modules(
         command,
         argv=(*command.argv, str(_CHILD)),
         stdin_text=json.dumps(orders),
-        timeout_seconds=min(SECONDS_A_MODULE * len(modules) + 30, _SECONDS_AT_MOST),
+        timeout_seconds=min(seconds * len(modules) + 30, _SECONDS_AT_MOST),
     )
     try:
         processes.run(command)

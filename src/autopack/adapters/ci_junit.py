@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.parsers import expat  # a document with a DTD is refused, and expat opens nothing
 
-from autopack.domain.baseline import CiCase, CiOutcome
+from autopack.domain.ci_report import CiCase, CiOutcome
 
 MAX_BYTES = 64 * 1024 * 1024
 _OUTCOMES = {"failure": CiOutcome.FAILED, "error": CiOutcome.ERROR, "skipped": CiOutcome.SKIPPED}

@@ -2,6 +2,8 @@
 
 import itertools
 import json
+import math
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,8 +22,9 @@ from autopack.adapters.ci_imports import import_modules
 from autopack.adapters.ci_interpreter import Interpreters
 from autopack.adapters.ci_junit import read_junit, stamp
 from autopack.adapters.ci_records import Recorded, read_records
+from autopack.adapters.ci_rootdir import own_configuration
 from autopack.adapters.ci_verdict import CiRun, could_not_load_recorder, find_exit_problem, find_problem
-from autopack.domain.baseline import CiCase, CiOutcome, CiReport, CiStage
+from autopack.domain.ci_report import CiCase, CiOutcome, CiReport, CiStage
 from autopack.errors import ProcessError
 from autopack.ports import CiRequest, Command, Finished, Processes
 from autopack.settings import CiSettings
@@ -101,7 +104,12 @@ class CommandCi:
         return self._run_once(left, command, python, records=False)[0]
 
     def import_modules(
-        self, worktree: Path, modules: Sequence[str], *, log_folder: Path
+        self,
+        worktree: Path,
+        modules: Sequence[str],
+        *,
+        log_folder: Path,
+        timeout_seconds: float = math.inf,
     ) -> Mapping[str, str]:
         """See ``CiRunner.import_modules``."""
         python = self._python()
@@ -117,7 +125,7 @@ class CommandCi:
             env=env,
             stdout_path=logs.stdout,
             stderr_path=logs.stderr,
-            timeout_seconds=0,
+            timeout_seconds=timeout_seconds,
         )
         return import_modules(self._processes, command, modules, root=self._root, record=logs.record)
 
@@ -146,7 +154,7 @@ class CommandCi:
         try:
             finished = self._processes.run(
                 Command(
-                    argv=command.argv,
+                    argv=_argv(command, env, request.worktree),
                     cwd=request.worktree,
                     env=env,
                     stdout_path=logs.stdout,
@@ -176,6 +184,17 @@ class CommandCi:
             "continue": bool(request.only) or self._settings.collection_errors == "new-only",
         }
         return json.dumps(orders)
+
+
+def _argv(command: CiCommand, env: Mapping[str, str], worktree: Path) -> tuple[str, ...]:
+    if command.pytest_arguments is None:
+        return command.argv
+    try:
+        arguments = [*shlex.split(env.get("PYTEST_ADDOPTS", "")), *command.pytest_arguments]
+    except ValueError:
+        # Pytest refuses such options itself.
+        return command.argv
+    return command.with_options(own_configuration(arguments, worktree)).argv
 
 
 def _new_logs(folder: Path, name: str) -> _Logs:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from autopack.domain.baseline import CiCase, CiOutcome, CiStage
+from autopack.domain.ci_report import CiCase, CiOutcome, CiStage
 
 _OUTCOMES = {"failed": CiOutcome.FAILED} | {outcome.value: outcome for outcome in CiOutcome}
 _RANK = (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from autopack.adapters.ci_environment import RECORDER
 from autopack.adapters.ci_records import Recorded
-from autopack.domain.baseline import CiOutcome, CiStage
+from autopack.domain.ci_report import CiOutcome, CiStage
 from autopack.ports import Finished
 
 _ERROR_LINE = re.compile(r"E   +\S|ERROR(?!: usage)\b|error\b|.*: error: |\w+(\.\w+)*(Error|Exception): ")

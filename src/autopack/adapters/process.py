@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
-import psutil
-
 from autopack.errors import ProcessError, ProcessLostError
 from autopack.ports import Clock, Command, Finished
 
@@ -266,6 +264,8 @@ class _Unguarded:
 
 
 def _kill_tree(pid: int) -> None:
+    import psutil  # noqa: PLC0415 -- only systems without the guard come here
+
     with suppress(psutil.NoSuchProcess):
         program = psutil.Process(pid)
         for process in (*program.children(recursive=True), program):
@@ -274,6 +274,8 @@ def _kill_tree(pid: int) -> None:
 
 
 def _kill_session(leader: int) -> None:
+    import psutil  # noqa: PLC0415 -- only when a guard was killed, and every attempt's process must start fast
+
     # The leader is dead, but its number stays taken as long as its session has a process.
     for pid in psutil.pids():
         with suppress(ProcessLookupError, PermissionError):

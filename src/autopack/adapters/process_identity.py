@@ -1,19 +1,14 @@
 """Who a process is, whether it still lives, and what a dead one left running."""
 
 import os
-import select
-import signal
+import re
 import socket
 import sys
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-import psutil
-
 MARKER = "AUTOPACK_OWNER"
 """The variable that ``mark`` is for."""
-KILL_SECONDS = 5
 _PROC = Path("/proc")
 
 
@@ -36,11 +31,8 @@ def is_process_dead(owner: str, heartbeat_at: float, now: float, lease_seconds: 
         On the same host, the truth; for another host (or another container, or before this host's last start)
         whether the heartbeat is too old.
     """
-    host, _, rest = owner.partition(":")
-    pid, _, start = rest.partition(":")
-    if host == _host() and pid.isdigit():
-        return _start_of(int(pid)) != start
-    return now - heartbeat_at > lease_seconds
+    is_alive = lives(owner)
+    return now - heartbeat_at > lease_seconds if is_alive is None else not is_alive
 
 
 def mark(place: Path) -> dict[str, str]:
@@ -55,55 +47,37 @@ def kill_strays(place: Path) -> int:
         place: Only programs that were marked as work on this folder are killed. We, our ancestors and our own
             children are spared, and so are other users' processes and those of owners that live.
     """
-    ourselves = psutil.Process()
-    kin = (*ourselves.parents(), *ourselves.children(recursive=True))
-    spared = {ourselves.pid, *(process.pid for process in kin)}
-    killed: set[psutil.Process] = set()
-    while strays := _strays(place, spared) - killed:
-        # Stopped first, so that none starts another while we look at the rest.
-        for number in (signal.SIGSTOP, signal.SIGKILL):
-            for process in strays:
-                with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-                    process.send_signal(number)
-        killed |= strays
-    for process in killed:
-        _wait_for_end(process)
-    return len(killed)
+    if not _is_any_marked(place):
+        return 0
+    # Only for the rare attempt that follows a killed one: every attempt's process must start fast.
+    from autopack.adapters import process_strays  # noqa: PLC0415 -- see above
+
+    return process_strays.kill_strays(place)
 
 
-def _wait_for_end(process: psutil.Process) -> None:
-    if sys.platform != "linux":
-        with suppress(psutil.TimeoutExpired):
-            process.wait(KILL_SECONDS)
-        return
-    # Tells the end itself; to wait for the entry to go would depend on when the parent looks.
-    with suppress(ProcessLookupError):
-        ended = os.pidfd_open(process.pid)
-        try:
-            select.select([ended], [], [], KILL_SECONDS)
-        finally:
-            os.close(ended)
-
-
-def _strays(place: Path, spared: set[int]) -> set[psutil.Process]:
-    found: set[psutil.Process] = set()
-    for process in psutil.process_iter():
-        with suppress(psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
-            if process.pid not in spared and _is_ours(process) and _has_lost_owner(process, place):
-                found.update((process, *process.children(recursive=True)))
-    return {process for process in found if process.pid not in spared}
-
-
-def _has_lost_owner(process: psutil.Process, place: Path) -> bool:
-    owner, _, marked_place = process.environ().get(MARKER, "").partition(" ")
+def lives(owner: str) -> bool | None:
+    """Whether the process of this host that calls itself ``owner`` lives; None for what is not of this host."""
     host, _, rest = owner.partition(":")
     pid, _, start = rest.partition(":")
-    is_known = marked_place == str(place) and host == _host() and pid.isdigit()
-    return is_known and _start_of(int(pid)) != start
+    if host != _host() or not pid.isdigit():
+        return None
+    return _start_of(int(pid)) == start
 
 
-def _is_ours(process: psutil.Process) -> bool:
-    return sys.platform == "win32" or process.uids().real == os.getuid()
+def _is_any_marked(place: Path) -> bool:
+    """Whether any process that we may look at was marked as work on ``place``, whoever its owner is."""
+    if sys.platform != "linux":
+        return True
+    marked = re.compile(rb"(?:^|\0)%s=[^\0]* %s(?:\0|$)" % (MARKER.encode(), re.escape(os.fsencode(place))))
+    return any(marked.search(_environ_of(entry)) for entry in _PROC.iterdir() if entry.name.isdigit())
+
+
+def _environ_of(process: Path) -> bytes:
+    try:
+        return (process / "environ").read_bytes()
+    except OSError:
+        # Gone already, or another user's.
+        return b""
 
 
 @cache
@@ -130,6 +104,8 @@ def _start_of(pid: int) -> str:
 
 
 def _creation_time(pid: int) -> str:
+    import psutil  # noqa: PLC0415 -- Linux does without it
+
     try:
         return str(int(psutil.Process(pid).create_time()))
     except psutil.NoSuchProcess:

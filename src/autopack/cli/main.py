@@ -27,6 +27,7 @@ _COMMANDS = {
         ("init", "Make this repository ready for Autopack."),
         ("plan", "Check and import plan files."),
         ("run", "Work one run off and show its verdicts."),
+        ("drain", "Work a backlog off: queued phases first, then failed ones."),
         ("worker", "Make attempts of every active run."),
         ("status", "Show how far runs and phases are."),
         ("show", "Show a run, a phase or an attempt in full."),

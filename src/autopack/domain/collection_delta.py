@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from autopack.domain.baseline import CiCase, CiOutcome, CiReport, CiStage
+from autopack.domain.ci_report import CiCase, CiOutcome, CiReport, CiStage
 from autopack.domain.error_text import stable_message
 
 

@@ -39,6 +39,8 @@ class FailureReport:
     """Further lines in a stable order: missing paths, failing tests, rejected hunks."""
     retryable: bool = False
     """True for faults of the surroundings (rate limit, network, full disk): they use up no attempt."""
+    is_wait: bool = False
+    """True when nothing was tried: the attempt waits for its Builder or for a budget, which counts as no fault."""
     retry_after_seconds: float | None = None
     returncode: int | None = None
     """Of the program that failed; negative for a signal; None where no program ran."""

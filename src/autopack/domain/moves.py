@@ -85,9 +85,22 @@ def finished(phase: Phase, outcome: AttemptOutcome, *, now: float) -> Phase:
         updated_at=now,
     )
     if state is PhaseState.COMPLETE:
-        return replace(moved, commit=outcome.commit, failure_kind=None, failure_message="")
+        return replace(
+            moved,
+            commit=outcome.commit,
+            failure_kind=None,
+            failure_message="",
+            failure_fingerprint=None,
+            is_stopped=False,
+        )
     if state is PhaseState.FAILED and failure is not None:
-        return replace(moved, failure_kind=failure.kind, failure_message=failure.message)
+        return replace(
+            moved,
+            failure_kind=failure.kind,
+            failure_message=failure.message,
+            failure_fingerprint=outcome.fingerprint,
+            is_stopped=False,
+        )
     return moved
 
 
@@ -112,7 +125,14 @@ def requeued(phase: Phase, *, now: float) -> Phase:
             f"{phase.run_id}/{phase.phase_id} is {phase.state} and cannot be requeued",
             hint="Only a FAILED or SKIPPED phase can be put back into the queue.",
         )
-    return replace(phase.enter(PhaseState.QUEUED), crashes=0, requeues=0, retry_at=None, updated_at=now)
+    return replace(
+        phase.enter(PhaseState.QUEUED),
+        crashes=0,
+        requeues=0,
+        retry_at=None,
+        is_stopped=False,
+        updated_at=now,
+    )
 
 
 def approved(phase: Phase, *, now: float) -> Phase:

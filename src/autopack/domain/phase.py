@@ -113,6 +113,10 @@ class Phase:
     """Times in a row that the newest attempt was given back after a fault of the surroundings."""
     failure_kind: FailureKind | None = None
     failure_message: str = ""
+    failure_fingerprint: str | None = None
+    """What the last failed attempt ended with; kept when the phase is put back into the queue."""
+    is_stopped: bool = False
+    """Whether that fingerprint is stopped: no drain tries the phase until it is lifted."""
     commit: str | None = None
     retry_at: float | None = None
     """Seconds since the epoch before which the phase is not to be taken."""

@@ -1,15 +1,17 @@
 """A plan: the runs an operator asks for, what makes one valid, and how two differ."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from graphlib import CycleError, TopologicalSorter
 
-from autopack.domain.phase import Phase, PhaseState
+from autopack.domain.phase import Phase, PhaseSpec, PhaseState
 from autopack.domain.run import RunSpec
 
 ID_PATTERN = r"[a-z0-9][a-z0-9._-]*"
 PLAN_VERSION = 1
+KEEPS_ITS_PLACE = "a phase that has started keeps its place"
+_HAS_STARTED = "the phase has started"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,46 +106,52 @@ class PlanChange:
     why: str = ""
 
 
-def compare_run(wanted: RunSpec, stored: RunSpec, phases: Iterable[Phase]) -> tuple[PlanChange, ...]:
+def compare_run(
+    wanted: RunSpec, stored: RunSpec, phases: Iterable[Phase], *, unfinished: Collection[str]
+) -> tuple[PlanChange, ...]:
     """How a plan's run differs from the stored one, and which differences may be made.
 
-    A phase may change, move or go while it is QUEUED and was never attempted. A run's own fields may change
-    while none of its phases has started; its goal may always.
+    A phase may change, move or go while it is QUEUED and was never attempted. One that is QUEUED again after its
+    attempts have all ended may change, but stays where it is. A run's own fields may change while none of its
+    phases has started; its goal may always.
 
     Args:
         wanted: The run of the plan.
         stored: The run of the store.
         phases: The stored run's phases as they are now.
+        unfinished: The phases with an attempt that has no verdict.
 
     Returns:
         One entry a difference: the run's first, then the plan's phases in order, then those that went.
     """
     by_id = {phase.phase_id: phase for phase in phases}
-    started = {name for name, phase in by_id.items() if _has_started(phase)}
+    started = {name for name, phase in by_id.items() if has_started(phase)}
     changes = [*_run_changes(wanted, stored, started)]
     for index, spec in enumerate(wanted.phases):
         phase = by_id.get(spec.phase_id)
         if phase is None:
             changes.append(_phase_change(PlanAction.ADDED, wanted, spec.phase_id))
             continue
-        fields = _differing(spec, phase.spec) + (("position",) if phase.index != index else ())
-        if fields:
-            changes.append(
-                _changed_or_refused(wanted, spec.phase_id, fields, is_started=spec.phase_id in started)
-            )
+        changes.extend(_phase_changes(wanted, spec, phase, index=index, unfinished=unfinished))
     kept = {spec.phase_id for spec in wanted.phases}
     for spec in stored.phases:
         if spec.phase_id in kept:
             continue
         if spec.phase_id in started:
-            changes.append(_refusal(wanted, spec.phase_id, ("removal",)))
+            changes.append(_refusal(wanted, spec.phase_id, ("removal",), _HAS_STARTED))
         else:
             changes.append(_phase_change(PlanAction.REMOVED, wanted, spec.phase_id))
     return tuple(changes)
 
 
-def _has_started(phase: Phase) -> bool:
+def has_started(phase: Phase) -> bool:
+    """Whether a plan may no longer move or remove the phase."""
     return phase.state is not PhaseState.QUEUED or phase.last_attempt > 0
+
+
+def takes_spec(phase: Phase, unfinished: Collection[str]) -> bool:
+    """Whether the phase's next attempt may be made by another specification: none is under way or to be resumed."""
+    return phase.state is PhaseState.QUEUED and phase.phase_id not in unfinished
 
 
 def _run_changes(wanted: RunSpec, stored: RunSpec, started: set[str]) -> Iterator[PlanChange]:
@@ -159,26 +167,38 @@ def _run_changes(wanted: RunSpec, stored: RunSpec, started: set[str]) -> Iterato
         yield PlanChange(action=PlanAction.CHANGED, run_id=wanted.run_id, phase_id=None, fields=fields)
 
 
-def _changed_or_refused(
-    run: RunSpec, phase_id: str, fields: tuple[str, ...], *, is_started: bool
+def _phase_changes(
+    run: RunSpec, spec: PhaseSpec, phase: Phase, *, index: int, unfinished: Collection[str]
+) -> Iterator[PlanChange]:
+    fields = _differing(spec, phase.spec)
+    place = ("position",) if phase.index != index else ()
+    if not has_started(phase):
+        if fields or place:
+            yield _phase_change(PlanAction.CHANGED, run, spec.phase_id, fields + place)
+    elif takes_spec(phase, unfinished):
+        if fields:
+            yield _phase_change(PlanAction.CHANGED, run, spec.phase_id, fields)
+        if place:
+            yield _refusal(run, spec.phase_id, place, KEEPS_ITS_PLACE)
+    elif fields or place:
+        yield _refusal(run, spec.phase_id, fields + place, _why_refused(phase) if fields else _HAS_STARTED)
+
+
+def _why_refused(phase: Phase) -> str:
+    if phase.state not in {PhaseState.FAILED, PhaseState.SKIPPED}:
+        return _HAS_STARTED
+    name = f"{phase.run_id}/{phase.phase_id}"
+    return f"the phase is {phase.state}; run `autopack requeue {name}`, then import the plan again"
+
+
+def _refusal(run: RunSpec, phase_id: str, fields: tuple[str, ...], why: str) -> PlanChange:
+    return PlanChange(action=PlanAction.REFUSED, run_id=run.run_id, phase_id=phase_id, fields=fields, why=why)
+
+
+def _phase_change(
+    action: PlanAction, run: RunSpec, phase_id: str, fields: tuple[str, ...] = ()
 ) -> PlanChange:
-    if is_started:
-        return _refusal(run, phase_id, fields)
-    return PlanChange(action=PlanAction.CHANGED, run_id=run.run_id, phase_id=phase_id, fields=fields)
-
-
-def _refusal(run: RunSpec, phase_id: str, fields: tuple[str, ...]) -> PlanChange:
-    return PlanChange(
-        action=PlanAction.REFUSED,
-        run_id=run.run_id,
-        phase_id=phase_id,
-        fields=fields,
-        why="the phase has started",
-    )
-
-
-def _phase_change(action: PlanAction, run: RunSpec, phase_id: str) -> PlanChange:
-    return PlanChange(action=action, run_id=run.run_id, phase_id=phase_id)
+    return PlanChange(action=action, run_id=run.run_id, phase_id=phase_id, fields=fields)
 
 
 def _differing(one: object, other: object) -> tuple[str, ...]:

@@ -1,10 +1,17 @@
 """What an import leaves in the store: a plan's run laid over what has already started."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from autopack.domain.phase import Phase, PhaseSpec, PhaseState
-from autopack.domain.plan import PlanAction, PlanChange, compare_run
+from autopack.domain.plan import (
+    KEEPS_ITS_PLACE,
+    PlanAction,
+    PlanChange,
+    compare_run,
+    has_started,
+    takes_spec,
+)
 from autopack.domain.run import RunSpec
 
 
@@ -36,25 +43,28 @@ def new_run(wanted: RunSpec, *, now: float) -> MergedRun:
     return MergedRun(spec=wanted, phases=phases, changes=changes)
 
 
-def merge_run(wanted: RunSpec, stored: RunSpec, phases: Sequence[Phase], *, now: float) -> MergedRun:
+def merge_run(
+    wanted: RunSpec, stored: RunSpec, phases: Sequence[Phase], *, unfinished: Collection[str], now: float
+) -> MergedRun:
     """Lay a plan's run over the stored one.
 
-    Phases that have started keep their place and their specification; the plan's others fill the places
-    between them in the plan's order.
+    Phases that have started keep their place; the plan's others fill the places between them in the plan's
+    order. They keep their specification too, unless they are QUEUED again and their attempts have all ended.
 
     Args:
         wanted: The run of the plan.
         stored: The run of the store.
         phases: The stored run's phases in order.
+        unfinished: The phases with an attempt that has no verdict.
         now: When the import happens.
 
     Returns:
         The run to keep. A move that a started phase prevents is reported as REFUSED.
     """
-    changes = compare_run(wanted, stored, phases)
+    changes = compare_run(wanted, stored, phases, unfinished=unfinished)
     if not changes:
         return MergedRun(spec=stored, phases=tuple(phases), changes=())
-    merged = tuple(_in_place(wanted, phases, changes, now=now))
+    merged = tuple(_in_place(wanted, phases, changes, unfinished=unfinished, now=now))
     refuses_run = any(change.phase_id is None and change.action is PlanAction.REFUSED for change in changes)
     own = stored if refuses_run else wanted
     places = {phase.phase_id: phase.index for phase in phases}
@@ -66,11 +76,23 @@ def merge_run(wanted: RunSpec, stored: RunSpec, phases: Sequence[Phase], *, now:
 
 
 def _in_place(
-    wanted: RunSpec, phases: Sequence[Phase], changes: Sequence[PlanChange], *, now: float
+    wanted: RunSpec,
+    phases: Sequence[Phase],
+    changes: Sequence[PlanChange],
+    *,
+    unfinished: Collection[str],
+    now: float,
 ) -> Iterator[Phase]:
+    specs = {spec.phase_id: spec for spec in wanted.phases}
     by_id = {phase.phase_id: phase for phase in phases}
     gone = {change.phase_id for change in changes if change.action is PlanAction.REMOVED}
-    fixed = [phase for phase in phases if _has_started(phase) and phase.phase_id not in gone]
+    fixed = [
+        _respecified(phase, specs.get(phase.phase_id, phase.spec), now=now)
+        if takes_spec(phase, unfinished)
+        else phase
+        for phase in phases
+        if has_started(phase) and phase.phase_id not in gone
+    ]
     fixed_ids = {phase.phase_id for phase in fixed}
     free = [spec for spec in wanted.phases if spec.phase_id not in fixed_ids]
     for index in range(len(fixed) + len(free)):
@@ -79,15 +101,15 @@ def _in_place(
         yield phase if phase.index == index else replace(phase, index=index, updated_at=now)
 
 
-def _has_started(phase: Phase) -> bool:
-    return phase.state is not PhaseState.QUEUED or phase.last_attempt > 0
-
-
 def _phase_of(run_id: str, spec: PhaseSpec, by_id: dict[str, Phase], *, now: float) -> Phase:
     stored = by_id.get(spec.phase_id)
     if stored is None:
         return Phase(run_id=run_id, index=-1, spec=spec, updated_at=now)
-    return stored if stored.spec == spec else replace(stored, spec=spec, updated_at=now)
+    return _respecified(stored, spec, now=now)
+
+
+def _respecified(phase: Phase, spec: PhaseSpec, *, now: float) -> Phase:
+    return phase if phase.spec == spec else replace(phase, spec=spec, updated_at=now)
 
 
 def _truthful(change: PlanChange, merged: Sequence[Phase], places: dict[str, int]) -> PlanChange:
@@ -96,4 +118,4 @@ def _truthful(change: PlanChange, merged: Sequence[Phase], places: dict[str, int
     index = next(phase.index for phase in merged if phase.phase_id == change.phase_id)
     if index != places[str(change.phase_id)]:
         return change
-    return replace(change, action=PlanAction.REFUSED, why="a phase that has started keeps its place")
+    return replace(change, action=PlanAction.REFUSED, why=KEEPS_ITS_PLACE)

@@ -76,3 +76,5 @@ class AttemptOutcome:
     duration_seconds: float = 0.0
     retry_at: float | None = None
     """Seconds since the epoch before which a requeued phase is not to be taken; None for at once."""
+    fingerprint: str | None = None
+    """The key of the failure's cause; the store gives every failed attempt one."""

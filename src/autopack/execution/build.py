@@ -50,6 +50,11 @@ class BuildStep:
         stored = self._store.stored_answer(lease.address, FIRST_TURN)
         return stored.answer if stored is not None else None
 
+    def asked_on(self, lease: Lease) -> str | None:
+        """The commit on which the stored answer was asked for."""
+        stored = self._store.stored_answer(lease.address, FIRST_TURN)
+        return stored.base_commit if stored is not None else None
+
     def ask(
         self,
         phase: Phase,

@@ -2,24 +2,16 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from pathlib import Path
 
-from autopack.domain.baseline import (
-    BaselineKey,
-    CaseDelta,
-    CaseVerdict,
-    CiDelta,
-    CiReport,
-    CiStage,
-    compare,
-    left_while_loading,
-    needs_rerun,
-    proves,
-)
+from autopack.domain.baseline import BaselineKey
+from autopack.domain.ci_compare import compare
+from autopack.domain.ci_delta import CaseDelta, CaseVerdict, CiDelta, needs_rerun
+from autopack.domain.ci_report import CiReport, CiStage, left_while_loading, proves, was_killed
 from autopack.domain.failure import FailureKind, FailureReport
 from autopack.domain.phase import Checks
 from autopack.domain.verdicts import GateVerdict, blocked, passed
+from autopack.execution.baselines import Baselines
 from autopack.ports import CiRequest, CiRunner, Clock, Locks, Store, Worktree
 from autopack.settings import CiSettings
 
@@ -49,10 +41,11 @@ class CiGate:
         settings: CiSettings,
     ) -> None:
         self._runner = runner
-        self._store = store
-        self._locks = locks
         self._clock = clock
         self._settings = settings
+        self._baselines = Baselines(
+            store=store, locks=locks, clock=clock, is_proof=lambda report: proves(report) is None
+        )
 
     def key(self, commit: str, checks: Checks) -> BaselineKey:
         """Under what CI's result on ``commit`` is kept."""
@@ -60,28 +53,42 @@ class CiGate:
             commit=commit, environment=self._runner.environment(), command=self._command(checks)
         )
 
-    def baseline(self, commit: str, checks: Checks, worktree: Worktree, *, log_folder: Path) -> CiReport:
+    def baseline(
+        self,
+        commit: str,
+        checks: Checks,
+        worktree: Worktree,
+        *,
+        log_folder: Path,
+        doubted_at: float = 0.0,
+    ) -> CiReport:
         """CI's result on ``commit``, captured once for all attempts that start from it.
 
-        ``worktree`` is reset to ``commit`` when the result has to be captured here and now.
+        Args:
+            commit: The base.
+            checks: The phase's command and time limit.
+            worktree: Reset to ``commit`` when the result has to be captured here and now.
+            log_folder: Where the output goes.
+            doubted_at: When the phase last failed; a result that proves nothing and is older is looked at anew.
         """
-        key = self.key(commit, checks)
-        if (stored := self._store.load_baseline(key)) is not None:
-            return stored
-        name = sha256(f"{key.commit} {key.environment} {key.command}".encode()).hexdigest()[:16]
-        with self._locks.hold(f"baseline-{name}"):
-            if (stored := self._store.load_baseline(key)) is not None:
-                return stored
-            worktree.reset(commit)
-            report = self._runner.run(self._request(worktree.path, checks, log_folder))
-            # A run that proves nothing may say more of that hour or machine than of the commit.
-            if proves(report) is None:
-                self._store.save_baseline(key, report, now=self._clock.now())
+
+        def capture() -> CiReport:
+            return self._capture(commit, worktree, self._request(worktree.path, checks, log_folder))
+
+        return self._baselines.get(self.key(commit, checks), capture, doubted_at=doubted_at)
+
+    def _capture(self, commit: str, worktree: Worktree, request: CiRequest) -> CiReport:
+        worktree.reset(commit)
+        report = self._runner.run(request)
+        if not was_killed(report):
             return report
+        # Every phase that starts here would end by it, so a busy machine gets a second chance first.
+        worktree.reset(commit)
+        return self._runner.run(replace(request, log_folder=request.log_folder / "again"))
 
     def keep(self, commit: str, checks: Checks, report: CiReport) -> None:
         """Keep what CI said of the tree that became ``commit``: the next phase starts from it."""
-        self._store.save_baseline(self.key(commit, checks), report, now=self._clock.now())
+        self._baselines.keep(self.key(commit, checks), report)
 
     def judge(
         self,

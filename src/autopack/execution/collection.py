@@ -2,12 +2,12 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from pathlib import Path
 
-from autopack.domain.baseline import BaselineKey, CiReport, CiStage, left_while_loading
+from autopack.domain.baseline import BaselineKey
 from autopack.domain.broken_uses import BrokenUse, TableChange, edited_paths, find_broken_uses
 from autopack.domain.change import FileEdit
+from autopack.domain.ci_report import CiReport, CiStage, left_while_loading, was_killed
 from autopack.domain.collection_delta import (
     CollectionDelta,
     collected_files,
@@ -26,6 +26,7 @@ from autopack.domain.collection_plan import (
 from autopack.domain.failure import FailureKind, FailureReport
 from autopack.domain.phase import Checks
 from autopack.domain.verdicts import GateVerdict, blocked, not_applicable, passed
+from autopack.execution.baselines import Baselines
 from autopack.ports import CiRequest, CiRunner, Clock, CodeIndex, Locks, Store, Tree, Workspace, Worktree
 from autopack.settings import CiSettings
 
@@ -56,6 +57,8 @@ class CollectionRequest:
     known_commits: tuple[str, ...] = ()
     """Earlier heads of the run's branch, newest first, its base last."""
     is_last_phase: bool = False
+    doubted_at: float = 0.0
+    """When the phase last failed; a base's collection that proves nothing and is older is made anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,11 +103,13 @@ class CollectionGate:
     ) -> None:
         self._runner = runner
         self._store = store
-        self._locks = locks
         self._clock = clock
         self._index = index
         self._workspace = workspace
         self._settings = settings
+        self._baselines = Baselines(
+            store=store, locks=locks, clock=clock, is_proof=lambda report: not why_unproven(report)
+        )
 
     def judge(self, request: CollectionRequest) -> CollectionJudgement:
         """Find out what the change does to the suite's collection.
@@ -123,7 +128,7 @@ class CollectionGate:
     def keep(self, commit: str, judgement: CollectionJudgement) -> None:
         """Keep a full collection of the tree that became ``commit``: the next phase is held against it."""
         if judgement.report is not None and judgement.is_full and not judgement.verdict.is_blocking:
-            self._store.save_baseline(self.key(commit), judgement.report, now=self._clock.now())
+            self._baselines.keep(self.key(commit), judgement.report)
 
     def key(self, commit: str) -> BaselineKey:
         """Under what the collection of ``commit`` is kept."""
@@ -183,21 +188,14 @@ class CollectionGate:
     def _base(self, request: CollectionRequest) -> _Base:
         commits = (request.tree.commit, *(c for c in request.known_commits if c != request.tree.commit))
         for age, commit in enumerate(commits):
-            if (stored := self._store.load_baseline(self.key(commit))) is not None:
-                return _Base(report=stored, age=age)
-        return _Base(report=self._capture(request), age=0)
-
-    def _capture(self, request: CollectionRequest) -> CiReport:
-        key = self.key(request.tree.commit)
-        name = sha256(f"{key.commit} {key.environment} {key.command}".encode()).hexdigest()[:16]
-        with self._locks.hold(f"baseline-{name}"):
-            if (stored := self._store.load_baseline(key)) is not None:
-                return stored
-            report = self._collect_base(request, files=(), name="collect-base")
-            # What proves nothing may say more of that hour or machine than of the commit.
-            if not why_unproven(report):
-                self._store.save_baseline(key, report, now=self._clock.now())
-            return report
+            if (report := self._baselines.find_proof(self.key(commit))) is not None:
+                return _Base(report=report, age=age)
+        report = self._baselines.get(
+            self.key(request.tree.commit),
+            lambda: self._collect_base(request, files=(), name="collect-base"),
+            doubted_at=request.doubted_at,
+        )
+        return _Base(report=report, age=0)
 
     def _collect_base(self, request: CollectionRequest, *, files: tuple[str, ...], name: str) -> CiReport:
         with self._workspace.worktree() as worktree:
@@ -207,7 +205,8 @@ class CollectionGate:
     def _ci_baseline(self, commit: str, checks: Checks) -> CiReport | None:
         command = checks.ci or self._settings.command
         key = BaselineKey(commit=commit, environment=self._runner.environment(), command=command)
-        return self._store.load_baseline(key)
+        kept = self._store.load_baseline(key)
+        return None if kept is None else kept.report
 
     # collecting
 
@@ -227,8 +226,7 @@ class CollectionGate:
             collect_only=True,
         )
         report = self._runner.run(ci_request)
-        was_killed = report.timed_out or (report.returncode is not None and report.returncode < 0)
-        if not was_killed:
+        if not was_killed(report):
             return report
         # A time limit or a signal may be the machine's doing; a collector that fails is not tried again.
         return self._runner.run(replace(ci_request, log_folder=request.log_folder / f"{name}-again"))

@@ -36,14 +36,18 @@ class Dispatcher:
 
     def dispatch(self, *, run_id: str | None = None) -> int:
         """Give back the attempts of dead processes, then submit at most one attempt a run; how many."""
-        self._bury_the_dead()
+        self.bury_the_dead()
         addresses = self._store.next_runnable(now=self._clock.now(), limit=_LIMIT, run_id=run_id)
         for address in addresses:
-            index = self._store.phase(address.run_id, address.phase_id).index
-            self._engine.submit(address, priority=index + 1)
+            self.submit(address, index=self._store.phase(address.run_id, address.phase_id).index)
         return len(addresses)
 
-    def _bury_the_dead(self) -> None:
+    def submit(self, address: AttemptAddress, *, index: int) -> None:
+        """Ask for one attempt; ``index`` is its phase's position in the run. Asking twice changes nothing."""
+        self._engine.submit(address, priority=index + 1)
+
+    def bury_the_dead(self) -> None:
+        """Give back the attempts whose process is dead and was not concluded by whoever launched it."""
         dead = [it for it in self._store.in_flight() if self._is_owner_dead(it.owner, it.heartbeat_at)]
         now = self._clock.monotonic()
         # Whoever launched a process knows more of its end than anybody else, and books it first.

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-from autopack.domain.baseline import CiCase, CiReport, CiStage, proves
+from autopack.domain.ci_report import CiCase, CiReport, CiStage, proves
 from autopack.domain.failure import FailureKind, FailureReport
 from autopack.domain.phase import PhaseKind, PhaseSpec
 from autopack.domain.scope import clean_key, is_within
@@ -50,7 +50,7 @@ def check_paths(spec: PhaseSpec, tree: Tree, protected: Iterable[str]) -> Failur
     return _doomed(
         f"{len(problems)} paths of the phase cannot be satisfied: {problems[0]}",
         details=tuple(problems),
-        hint="Correct the phase's paths in the plan and import it again.",
+        hint="Correct the phase's paths in the plan, requeue the phase, and import the plan again.",
     )
 
 
@@ -105,7 +105,7 @@ def _check_unproven(spec: PhaseSpec, base: CiReport, reason: str) -> FailureRepo
         evidence=base.evidence,
         hint=(
             "Set `command` and `python` in the [ci] table so that CI runs on the untouched base, or put the mend"
-            " into a phase whose scope holds the broken file."
+            " into a phase whose scope holds the broken file. A requeued phase tries CI anew."
         ),
     )
 

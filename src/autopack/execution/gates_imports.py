@@ -1,6 +1,7 @@
 """Whether the modules that a change touches can still be imported, compared with the tree it started from."""
 
 import builtins
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,8 @@ class ImportGate:
     log_folder: Path
     base_failures: Callable[[Sequence[str]], Mapping[str, str]]
     """Imports modules on the base and gives the error of each that fails; asked only when one fails here."""
+    timeout_seconds: float = math.inf
+    """How long the import of one module may take."""
 
     def __call__(self, case: GateInput) -> GateVerdict:
         """Blocks when a module that could be imported, or is new, cannot be imported now (``import_error``)."""
@@ -51,7 +54,7 @@ class ImportGate:
         if not modules:
             return not_applicable(GATE, "no changed file is an importable module")
         try:
-            failed = dict(self.runner.import_modules(self.worktree, modules, log_folder=self.log_folder))
+            failed = self._import(modules)
             at_base = self.base_failures(sorted(failed)) if failed else {}
         except ProcessError as error:
             failure = FailureReport(
@@ -69,6 +72,12 @@ class ImportGate:
         notes = tuple(f"{module} {excuses[module]}: {failed[module]}" for module in sorted(excuses))
         new = {module: error for module, error in failed.items() if module not in excuses}
         return blocked(GATE, _failure(new), *notes) if new else passed(GATE, *notes)
+
+    def _import(self, modules: Sequence[str]) -> dict[str, str]:
+        found = self.runner.import_modules(
+            self.worktree, modules, log_folder=self.log_folder, timeout_seconds=self.timeout_seconds
+        )
+        return dict(found)
 
 
 def _excuse(error: str, *, is_old: bool, failed_before: bool) -> str:

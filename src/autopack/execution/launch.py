@@ -1,29 +1,41 @@
 """The process of one attempt: started with the installed Autopack, and given its end in the store."""
 
+import json
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from autopack.domain.attempt import AttemptAddress
 from autopack.domain.failure import FailureKind, FailureReport
+from autopack.domain.session import AttemptOrders
 from autopack.errors import ProcessError, ProcessLostError
 from autopack.execution.recovery import Conclusion
-from autopack.ports import Command, Processes
+from autopack.ports import Command, Finished, Processes
 from autopack.settings import Settings
 
 _ATTEMPT_HOURS = 24
+END_NAME = "executor.json"
+"""Beside ``executor.out`` and ``executor.err``: the process's return code and how long it took."""
 
 
 class Launcher:
     """Makes attempts in processes of their own, so that an executor that does not even import is one verdict."""
 
     def __init__(
-        self, *, processes: Processes, conclusion: Conclusion, settings: Settings, environ: Mapping[str, str]
+        self,
+        *,
+        processes: Processes,
+        conclusion: Conclusion,
+        settings: Settings,
+        environ: Mapping[str, str],
+        orders: Callable[[AttemptAddress], AttemptOrders | None],
     ) -> None:
         self._processes = processes
         self._conclusion = conclusion
         self._settings = settings
         self._environ = environ
+        self._orders = orders
 
     def perform(self, address: AttemptAddress, *, is_cancelled: Callable[[], bool]) -> None:
         """Run ``python -m autopack.autonomous_executor`` to its end and book what it did not book itself."""
@@ -36,10 +48,12 @@ class Launcher:
             if self._conclusion.token_of(address) == token:
                 self._conclusion.give_back(address, _not_launched(error, logs))
             return
+        _write_end(logs, finished)
         self._conclusion.conclude(address, finished, token_before=token, logs=logs)
 
     def _command(self, address: AttemptAddress, logs: Path) -> Command:
         settings = self._settings
+        orders = self._orders(address)
         env = {**self._environ, "PYTHONUTF8": "1", "DATABASE_URL": settings.database_url}
         return Command(
             # -P keeps the working directory off the import path: the code that runs is never the code that
@@ -55,14 +69,27 @@ class Launcher:
                     "--attempt",
                     str(address.number),
                 ),
+                *(("--no-doom-check",) if orders is not None and not orders.doom_check else ()),
             ),
             cwd=settings.state_folder,
             env=env,
             stdout_path=logs / "executor.out",
             stderr_path=logs / "executor.err",
-            # Every step of an attempt has its own limit; this one is for an executor that hangs by itself.
-            timeout_seconds=_ATTEMPT_HOURS * 3600,
+            # Every step of an attempt has its own limit; outside a drain this one is for an executor that hangs
+            # by itself.
+            timeout_seconds=orders.timeout_seconds if orders is not None else _ATTEMPT_HOURS * 3600,
         )
+
+
+def _write_end(logs: Path, finished: Finished) -> None:
+    """Keep how the process ended beside what it wrote; a full disk costs the record, not the verdict."""
+    end = {
+        "returncode": finished.returncode,
+        "timed_out": finished.timed_out,
+        "duration_seconds": round(finished.duration_seconds, 3),
+    }
+    with suppress(OSError):
+        (logs / END_NAME).write_text(json.dumps(end) + "\n", encoding="utf-8")
 
 
 def _not_launched(error: ProcessError | ProcessLostError | OSError, logs: Path) -> FailureReport:

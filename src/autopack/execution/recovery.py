@@ -70,7 +70,7 @@ class Conclusion:
         limits: AttemptSettings,
         owner: str,
         is_owner_dead: Callable[[str, float], bool],
-        is_committed: Callable[[AttemptAddress], bool] = lambda _address: False,
+        is_committed: Callable[[AttemptAddress], bool],
     ) -> None:
         self._store = store
         self._clock = clock
@@ -103,7 +103,9 @@ class Conclusion:
         if attempt.is_finished or not attempt.owner:
             return
         if self._is_owner_dead(attempt.owner, attempt.heartbeat_at):
-            if finished.returncode in _FAULTS:
+            if finished.timed_out:
+                self._end_late(attempt, _too_late(finished, attempt, logs))
+            elif finished.returncode in _FAULTS:
                 self._settle(lease_of(attempt), _fault(finished, logs))
             else:
                 self.bury(attempt, _death(finished, logs))
@@ -114,7 +116,9 @@ class Conclusion:
             self._settle(lease, failure)
 
     def _conclude_unclaimed(self, address: AttemptAddress, finished: Finished, logs: Path) -> None:
-        if finished.returncode in _FAULTS:
+        if finished.timed_out:
+            self._fail(address, _too_late(finished, None, logs))
+        elif finished.returncode in _FAULTS:
             self.give_back(address, _fault(finished, logs))
         elif finished.returncode is None or finished.returncode < 0:
             # Killed from outside before its first step, or by its own interpreter: which of the two it was shows
@@ -123,6 +127,11 @@ class Conclusion:
                 self.bury(attempt, _death(finished, logs))
         else:
             self._fail(address, _import_crash(finished, logs))
+
+    def _end_late(self, attempt: Attempt, failure: FailureReport) -> None:
+        address = attempt.address
+        self._store.release_attempt(address, token=attempt.token, failure=failure, now=self._clock.now())
+        self._fail(address, failure)
 
     def _settle(self, lease: Lease, failure: FailureReport) -> None:
         now = self._clock.now()
@@ -197,6 +206,26 @@ def _fault(finished: Finished, logs: Path) -> FailureReport:
         log_paths=_log_paths(logs),
         evidence=read_tail(logs / "executor.err"),
     )
+
+
+def _too_late(finished: Finished, attempt: Attempt | None, logs: Path) -> FailureReport:
+    """The attempt's own time limit: what it was doing shows in the log that was written to last."""
+    state = f" in {attempt.state}" if attempt is not None else " before it began"
+    newest = newest_file(logs)
+    return FailureReport(
+        kind=FailureKind.TIMEOUT,
+        message=f"The attempt was ended{state} after {finished.duration_seconds:.0f} s, its time limit",
+        duration_seconds=finished.duration_seconds,
+        log_paths=(*_log_paths(logs), *((str(newest),) if newest else ())),
+        evidence=read_tail(newest) if newest else "",
+        hint="Look at what hung, or give attempts more time with --phase-timeout-seconds.",
+    )
+
+
+def newest_file(folder: Path) -> Path | None:
+    """The file below ``folder`` that was written to last; None when there is none."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.stat().st_size]
+    return max(files, key=lambda path: path.stat().st_mtime_ns, default=None)
 
 
 def _death(finished: Finished, logs: Path) -> FailureReport:

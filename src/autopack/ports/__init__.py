@@ -4,6 +4,7 @@ from autopack.ports.builders import AnswerFormat, BuildAnswer, Builder, BuildReq
 from autopack.ports.ci import CiRequest, CiRunner
 from autopack.ports.clock import Clock
 from autopack.ports.code import CodeIndex
+from autopack.ports.drains import Drains
 from autopack.ports.engine import Engine, EngineLimits
 from autopack.ports.processes import Command, Finished, Locks, Processes
 from autopack.ports.store import Decision, RunProgress, Store, StoredAnswer
@@ -22,6 +23,7 @@ __all__ = [
     "Command",
     "ContextFile",
     "Decision",
+    "Drains",
     "Engine",
     "EngineLimits",
     "Finished",

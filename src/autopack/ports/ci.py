@@ -1,11 +1,12 @@
 """Running CI and reading what each test did."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from autopack.domain.baseline import CiReport
+from autopack.domain.ci_report import CiReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,15 @@ class CiRunner(Protocol):
         ...
 
     def import_modules(
-        self, worktree: Path, modules: Sequence[str], *, log_folder: Path
+        self,
+        worktree: Path,
+        modules: Sequence[str],
+        *,
+        log_folder: Path,
+        timeout_seconds: float = math.inf,
     ) -> Mapping[str, str]:
-        """Import each module alone in one fresh child; error text (``Type: message``) by module that failed."""
+        """Import each module alone in one fresh child; error text (``Type: message``) by module that failed.
+
+        ``timeout_seconds`` is one module's, of which a runner may set less.
+        """
         ...

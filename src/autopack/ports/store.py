@@ -5,14 +5,16 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from autopack.domain.attempt import Attempt, AttemptAddress, Lease
-from autopack.domain.baseline import BaselineKey, CiReport
+from autopack.domain.baseline import Baseline, BaselineKey
 from autopack.domain.budget import Usage
+from autopack.domain.ci_report import CiReport
 from autopack.domain.failure import FailureReport
 from autopack.domain.phase import Phase, PhaseState
 from autopack.domain.plan import Plan, PlanChange
 from autopack.domain.run import Run
 from autopack.domain.verdicts import AttemptOutcome
 from autopack.ports.builders import BuildAnswer
+from autopack.ports.drains import Drains
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,11 @@ class Store(Protocol):
 
     identity: str
     """Which database this is, for the operator: kind, place, schema; no password."""
+
+    @property
+    def drains(self) -> Drains:
+        """The record of drains, in the same database."""
+        ...
 
     def close(self) -> None:
         """Give back every connection."""
@@ -132,7 +139,7 @@ class Store(Protocol):
         ...
 
     def set_base(self, lease: Lease, base_commit: str) -> Lease:
-        """Note on what the attempt is made; kept for good. Raises LeaseLostError."""
+        """Note on what the attempt is made, which may have moved since it was last taken. Raises LeaseLostError."""
         ...
 
     def enter_state(self, lease: Lease, state: PhaseState, *, now: float) -> None:
@@ -218,12 +225,17 @@ class Store(Protocol):
 
     # baselines
 
-    def load_baseline(self, key: BaselineKey) -> CiReport | None:
+    def load_baseline(self, key: BaselineKey) -> Baseline | None:
         """The stored CI result of a base, if there is one."""
         ...
 
-    def save_baseline(self, key: BaselineKey, report: CiReport, *, now: float) -> None:
-        """Keep the CI result of a base; the first one for a key stays."""
+    def save_baseline(
+        self, key: BaselineKey, report: CiReport, *, now: float, replaces: Baseline | None = None
+    ) -> None:
+        """Keep the CI result of a base.
+
+        The first one for a key stays, unless it is the one that this ``replaces``.
+        """
         ...
 
     # approvals

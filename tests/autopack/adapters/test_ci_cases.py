@@ -13,17 +13,9 @@ import pytest
 from autopack.adapters.ci_pytest import CommandCi
 from autopack.adapters.clock import SystemClock
 from autopack.adapters.process import GuardedProcesses
-from autopack.domain.baseline import (
-    CaseVerdict,
-    CiCase,
-    CiDelta,
-    CiOutcome,
-    CiReport,
-    CiStage,
-    compare,
-    is_green,
-    proves,
-)
+from autopack.domain.ci_compare import compare
+from autopack.domain.ci_delta import CaseVerdict, CiDelta
+from autopack.domain.ci_report import CiCase, CiOutcome, CiReport, CiStage, is_green, proves
 from autopack.ports import CiRequest
 from autopack.settings import CiSettings
 

@@ -62,6 +62,37 @@ def test_a_program_of_the_virtual_environment_is_lent(read, tmp_path):
     assert read(".venv/bin/tox -q").argv == (str(tmp_path / "root/.venv/bin/tox"), "-q")
 
 
+@pytest.mark.parametrize(
+    ("text", "arguments"),
+    [
+        ("pytest -x a", ("-x", "a")),
+        ("pytest", ()),
+        ("/opt/bin/pytest -x", ("-x",)),
+        ("python -m pytest -m slow", ("-m", "slow")),
+        ("python3 -X dev -mpytest -x", ("-x",)),
+        ("python -m coverage run -m pytest -x", None),
+        ("python run.py -m pytest", None),
+        ("make pytest", None),
+    ],
+)
+def test_what_pytest_gets_is_known(read, text, arguments):
+    command = read(text)
+    assert command.pytest_arguments == arguments
+    assert command.is_pytest is (arguments is not None)
+
+
+@pytest.mark.parametrize(
+    ("text", "argv"),
+    [
+        ("python -m pytest -x a", ("/py", "-m", "pytest", "--new", "-x", "a")),
+        ("python -m pytest", ("/py", "-m", "pytest", "--new")),
+    ],
+)
+def test_options_come_before_the_commands_own(read, text, argv):
+    command = read(text).with_options(["--new"])
+    assert (command.argv, command.pytest_arguments) == (argv, argv[3:])
+
+
 @pytest.mark.parametrize("text", ["pytest -x", "py.test -x"])
 def test_the_script_runs_under_the_interpreter(read, text):
     command = read(text)

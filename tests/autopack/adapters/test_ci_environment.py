@@ -23,11 +23,58 @@ def environ(tmp_path, **variables):
 @pytest.mark.parametrize(
     "name",
     [
+        # Secrets, in all the ways in which they are named.
         "OPENAI_API_KEY",
+        "APIKEY",
+        "apiKey",
+        "STRIPE_KEYS",
+        "API_KEY_2",
+        "DEPLOY_KEY2",
+        "GITHUB_TOKEN",
         "gh_token",
-        "AWS_SECRET_ACCESS_KEY",
+        "AUTHTOKEN",
+        "NPM_AUTHTOKEN",
+        "NPM_CONFIG_//registry.npmjs.org/:_authToken",
+        "TOKEN",
+        "TOKENFILE",
+        "SSL_KEYFILE",
         "PGPASSWORD",
+        "MYSQL_PWD",
+        "DB_PASS",
+        "SSHPASS",
+        "KEY_PASSPHRASE",
+        "MYSECRETS",
+        "AZURE_DEVOPS_EXT_PAT",
+        "GITLAB_PAT",
+        "SENTRY_DSN",
+        "PG_DSN",
+        "DOCKER_AUTH_CONFIG",
+        "CLOUDSDK_AUTH_ACCESS_TOKEN",
+        "BASIC_AUTH",
+        "NETAUTH",
+        "AUTHORIZATION",
+        "SLACK_WEBHOOK_URL",
+        # What leads to one.
+        "SSH_AUTH_SOCK",
+        "GIT_ASKPASS",
+        "KUBECONFIG",
+        "PGPASSFILE",
+        # Clouds.
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "AWS_PROFILE",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
         "GOOGLE_APPLICATION_CREDENTIALS",
+        "GCLOUD_SERVICE_KEY",
+        "GCP_CREDS",
+        "AZURE_CLIENT_ID",
+        "AZURE_CLIENT_SECRET",
+        "AZURE_STORAGE_SAS_URL",
+        "AZURE_STORAGE_CONNECTION_STRING",
+        "ARM_CLIENT_CERTIFICATE_PATH",
+        # Another's.
         "DATABASE_URL",
         "PYTHONDONTWRITEBYTECODE",
         "AUTOPACK_DATABASE",
@@ -39,9 +86,72 @@ def test_what_is_secret_or_anothers_is_left_out(tmp_path, name):
     assert name not in environ(tmp_path, **{name: "value"})
 
 
-@pytest.mark.parametrize("name", ["HOME", "LANG", "CI", "PYTHONHASHSEED", "PYTEST_ADDOPTS"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "HOME",
+        "LANG",
+        "LS_COLORS",
+        "CI",
+        "DISPLAY",
+        "XAUTHORITY",
+        "PATHEXT",
+        "PYTHONHASHSEED",
+        "PYTEST_ADDOPTS",
+        "DJANGO_SETTINGS_MODULE",
+        "SSL_CERT_FILE",
+        "AWS_DEFAULT_REGION",
+        "AWS_ENDPOINT_URL",
+        "GOOGLE_CLOUD_PROJECT",
+        "GITHUB_ACTIONS",
+        "GIT_AUTHOR_NAME",
+        "KEYBOARD_LAYOUT",
+        "PYTHON_KEYRING_BACKEND",
+        "TOKENIZERS_PARALLELISM",
+        "MONKEYTYPE_TRACE_MODULES",
+        "COMPASS_HOME",
+        "PASSTHROUGH",
+        "PATCH_LEVEL",
+        "SASS_PATH",
+        "AUTOPACK_OWNER",
+    ],
+)
 def test_the_rest_is_kept(tmp_path, name):
     assert environ(tmp_path, **{name: "value"})[name] == "value"
+
+
+@pytest.mark.parametrize(
+    ("value", "is_kept"),
+    [
+        pytest.param("https://pypi.org/simple", True, id="an index for all"),
+        pytest.param("https://me:pw@pypi.example/simple", False, id="an index with a password"),
+        pytest.param("https://token@pypi.example/simple", False, id="an index with a token"),
+        pytest.param("https://a.example https://me:pw@b.example", False, id="the second of two indexes"),
+        pytest.param("http://proxy.example:3128", True, id="a proxy"),
+        pytest.param("HTTP://me:p@ss@proxy.example:3128", False, id="a proxy with a password"),
+        pytest.param("https://a.example:443/@scope/p", True, id="a port and a scope"),
+        pytest.param("postgresql+psycopg://u:pw@localhost/test", False, id="a database with a password"),
+        pytest.param("postgresql://u@localhost/test", True, id="a database with a user"),
+        pytest.param("redis://:pw@localhost:6379/0", False, id="a password without a user"),
+        pytest.param("sqlite:///tests.db", True, id="a database in a file"),
+        pytest.param("git@github.com:o/r.git", True, id="an address of git"),
+        pytest.param("ssh://git@github.com:22/o/r", True, id="an address of ssh"),
+        pytest.param("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA", False, id="a key"),
+        pytest.param("tests/a.py::test_b[x:y@z]", True, id="a node id"),
+    ],
+)
+def test_a_value_can_be_a_secret_under_any_name(tmp_path, value, is_kept):
+    assert ("PIP_INDEX_URL" in environ(tmp_path, PIP_INDEX_URL=value)) is is_kept
+
+
+def test_what_the_command_sets_is_meant_for_it(tmp_path):
+    env = child_environ(
+        {"API_KEY": "the operator's"},
+        python=None,
+        bytecode_folder=tmp_path,
+        assignments={"API_KEY": "of the tests"},
+    )
+    assert env["API_KEY"] == "of the tests"
 
 
 def test_bytecode_is_kept_outside_the_worktree(tmp_path):

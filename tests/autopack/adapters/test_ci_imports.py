@@ -24,11 +24,11 @@ def check(tmp_path):
         environ=os.environ,
     )
 
-    def check_modules(files, *modules):
+    def check_modules(files, *modules, **limits):
         for name, text in files.items():
             (worktree / name).parent.mkdir(parents=True, exist_ok=True)
             (worktree / name).write_text(text)
-        return runner.import_modules(worktree, modules, log_folder=tmp_path / "logs")
+        return runner.import_modules(worktree, modules, log_folder=tmp_path / "logs", **limits)
 
     return check_modules
 
@@ -57,6 +57,18 @@ def check(tmp_path):
 )
 def test_a_module_that_fails_is_told(check, text, error):
     assert check({"mod.py": text, "good.py": ""}, "good", "mod") == {"mod": error}
+
+
+@pytest.mark.parametrize(
+    ("timeout_seconds", "told"),
+    [pytest.param(0.25, "0.25", id="the caller's"), pytest.param(900, "60", id="never more than a minute")],
+)
+def test_the_time_of_a_module_is_the_smaller_one(check, timeout_seconds, told):
+    # What waits for a signal ends with the time; the other one shows what it was given.
+    left = "signal.getitimer(signal.ITIMER_REAL)[0]"
+    text = f"import signal\nsignal.pause() if {left} < 1 else signal.raise_signal(14)"
+    found = check({"mod.py": text, "good.py": ""}, "mod", "good", timeout_seconds=timeout_seconds)
+    assert found == {"mod": f"timeout: the import did not end within {told} s"}
 
 
 def test_a_module_beside_a_crash_is_imported(check):

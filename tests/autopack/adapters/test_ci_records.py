@@ -5,7 +5,7 @@ import json
 import pytest
 
 from autopack.adapters.ci_records import read_records
-from autopack.domain.baseline import CiOutcome, CiStage
+from autopack.domain.ci_report import CiOutcome, CiStage
 
 START = [{"event": "loaded"}, {"event": "configure", "root": "/wt"}, {"event": "sessionstart"}]
 COLLECTED = [*START, {"event": "items", "nodes": ["a.py::t", "a.py::u"]}, {"event": "collected", "count": 2}]

@@ -9,7 +9,7 @@ import pytest
 from autopack.adapters.ci_pytest import CommandCi
 from autopack.adapters.clock import SystemClock
 from autopack.adapters.process import GuardedProcesses
-from autopack.domain.baseline import CiOutcome, CiReport, CiStage, is_green, proves
+from autopack.domain.ci_report import CiOutcome, CiReport, CiStage, is_green, proves
 from autopack.ports import CiRequest
 from autopack.settings import CiSettings
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autopack.adapters.store.codec import decode, encode, pack, storable, unpack
-from autopack.domain.baseline import CiReport
 from autopack.domain.budget import Usage
+from autopack.domain.ci_report import CiReport
 from autopack.domain.failure import FailureReport
 from autopack.domain.phase import PhaseSpec, PhaseState
 from autopack.domain.run import RunSpec

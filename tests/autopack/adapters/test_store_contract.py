@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from autopack.domain.attempt import AttemptAddress
-from autopack.domain.baseline import BaselineKey, CiCase, CiOutcome, CiReport, CiStage
+from autopack.domain.baseline import Baseline, BaselineKey
 from autopack.domain.budget import Usage
+from autopack.domain.ci_report import CiCase, CiOutcome, CiReport, CiStage
 from autopack.domain.failure import FailureKind, FailureReport
 from autopack.domain.phase import PhaseSpec, PhaseState, Scope
 from autopack.domain.plan import Plan, PlanAction
@@ -142,6 +143,20 @@ class TestPlans:
         ]
         assert store.run("shop").spec == a_run("one", "three")
         assert store.phase("shop", "one").state is PhaseState.FAILED
+
+    def test_a_requeued_phase_changes_where_it_is_unless_its_attempt_is_to_be_resumed(self, store):
+        filled(store, a_run("one", "two"))
+        ended(store, "one", FAILED)
+        store.requeue_phase("shop", "one", now=NOW + 6)
+        other = PhaseSpec(phase_id="one", goal="something else")
+        (change,) = store.import_plan(Plan(runs=(a_run(other, "two"),)), now=NOW + 7)
+        assert (change.action, change.phase_id) == (PlanAction.CHANGED, "one")
+        assert store.phase("shop", "one").spec == store.run("shop").spec.phases[0] == other
+        lease = claimed(store, "one", 2)
+        store.release_attempt(at("one", 2), token=lease.token, failure=FAILED.failure, now=NOW + 8)
+        (change,) = store.import_plan(Plan(runs=(a_run("one", "two"),)), now=NOW + 9)
+        assert (change.action, change.phase_id) == (PlanAction.REFUSED, "one")
+        assert store.phase("shop", "one").spec == other
 
     def test_new_phases_fill_the_places_between_those_that_have_started(self, store):
         filled(store, a_run("one", "two"))
@@ -319,11 +334,11 @@ class TestClaims:
         store.heartbeat(lease, now=NOW)
         assert store.phase("shop", "one").crashes == 0
 
-    def test_the_first_base_stays(self, store):
+    def test_a_base_that_moved_is_noted(self, store):
         filled(store, a_run("one"))
         lease = store.set_base(claimed(store, "one"), "first")
-        assert store.set_base(lease, "second").base_commit == "first"
-        assert store.attempts("shop", "one")[0].base_commit == "first"
+        assert store.set_base(lease, "second").base_commit == "second"
+        assert store.attempts("shop", "one")[0].base_commit == "second"
 
     def test_attempts_under_way_come_with_the_oldest_heartbeat_first(self, store):
         filled(store, a_run("a", run_id="r1"), a_run("b", run_id="r2"))
@@ -372,7 +387,10 @@ class TestVerdicts:
         phase = store.phase("shop", "one")
         assert (phase.state, phase.attempts, phase.last_attempt) == (PhaseState.FAILED, 1, 1)
         assert (phase.failure_kind, phase.failure_message) == (BROKEN.kind, BROKEN.message)
-        assert store.attempts("shop", "one")[0].outcome == FAILED
+        outcome = store.attempts("shop", "one")[0].outcome
+        assert replace(outcome, fingerprint=None) == FAILED
+        assert outcome.fingerprint
+        assert phase.failure_fingerprint == outcome.fingerprint
 
     def test_a_retryable_failure_uses_up_no_attempt(self, store):
         filled(store, a_run("one"))
@@ -691,5 +709,16 @@ class TestBaselines:
         assert store.load_baseline(self.KEY) is None
         store.save_baseline(self.KEY, report, now=NOW)
         store.save_baseline(self.KEY, replace(report, returncode=1), now=NOW)
-        assert store.load_baseline(self.KEY) == report
+        assert store.load_baseline(self.KEY) == Baseline(report=report, captured_at=NOW)
         assert store.load_baseline(replace(self.KEY, environment="other")) is None
+
+    def test_a_baseline_makes_way_only_for_one_that_names_it(self, store):
+        first, second, third = (
+            CiReport(command="pytest", stage=CiStage.NOTHING, returncode=code) for code in (1, 2, 3)
+        )
+        store.save_baseline(self.KEY, first, now=NOW)
+        kept = store.load_baseline(self.KEY)
+        store.save_baseline(self.KEY, second, now=NOW + 1, replaces=kept)
+        # Another attempt saw the first one too, and came later.
+        store.save_baseline(self.KEY, third, now=NOW + 2, replaces=kept)
+        assert store.load_baseline(self.KEY) == Baseline(report=second, captured_at=NOW + 1)

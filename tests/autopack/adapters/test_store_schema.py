@@ -47,7 +47,7 @@ def test_the_newest_migration_is_the_one_that_the_program_asks_for():
     with sa.create_engine("sqlite://").connect() as connection:
         script = ScriptDirectory.from_config(config(connection))
     assert script.get_current_head() == SCHEMA_REVISION
-    assert [revision.revision for revision in script.walk_revisions()] == ["0001"]
+    assert [revision.revision for revision in script.walk_revisions()] == ["0002", "0001"]
 
 
 def test_tables_of_the_engine_are_not_ours():
@@ -84,7 +84,10 @@ def test_an_older_database_is_not_worked_with(empty_url):
 
 def test_making_what_is_there_already_changes_nothing(empty_url):
     open_store(empty_url, create=True).close()
-    execute(empty_url, "INSERT INTO run VALUES ('shop', 1, '{}', false, 1.0)")
+    execute(
+        empty_url,
+        "INSERT INTO run (run_id, seq, spec, is_active, created_at) VALUES ('shop', 1, '{}', false, 1.0)",
+    )
     open_store(empty_url, create=True).close()
     with closing(Database(empty_url, may_create=False)) as database, database.reading() as db:
         assert db.exec_driver_sql("SELECT run_id FROM run").scalars().all() == ["shop"]

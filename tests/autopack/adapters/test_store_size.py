@@ -63,7 +63,10 @@ def test_no_table_is_read_from_end_to_end(long_store, ask):
     for statement, parameters in statements_of(long_store, ask):
         with long_store._database.reading() as db:
             plan = db.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
-        scans = [row.detail for row in plan if row.detail.startswith("SCAN") and "anon" not in row.detail]
+        # An index over the runs that have something to do, read in its order, ends at the first that may go.
+        scans = [
+            row.detail for row in plan if row.detail.startswith("SCAN") and "INDEX ix_run_" not in row.detail
+        ]
         assert scans == [], statement
 
 

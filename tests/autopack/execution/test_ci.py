@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from autopack.domain.baseline import CiCase, CiOutcome, CiReport, CiStage
+from autopack.domain.baseline import UNPROVEN_SECONDS
+from autopack.domain.ci_report import CiCase, CiOutcome, CiReport, CiStage
 from autopack.domain.failure import FailureKind
-from autopack.domain.phase import Checks
+from autopack.domain.phase import Checks, PhaseSpec
 from autopack.execution.ci import CiGate
+from autopack.execution.doom import check_base
 from autopack.settings import CiSettings
 from autopack.testing import FrozenClock, MemoryStore
 
@@ -68,12 +70,12 @@ class Locks:
         return contextlib.nullcontext()
 
 
-def gate(runner, store=None, **settings):
+def gate(runner, store=None, clock=None, **settings):
     return CiGate(
         runner=runner,
         store=store or MemoryStore(),
         locks=Locks(),
-        clock=FrozenClock(),
+        clock=clock or FrozenClock(),
         settings=CiSettings(**settings),
     )
 
@@ -89,6 +91,8 @@ GREEN = report(case("t.py::a"), case("t.py::b"))
 RED_B = report(case("t.py::a"), case("t.py::b", CiOutcome.FAILED, "assert 1 == 2", "AssertionError"))
 NO_PRAW = case("r.py", CiOutcome.ERROR, "No module named 'praw'", "ModuleNotFoundError")
 STUCK = report(collectors=(NO_PRAW,), stage=CiStage.COLLECTING, returncode=2)
+WITH_R = report(case("t.py::a"), case("t.py::b"), collectors=(case("r.py"),))
+NO_COMMAND = report(stage=CiStage.NOTHING, returncode=127, problem="not found")
 LIVES_WITH = report(case("t.py::a"), collectors=(NO_PRAW,))
 
 
@@ -97,7 +101,47 @@ LIVES_WITH = report(case("t.py::a"), collectors=(NO_PRAW,))
     [
         pytest.param(GREEN, [GREEN], {}, None, "2 tests", id="green stays green"),
         pytest.param(GREEN, [RED_B, RED_B], {}, FailureKind.TEST_REGRESSION, "t.py::b", id="a regression"),
-        pytest.param(GREEN, [RED_B, GREEN, GREEN], {}, None, "1 flaky", id="it passes in the re-run"),
+        pytest.param(GREEN, [RED_B, GREEN, GREEN], {}, None, "1 flaky", id="green alone and in the whole"),
+        pytest.param(
+            GREEN,
+            [RED_B, GREEN, RED_B],
+            {},
+            FailureKind.TEST_REGRESSION,
+            "t.py::b",
+            id="green alone, red in the whole",
+        ),
+        pytest.param(
+            GREEN,
+            [RED_B, GREEN, replace(GREEN, tests={"t.py::a": case("t.py::a")})],
+            {},
+            FailureKind.TEST_REGRESSION,
+            "t.py::b",
+            id="green alone, gone in the whole",
+        ),
+        pytest.param(
+            GREEN,
+            [RED_B, GREEN, report(stage=CiStage.RUNNING, returncode=-9, problem="died")],
+            {},
+            FailureKind.TEST_REGRESSION,
+            "t.py::b",
+            id="green alone, and the whole dies",
+        ),
+        pytest.param(
+            GREEN,
+            [STUCK, WITH_R, WITH_R],
+            {},
+            FailureKind.UNRUNNABLE,
+            "CI cannot judge",
+            id="a module that is red by chance hid the tests",
+        ),
+        pytest.param(
+            GREEN,
+            [STUCK, WITH_R, STUCK],
+            {},
+            FailureKind.COLLECTION_ERROR,
+            "r.py",
+            id="a module that is red in every whole run",
+        ),
         pytest.param(RED_B, [RED_B], {}, None, "1 pre-existing", id="red before"),
         pytest.param(RED_B, [GREEN], {}, None, "1 fixed", id="mended"),
         pytest.param(
@@ -196,9 +240,30 @@ def test_the_kind_of_failure_follows_the_difference_to_the_base(before, after, s
     assert named in (verdict.failure.message if verdict.failure else " ".join(verdict.notes))
 
 
-def test_only_new_failures_are_run_again_and_only_once():
-    _, runner = judge(GREEN, RED_B, RED_B)
-    assert [request.only for request in runner.asked] == [(), ("t.py::b",)]
+@pytest.mark.parametrize(
+    ("after", "asked"),
+    [
+        pytest.param([GREEN], [()], id="nothing is new"),
+        pytest.param([RED_B, RED_B], [(), ("t.py::b",)], id="red alone too: that is enough"),
+        pytest.param([RED_B, GREEN, GREEN], [(), ("t.py::b",), ()], id="green alone: the whole decides"),
+    ],
+)
+def test_no_more_is_run_again_than_the_verdict_needs(after, asked):
+    _, runner = judge(GREEN, *after)
+    assert [request.only for request in runner.asked] == asked
+    assert len({request.log_folder for request in runner.asked}) == len(asked)
+
+
+@pytest.mark.parametrize(
+    ("after", "is_stable"),
+    [
+        pytest.param([GREEN], True, id="green at once"),
+        pytest.param([RED_B, GREEN, GREEN], False, id="red by chance"),
+    ],
+)
+def test_a_result_that_is_red_by_chance_is_no_base_for_others(after, is_stable):
+    judged = gate(Runner(*after)).judge(Room(), GREEN, Checks(), deleted_files=(), log_folder=Path("/logs"))
+    assert judged.is_stable is is_stable
 
 
 @pytest.mark.parametrize(
@@ -239,12 +304,53 @@ def test_a_baseline_is_captured_once_and_shared():
     assert room.resets == ["c"]
 
 
-def test_a_base_that_ran_into_its_time_limit_is_not_kept():
-    store, slow = MemoryStore(), replace(GREEN, returncode=None, timed_out=True)
-    runner = Runner(slow, GREEN)
-    made = gate(runner, store)
-    assert made.baseline("c", Checks(), Room(), log_folder=Path("/logs")).timed_out
-    assert made.baseline("c", Checks(), Room(), log_folder=Path("/logs")) == GREEN
+@pytest.mark.parametrize(
+    ("first", "runs"),
+    [
+        pytest.param(replace(GREEN, returncode=None, timed_out=True), 2, id="a time limit"),
+        pytest.param(replace(GREEN, returncode=-9, problem="died"), 2, id="a signal"),
+        pytest.param(NO_COMMAND, 1, id="a missing program, which stays missing"),
+    ],
+)
+def test_a_base_whose_run_was_killed_is_run_once_more(first, runs):
+    runner, room = Runner(first, GREEN), Room()
+    report = gate(runner).baseline("c", Checks(), room, log_folder=Path("/logs"))
+    assert (len(runner.asked), room.resets) == (runs, ["c"] * runs)
+    assert (report == GREEN) is (runs == 2)
+
+
+def test_a_base_without_a_working_ci_is_looked_at_once_for_a_backlog():
+    runner, clock = Runner(NO_COMMAND), FrozenClock()
+    made = gate(runner, clock=clock)
+    settings = CiSettings()
+    for _ in range(200):
+        base = made.baseline("c", Checks(), Room(), log_folder=Path("/logs"))
+        failure = check_base(PhaseSpec(phase_id="p", goal="g"), base, settings)
+        assert failure.kind is FailureKind.DOOMED
+        clock.advance(2)
+    assert len(runner.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("passing", "doubted_after", "is_anew"),
+    [
+        pytest.param(10, None, False, id="soon"),
+        pytest.param(UNPROVEN_SECONDS, None, True, id="a quarter of an hour later"),
+        pytest.param(10, 5, True, id="for a phase that failed on it and is made again"),
+    ],
+)
+def test_a_mended_ci_is_noticed(passing, doubted_after, is_anew):
+    runner, clock, store = Runner(NO_COMMAND, GREEN), FrozenClock(), MemoryStore()
+    made = gate(runner, store, clock)
+    made.baseline("c", Checks(), Room(), log_folder=Path("/logs"))
+    doubted_at = clock.now() + doubted_after if doubted_after else 0.0
+    clock.advance(passing)
+    report = made.baseline("c", Checks(), Room(), log_folder=Path("/logs"), doubted_at=doubted_at)
+    assert (report == GREEN) is is_anew
+    if is_anew:
+        clock.advance(UNPROVEN_SECONDS * 100)
+        again = gate(runner, store, clock).baseline("c", Checks(), Room(), log_folder=Path("/logs"))
+        assert again == GREEN
 
 
 def test_the_result_of_a_finished_phase_is_the_next_ones_baseline():

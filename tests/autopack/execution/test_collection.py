@@ -187,7 +187,7 @@ def slow(bench):
     commit_id = bench.workspace.resolve("HEAD")
     key = bench.gate().key(commit_id)
     bench.judge([edit("docs/x.txt", "x")], is_last_phase=True)
-    report = bench.store.load_baseline(key)
+    report = bench.store.load_baseline(key).report
     bench.store = MemoryStore()
     bench.store.save_baseline(key, replace(report, duration_seconds=5.0), now=0.0)
     bench.ci.asked.clear()
@@ -316,6 +316,14 @@ def test_a_tree_without_python_tests_is_not_the_gates_business(bench):
 def test_a_base_that_cannot_be_collected_leaves_the_change_unjudged(bench):
     commit(bench.root, {"conftest.py": "import nothing_there\n"})
     assert bench.judge([edit("pkg/m.py", "def f(a): ...\n")]).verdict.status is GateStatus.UNRUNNABLE
+
+
+def test_such_a_base_is_collected_once_for_a_backlog(bench):
+    commit(bench.root, {"conftest.py": "import nothing_there\n"})
+    for _ in range(2):
+        bench.ci.asked.clear()
+        assert bench.judge([edit("pkg/m.py", "def f(a): ...\n")]).verdict.is_blocking
+    assert bench.ci.asked == [()]
 
 
 def test_a_change_that_mends_such_a_base_passes(bench):

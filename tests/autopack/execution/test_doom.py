@@ -2,7 +2,7 @@
 
 import pytest
 
-from autopack.domain.baseline import CiCase, CiOutcome, CiReport, CiStage
+from autopack.domain.ci_report import CiCase, CiOutcome, CiReport, CiStage
 from autopack.domain.failure import FailureKind
 from autopack.domain.phase import PhaseKind, PhaseSpec, Scope
 from autopack.execution.doom import check_base, check_paths

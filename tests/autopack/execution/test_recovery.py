@@ -1,5 +1,7 @@
 """What follows an attempt that failed, and how an attempt without a verdict gets one."""
 
+from dataclasses import replace
+
 import pytest
 
 from autopack.domain.attempt import AttemptAddress
@@ -69,24 +71,47 @@ def test_pauses_grow_to_a_limit_and_differ_between_phases():
     assert len({pause_seconds(3, asked_seconds=None, seed=f"p{n}") for n in range(20)}) > 10
 
 
+def planned(store):
+    run = RunSpec(run_id="r", goal="g", phases=(PhaseSpec(phase_id="p", goal="g"),))
+    store.import_plan(Plan(runs=(run,)), now=1.0)
+    store.activate_run("r")
+    return store
+
+
+def conclusion_over(store, *, max_crashes=LIMITS.max_crashes, is_committed=False):
+    return Conclusion(
+        store=store,
+        clock=FrozenClock(),
+        limits=replace(LIMITS, max_crashes=max_crashes),
+        owner="worker",
+        is_owner_dead=lambda owner, _heartbeat: owner == "dead",
+        is_committed=lambda _address: is_committed,
+    )
+
+
+class TakenOver(MemoryStore):
+    """A store in which another worker takes the attempt just before its end is booked."""
+
+    def finish_attempt(self, lease, outcome, *, now):
+        self.take()
+        super().finish_attempt(lease, outcome, now=now)
+
+    def release_attempt(self, address, *, token, failure, now):
+        super().release_attempt(address, token=token, failure=failure, now=now)
+        self.take()
+
+    def take(self):
+        self.claim_attempt(ADDRESS, owner="another worker", now=3.0, is_owner_dead=lambda _o, _h: True)
+
+
 class TestConclusion:
     @pytest.fixture
     def store(self):
-        store = MemoryStore()
-        run = RunSpec(run_id="r", goal="g", phases=(PhaseSpec(phase_id="p", goal="g"),))
-        store.import_plan(Plan(runs=(run,)), now=1.0)
-        store.activate_run("r")
-        return store
+        return planned(MemoryStore())
 
     @pytest.fixture
     def conclusion(self, store):
-        return Conclusion(
-            store=store,
-            clock=FrozenClock(),
-            limits=LIMITS,
-            owner="worker",
-            is_owner_dead=lambda owner, _heartbeat: owner == "dead",
-        )
+        return conclusion_over(store)
 
     def claim(self, store, owner="dead"):
         return store.claim_attempt(ADDRESS, owner=owner, now=2.0, is_owner_dead=lambda _o, _h: True)
@@ -174,6 +199,16 @@ class TestConclusion:
         assert states == [PhaseState.QUEUED, PhaseState.FAILED]
         assert store.phase("r", "p").failure_kind is FailureKind.CRASHED
 
+    def test_an_attempt_whose_commit_is_there_gets_twice_the_patience(self, store, tmp_path):
+        conclusion = conclusion_over(store, is_committed=True)
+        states = []
+        for _ in range(2 * LIMITS.max_crashes):
+            token = conclusion.token_of(ADDRESS)
+            self.claim(store)
+            conclusion.conclude(ADDRESS, self.died(), token_before=token, logs=tmp_path)
+            states.append(store.phase("r", "p").state)
+        assert states == [PhaseState.QUEUED] * (2 * LIMITS.max_crashes - 1) + [PhaseState.FAILED]
+
     def test_an_operators_stop_is_no_crash(self, store, conclusion, tmp_path):
         for _ in range(LIMITS.max_crashes + 1):
             token = conclusion.token_of(ADDRESS)
@@ -185,6 +220,19 @@ class TestConclusion:
         conclusion.conclude(ADDRESS, self.died(None, cancelled=True), token_before=0, logs=tmp_path)
         assert store.phase("r", "p").state is PhaseState.QUEUED
         assert store.attempts("r", "p") == ()
+
+    @pytest.mark.parametrize(
+        "returncode",
+        [pytest.param(TRY_AGAIN_RETURNCODE, id="booking a fault"), pytest.param(-9, id="booking a death")],
+    )
+    def test_an_attempt_that_is_taken_over_meanwhile_is_the_others(self, returncode, tmp_path):
+        store = planned(TakenOver())
+        conclusion = conclusion_over(store, max_crashes=1)
+        self.claim(store)
+        conclusion.conclude(ADDRESS, self.died(returncode), token_before=0, logs=tmp_path)
+        (holder,) = store.in_flight()
+        assert holder.owner == "another worker"
+        assert store.phase("r", "p").state is PhaseState.EXECUTING
 
     @pytest.mark.parametrize(
         "finished_with", [pytest.param(REFUSED_RETURNCODE, id="refused"), pytest.param(-9, id="died")]

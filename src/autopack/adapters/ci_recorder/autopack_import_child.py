@@ -44,14 +44,15 @@ def _import_alone(name: str, orders: dict[str, object]) -> str:
         text = (answer.read() or b"").decode("utf-8", "replace")
     if text:
         return text[1:]
-    return _explain(status, int(str(orders["seconds"])))
+    return _explain(status, float(str(orders["seconds"])))
 
 
 def _import_and_leave(name: str, orders: dict[str, object], writing: int) -> None:
     # Taken before foreign code runs, which may put others in their place.
     write, leave = os.write, os._exit
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.alarm(int(str(orders["seconds"])))
+    # Unlike an alarm this takes parts of a second.
+    signal.setitimer(signal.ITIMER_REAL, float(str(orders["seconds"])))
     try:
         module = importlib.import_module(name)
         error = _wrong_tree(getattr(module, "__file__", None), orders)
@@ -84,11 +85,11 @@ def _describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {message}"[:_LENGTH]
 
 
-def _explain(status: int, seconds: int) -> str:
+def _explain(status: int, seconds: float) -> str:
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
         if number == signal.SIGALRM:
-            return f"timeout: the import did not end within {seconds} s"
+            return f"timeout: the import did not end within {seconds:g} s"
         return f"crash: signal {number}"
     return f"crash: the import left the process with exit code {os.WEXITSTATUS(status)}"
 

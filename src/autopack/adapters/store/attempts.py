@@ -5,10 +5,11 @@ take their locks in that order, no two of them wait for each other.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import sqlalchemy as sa
 
-from autopack.adapters.store import reading
+from autopack.adapters.store import fingerprints, heads, reading
 from autopack.adapters.store.codec import decode, encode
 from autopack.adapters.store.rows import progress_values
 from autopack.adapters.store.tables import approval, attempt, phase, phase_need
@@ -46,6 +47,7 @@ def claim(
         missing=reading.missing_needs(db, address.run_id, address.phase_id),
     )
     _write_phase(db, moves.claimed(stored, address.number, now=now))
+    heads.refresh_run(db, address.run_id)
     return _lease(db, address, owner=owner, now=now)
 
 
@@ -100,12 +102,11 @@ def heartbeat(db: sa.Connection, lease: Lease, *, now: float) -> None:
 
 
 def set_base(db: sa.Connection, lease: Lease, base_commit: str) -> Lease:
-    """Note the base, unless the attempt has one already; the lease with the base that holds."""
-    base = sa.func.coalesce(attempt.c.base_commit, base_commit)
-    if db.execute(attempt.update().where(*_is_held_by(lease)).values(base_commit=base)).rowcount == 0:
+    """Note the base in place of an earlier one; the lease with it."""
+    changed = attempt.update().where(*_is_held_by(lease)).values(base_commit=base_commit)
+    if db.execute(changed).rowcount == 0:
         raise lost(lease)
-    kept = db.scalars(sa.select(attempt.c.base_commit).where(*reading.is_at(lease.address))).one()
-    return Lease(address=lease.address, token=lease.token, owner=lease.owner, base_commit=kept)
+    return Lease(address=lease.address, token=lease.token, owner=lease.owner, base_commit=base_commit)
 
 
 def enter_state(db: sa.Connection, lease: Lease, state: PhaseState, *, now: float) -> None:
@@ -128,16 +129,26 @@ def finish(db: sa.Connection, lease: Lease, outcome: AttemptOutcome, *, now: flo
             raise lost(lease)
         return
     stored = reading.read_phase(db, lease.address.run_id, lease.address.phase_id)
-    _write_phase(db, moves.finished(stored, outcome, now=now))
-    _end(db, lease.address, outcome, now=now)
+    _conclude(db, stored, lease.address, outcome, now=now)
+
+
+def _conclude(
+    db: sa.Connection, stored: Phase, address: AttemptAddress, outcome: AttemptOutcome, *, now: float
+) -> None:
+    outcome, is_stopped = fingerprints.note(db, address, outcome, now=now)
+    moved = moves.finished(stored, outcome, now=now)
+    _write_phase(db, replace(moved, is_stopped=is_stopped))
+    _end(db, address, outcome, now=now)
     if outcome.final_state is PhaseState.COMPLETE:
         _lift_needs(db, stored)
+    heads.refresh_run(db, address.run_id)
 
 
 def _end(db: sa.Connection, address: AttemptAddress, outcome: AttemptOutcome, *, now: float) -> None:
     ended = {
         "state": outcome.final_state,
         "outcome": encode(outcome),
+        "fingerprint": outcome.fingerprint,
         "is_held": False,
         "finished_at": now if outcome.final_state.is_terminal else None,
     }
@@ -165,6 +176,7 @@ def release(
 def _release(db: sa.Connection, holder: Attempt, failure: FailureReport, *, now: float) -> None:
     stored = reading.read_phase(db, holder.address.run_id, holder.address.phase_id)
     _write_phase(db, moves.released(stored, failure, now=now))
+    heads.refresh_run(db, holder.address.run_id)
     _end(db, holder.address, AttemptOutcome(final_state=PhaseState.QUEUED, failure=failure), now=now)
     # The process may only seem dead. A new token keeps what it still has to say from counting.
     db.execute(attempt.update().where(*reading.is_at(holder.address)).values(token=holder.token + 1))
@@ -175,6 +187,7 @@ def requeue(db: sa.Connection, run_id: str, phase_id: str, *, now: float) -> Att
     reading.lock_run(db, run_id)
     changed = moves.requeued(reading.read_phase(db, run_id, phase_id), now=now)
     _write_phase(db, changed)
+    heads.refresh_run(db, run_id)
     return AttemptAddress(run_id=run_id, phase_id=phase_id, number=reading.due_number(db, changed))
 
 
@@ -188,12 +201,12 @@ def decide(db: sa.Connection, run_id: str, phase_id: str, decision: Decision) ->
     _record(db, address, decision)
     if decision.approved:
         _write_phase(db, moves.approved(stored, now=decision.at))
+        heads.refresh_run(db, run_id)
         db.execute(attempt.update().where(*reading.is_at(address)).values(state=PhaseState.QUEUED))
         return
     parked = reading.read_attempt(db, address)
     outcome = moves.denial(parked.outcome if parked else None, by=decision.by, why=decision.why)
-    _write_phase(db, moves.finished(stored, outcome, now=decision.at))
-    _end(db, address, outcome, now=decision.at)
+    _conclude(db, stored, address, outcome, now=decision.at)
 
 
 def _approval_of(address: AttemptAddress) -> tuple[sa.ColumnElement[bool], ...]:

@@ -10,8 +10,9 @@ from autopack.adapters.store.attempts import check_lease
 from autopack.adapters.store.codec import decode, encode, pack, storable, unpack
 from autopack.adapters.store.tables import baseline, builder_call
 from autopack.domain.attempt import AttemptAddress, Lease
-from autopack.domain.baseline import BaselineKey, CiReport
+from autopack.domain.baseline import Baseline, BaselineKey
 from autopack.domain.budget import Budget
+from autopack.domain.ci_report import CiReport
 from autopack.errors import StoreError
 from autopack.ports import BuildAnswer, StoredAnswer
 
@@ -118,14 +119,21 @@ def _digest(key: BaselineKey) -> str:
     return hashlib.sha256("\0".join((key.commit, key.environment, key.command)).encode()).hexdigest()
 
 
-def load_baseline(db: sa.Connection, key: BaselineKey) -> CiReport | None:
+def load_baseline(db: sa.Connection, key: BaselineKey) -> Baseline | None:
     """The stored CI result of a base, if there is one."""
-    packed = db.scalar(sa.select(baseline.c.report).where(baseline.c.digest == _digest(key)))
-    return None if packed is None else unpack(CiReport, packed)
+    columns = sa.select(baseline.c.report, baseline.c.created_at)
+    row = db.execute(columns.where(baseline.c.digest == _digest(key))).first()
+    return None if row is None else Baseline(report=unpack(CiReport, row.report), captured_at=row.created_at)
 
 
-def save_baseline(db: sa.Connection, key: BaselineKey, report: CiReport, *, now: float) -> None:
-    """Keep the CI result of a base, unless one is kept already."""
+def save_baseline(
+    db: sa.Connection, key: BaselineKey, report: CiReport, *, now: float, replaces: Baseline | None
+) -> None:
+    """Keep the CI result of a base, unless one is kept already that is not the one it replaces."""
+    if replaces is not None:
+        same = (baseline.c.digest == _digest(key), baseline.c.created_at == replaces.captured_at)
+        db.execute(baseline.update().where(*same).values(report=pack(report), created_at=now))
+        return
     if db.scalar(sa.select(baseline.c.created_at).where(baseline.c.digest == _digest(key))) is not None:
         return
     row = baseline.insert().values(

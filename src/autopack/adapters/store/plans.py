@@ -5,13 +5,19 @@ from itertools import chain
 
 import sqlalchemy as sa
 
+from autopack.adapters.store import heads
 from autopack.adapters.store.reading import no_such_run, read_phases, read_run
 from autopack.adapters.store.rows import Values, phase_values, run_spec_text
-from autopack.adapters.store.tables import phase, phase_need, run
+from autopack.adapters.store.tables import attempt, phase, phase_need, run
 from autopack.domain.phase import Phase
 from autopack.domain.plan import Plan, PlanChange
 from autopack.domain.plan_merge import MergedRun, merge_run, new_run
 from autopack.domain.run import RunSpec
+
+# SQLite takes 32,766 values in one statement.
+_NAMES_A_QUERY = 10_000
+# Any number that no other program on the server is likely to lock.
+_IMPORT_LOCK = 7_294_106_552
 
 
 def import_plan(db: sa.Connection, plan: Plan, *, now: float) -> tuple[PlanChange, ...]:
@@ -20,6 +26,7 @@ def import_plan(db: sa.Connection, plan: Plan, *, now: float) -> tuple[PlanChang
     first_seq = db.scalar(sa.select(sa.func.coalesce(sa.func.max(run.c.seq), 0) + 1)) or 1
     added = [new_run(wanted, now=now) for wanted in plan.runs if wanted.run_id not in known]
     _insert_runs(db, added, first_seq=first_seq, now=now)
+    heads.refresh(db, run.c.seq >= first_seq)
     of_new = {merged.spec.run_id: merged.changes for merged in added}
     return tuple(
         chain.from_iterable(
@@ -30,13 +37,17 @@ def import_plan(db: sa.Connection, plan: Plan, *, now: float) -> tuple[PlanChang
 
 
 def _lock_runs(db: sa.Connection, plan: Plan) -> frozenset[str]:
-    # Two imports of one new plan would both find nothing and both insert; the table's lock lets one go first
-    # and keeps no claim waiting. Rows are then locked in one order, so that no two imports wait for each other.
+    # Two imports of one new plan would both find nothing and both insert; the lock lets one go first and keeps
+    # no claim waiting. Rows are then locked in one order, so that no two imports wait for each other.
     if db.dialect.name == "postgresql":
-        db.execute(sa.text("LOCK TABLE run IN SHARE ROW EXCLUSIVE MODE"))
-    ids = [wanted.run_id for wanted in plan.runs]
-    known = sa.select(run.c.run_id).where(run.c.run_id.in_(ids)).order_by(run.c.run_id).with_for_update()
-    return frozenset(db.scalars(known))
+        db.execute(sa.select(sa.func.pg_advisory_xact_lock(_IMPORT_LOCK)))
+    known: set[str] = set()
+    ids = sorted(wanted.run_id for wanted in plan.runs)
+    for start in range(0, len(ids), _NAMES_A_QUERY):
+        some = run.c.run_id.in_(ids[start : start + _NAMES_A_QUERY])
+        named = sa.select(run.c.run_id).where(some).order_by(run.c.run_id)
+        known.update(db.scalars(named.with_for_update()))
+    return frozenset(known)
 
 
 def _insert_runs(db: sa.Connection, added: Sequence[MergedRun], *, first_seq: int, now: float) -> None:
@@ -73,14 +84,21 @@ def _need_values(spec: RunSpec) -> Iterable[Values]:
 
 def _update_run(db: sa.Connection, wanted: RunSpec, *, now: float) -> tuple[PlanChange, ...]:
     stored, phases = read_run(db, wanted.run_id).spec, read_phases(db, wanted.run_id)
-    merged = merge_run(wanted, stored, phases, now=now)
+    unfinished = _unfinished_phases(db, wanted.run_id)
+    merged = merge_run(wanted, stored, phases, unfinished=unfinished, now=now)
     if merged.spec != stored:
         own = run.update().where(run.c.run_id == wanted.run_id).values(spec=run_spec_text(merged.spec))
         db.execute(own)
         db.execute(phase_need.delete().where(phase_need.c.run_id == wanted.run_id))
         _replace_phases(db, phases, merged)
         _insert(db, phase_need, list(_need_values(merged.spec)))
+        heads.refresh_run(db, wanted.run_id)
     return merged.changes
+
+
+def _unfinished_phases(db: sa.Connection, run_id: str) -> frozenset[str]:
+    is_open = (attempt.c.run_id == run_id, attempt.c.finished_at.is_(None))
+    return frozenset(db.scalars(sa.select(attempt.c.phase_id).where(*is_open)))
 
 
 def _replace_phases(db: sa.Connection, before: Sequence[Phase], merged: MergedRun) -> None:

@@ -119,40 +119,65 @@ def missing_needs(db: sa.Connection, run_id: str, phase_id: str) -> tuple[str, .
 
 
 def next_runnable(
-    db: sa.Connection, *, now: float, limit: int, run_id: str | None
+    db: sa.Connection, *, now: float, limit: int, run_id: str | None, only_active: bool = True
 ) -> tuple[AttemptAddress, ...]:
     """The first phase of each active, idle run that may go now, as the attempt that is due."""
-    # The inner query reads nothing but one index, and in it only the phases that may go.
-    ready = sa.select(phase.c.run_id, sa.func.min(phase.c.idx).label("idx")).where(
-        phase.c.state == PhaseState.QUEUED,
-        phase.c.missing_needs == 0,
-        sa.or_(phase.c.retry_at.is_(None), phase.c.retry_at <= now),
-    )
-    if run_id is not None:
-        ready = ready.where(phase.c.run_id == run_id)
-    first = ready.group_by(phase.c.run_id).subquery()
-    held = attempt.alias()
-    newest = sa.and_(
-        attempt.c.run_id == phase.c.run_id,
-        attempt.c.phase_id == phase.c.phase_id,
-        attempt.c.number == phase.c.last_attempt,
-    )
-    is_open = sa.and_(attempt.c.number.is_not(None), attempt.c.finished_at.is_(None))
-    number = sa.case((is_open, phase.c.last_attempt), else_=phase.c.last_attempt + 1)
     query = (
-        sa.select(phase.c.run_id, phase.c.phase_id, number.label("number"))
-        .select_from(first)
-        .join(run, run.c.run_id == first.c.run_id)
-        .join(phase, sa.and_(phase.c.run_id == first.c.run_id, phase.c.idx == first.c.idx))
-        .outerjoin(attempt, newest)
-        .where(run.c.is_active, ~sa.exists().where(held.c.is_held, held.c.run_id == run.c.run_id))
+        sa.select(phase.c.run_id, phase.c.phase_id, due_column().label("number"))
+        .select_from(run)
+        .join(phase, sa.and_(phase.c.run_id == run.c.run_id, phase.c.idx == _first_due(now)))
+        .outerjoin(attempt, _is_newest())
+        .where(
+            run.c.ready_idx.is_not(None), sa.or_(run.c.ready_at.is_(None), run.c.ready_at <= now), is_idle()
+        )
         .order_by(run.c.seq)
         .limit(limit)
     )
+    if only_active:
+        query = query.where(run.c.is_active)
+    if run_id is not None:
+        query = query.where(run.c.run_id == run_id)
     return tuple(
         AttemptAddress(run_id=row.run_id, phase_id=row.phase_id, number=row.number)
         for row in db.execute(query)
     )
+
+
+def _first_due(now: float) -> sa.ScalarSelect[int]:
+    ready = phase.alias("ready")
+    return (
+        sa.select(ready.c.idx)
+        .where(
+            ready.c.run_id == run.c.run_id,
+            ready.c.state == sa.literal_column("'QUEUED'"),
+            ready.c.missing_needs == sa.literal_column("0"),
+            sa.or_(ready.c.retry_at.is_(None), ready.c.retry_at <= now),
+        )
+        .order_by(ready.c.idx)
+        .limit(1)
+        .correlate(run)
+        .scalar_subquery()
+    )
+
+
+def is_idle() -> sa.ColumnElement[bool]:
+    """The condition on a row of the run table that no process holds an attempt of the run."""
+    held = attempt.alias()
+    return ~sa.exists().where(held.c.is_held, held.c.run_id == run.c.run_id)
+
+
+def _is_newest() -> sa.ColumnElement[bool]:
+    return sa.and_(
+        attempt.c.run_id == phase.c.run_id,
+        attempt.c.phase_id == phase.c.phase_id,
+        attempt.c.number == phase.c.last_attempt,
+    )
+
+
+def due_column() -> sa.ColumnElement[int]:
+    """The number of the attempt that is due, in a query that joins each phase's newest attempt."""
+    is_open = sa.and_(attempt.c.number.is_not(None), attempt.c.finished_at.is_(None))
+    return sa.case((is_open, phase.c.last_attempt), else_=phase.c.last_attempt + 1)
 
 
 def next_retry_at(db: sa.Connection, run_id: str) -> float | None:

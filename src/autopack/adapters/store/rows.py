@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from autopack.adapters.store.codec import decode, encode, storable
 from autopack.domain.attempt import Attempt, AttemptAddress
+from autopack.domain.drain_policy import failure_rank
 from autopack.domain.failure import FailureKind
 from autopack.domain.phase import Phase, PhaseSpec, PhaseState
 from autopack.domain.run import Run, RunSpec
@@ -31,6 +32,8 @@ def to_phase(row: Row) -> Phase:
         requeues=row.requeues,
         failure_kind=None if row.failure_kind is None else FailureKind(row.failure_kind),
         failure_message=row.failure_message,
+        failure_fingerprint=row.failure_fingerprint,
+        is_stopped=row.is_stopped,
         commit=row.commit_id,
         retry_at=row.retry_at,
         awaits_approval=row.awaits_approval,
@@ -48,6 +51,9 @@ def progress_values(phase: Phase) -> Values:
         "requeues": phase.requeues,
         "failure_kind": phase.failure_kind,
         "failure_message": storable(phase.failure_message),
+        "failure_fingerprint": phase.failure_fingerprint,
+        "failure_rank": failure_rank(phase.failure_kind),
+        "is_stopped": phase.is_stopped,
         "commit_id": phase.commit,
         "retry_at": phase.retry_at,
         "awaits_approval": phase.awaits_approval,

@@ -5,10 +5,12 @@ from collections.abc import Callable, Sequence
 from autopack.adapters.store import attempts, calls, plans, reading
 from autopack.adapters.store.database import Database
 from autopack.adapters.store.schema import check_schema, migrate
+from autopack.adapters.store.sql_drains import SqlDrains
 from autopack.adapters.store.tables import SCHEMA_REVISION
 from autopack.domain.attempt import Attempt, AttemptAddress, Lease
-from autopack.domain.baseline import BaselineKey, CiReport
+from autopack.domain.baseline import Baseline, BaselineKey
 from autopack.domain.budget import Usage
+from autopack.domain.ci_report import CiReport
 from autopack.domain.failure import FailureReport
 from autopack.domain.phase import Phase, PhaseState
 from autopack.domain.plan import Plan, PlanChange
@@ -45,6 +47,7 @@ class SqlStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.identity = f"{database.place}, schema {SCHEMA_REVISION}"
+        self.drains = SqlDrains(database)
 
     def close(self) -> None:
         """Give back every connection."""
@@ -189,15 +192,17 @@ class SqlStore:
         with self._database.reading() as db:
             return reading.usage_by_run(db, run_id, phase_id).get(run_id, Usage())
 
-    def load_baseline(self, key: BaselineKey) -> CiReport | None:
+    def load_baseline(self, key: BaselineKey) -> Baseline | None:
         """The stored CI result of a base, if there is one."""
         with self._database.reading() as db:
             return calls.load_baseline(db, key)
 
-    def save_baseline(self, key: BaselineKey, report: CiReport, *, now: float) -> None:
-        """Keep the CI result of a base; the first one for a key stays."""
+    def save_baseline(
+        self, key: BaselineKey, report: CiReport, *, now: float, replaces: Baseline | None = None
+    ) -> None:
+        """Keep the CI result of a base; the first one stays, unless it is the one that this replaces."""
         with self._database.writing() as db:
-            calls.save_baseline(db, key, report, now=now)
+            calls.save_baseline(db, key, report, now=now, replaces=replaces)
 
     def decide_approval(self, run_id: str, phase_id: str, decision: Decision) -> None:
         """Record an operator's word: approved requeues the same attempt, denied fails the phase."""

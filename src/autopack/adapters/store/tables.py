@@ -5,7 +5,7 @@ The engine keeps tables of its own in the same database; ``owns`` tells which ar
 
 import sqlalchemy as sa
 
-SCHEMA_REVISION = "0001"
+SCHEMA_REVISION = "0002"
 """The newest migration; an older or newer database is not worked with."""
 VERSION_TABLE = "autopack_schema"
 
@@ -24,6 +24,18 @@ def owns(table_name: str | None) -> bool:
     return table_name == VERSION_TABLE or table_name in metadata.tables
 
 
+def _partial(name: str, *columns: str, where: str) -> sa.Index:
+    """An index over a part of the rows."""
+    return sa.Index(name, *columns, sqlite_where=sa.text(where), postgresql_where=sa.text(where))
+
+
+# Conditions of indexes; a query has to state them in the same words, without parameters, to be served by one.
+READY = "state = 'QUEUED' AND missing_needs = 0"
+"""The phase waits for nothing but its turn and its time."""
+DRAINABLE = "state = 'FAILED' AND missing_needs = 0 AND NOT is_stopped"
+"""The phase failed of a cause that is not stopped, and what it needs is still there."""
+_PICK_ORDER = ("sample", "head_rank", "head_idx", "failed", "seq")
+
 run = sa.Table(
     "run",
     metadata,
@@ -32,6 +44,18 @@ run = sa.Table(
     sa.Column("spec", sa.Text, nullable=False),
     sa.Column("is_active", sa.Boolean, nullable=False),
     sa.Column("created_at", sa.Double, nullable=False),
+    # What the next pick needs of the run's phases, kept beside them: a pick is then one look into an index,
+    # however large the backlog is. heads.py says what each holds and is the one place that writes them.
+    sa.Column("ready_idx", sa.Integer),
+    sa.Column("ready_at", sa.Double),
+    sa.Column("failed", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("head_rank", sa.Integer),
+    sa.Column("head_idx", sa.Integer),
+    sa.Column("head_fingerprint", sa.Text),
+    sa.Column("sample", sa.Integer, nullable=False, server_default="0"),
+    _partial("ix_run_ready", "seq", where="ready_idx IS NOT NULL"),
+    _partial("ix_run_head", *_PICK_ORDER, where="head_rank IS NOT NULL AND ready_idx IS NULL"),
+    _partial("ix_run_head_any", *_PICK_ORDER, where="head_rank IS NOT NULL"),
 )
 
 phase = sa.Table(
@@ -55,8 +79,17 @@ phase = sa.Table(
     # How many rows of phase_need name a phase that is not COMPLETE. Kept beside the state so that "what may
     # go now" is one look into an index, however much work waits or is done.
     sa.Column("missing_needs", sa.Integer, nullable=False),
+    sa.Column("failure_fingerprint", sa.Text),
+    sa.Column("failure_rank", sa.Integer, nullable=False, server_default="0"),
+    # Whether the fingerprint that the phase failed with is stopped.
+    sa.Column("is_stopped", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Index(None, "run_id", "idx"),
-    sa.Index(None, "state", "missing_needs", "run_id", "idx", "retry_at"),
+    sa.Index(None, "run_id", "state"),
+    _partial("ix_phase_ready", "run_id", "idx", where=READY),
+    _partial("ix_phase_ready_at", "run_id", "retry_at", where=READY),
+    _partial("ix_phase_head", "run_id", "failure_rank", "idx", where=DRAINABLE),
+    sa.Index("ix_phase_state", "state"),
+    _partial("ix_phase_fingerprint", "failure_fingerprint", where="failure_fingerprint IS NOT NULL"),
 )
 
 phase_need = sa.Table(
@@ -85,8 +118,10 @@ attempt = sa.Table(
     sa.Column("heartbeat_at", sa.Double, nullable=False),
     sa.Column("finished_at", sa.Double),
     sa.Column("outcome", sa.Text),
+    sa.Column("fingerprint", sa.Text),
     sa.ForeignKeyConstraint(["run_id", "phase_id"], ["phase.run_id", "phase.phase_id"]),
     sa.Index(None, "is_held", "run_id"),
+    _partial("ix_attempt_fingerprint", "fingerprint", "finished_at", where="fingerprint IS NOT NULL"),
 )
 
 builder_call = sa.Table(
@@ -114,10 +149,39 @@ builder_call = sa.Table(
     sa.Column("duration_seconds", sa.Double),
     sa.Column("reserved_at", sa.Double, nullable=False),
     sa.Column("settled_at", sa.Double),
+    sa.Column("session_id", sa.Text),
+    sa.Column("model", sa.Text),
+    # What the estimator learns from: the sort of phase, and what its answer was expected to be.
+    sa.Column("category", sa.Text),
+    sa.Column("complexity", sa.Text),
+    sa.Column("deliverables", sa.Integer),
+    sa.Column("predicted_tokens", sa.Integer),
     sa.ForeignKeyConstraint(
         ["run_id", "phase_id", "number"], ["attempt.run_id", "attempt.phase_id", "attempt.number"]
     ),
     sa.Index(None, "run_id", "phase_id", "number", "turn"),
+    sa.Index("ix_builder_call_sort", "category", "complexity", "deliverables", "call_id"),
+    _partial("ix_builder_call_session", "session_id", "call_id", where="session_id IS NOT NULL"),
+)
+
+# What was spent and promised under each limit: ``run:ID``, ``session:ID``, ``day:YYYY-MM-DD`` (UTC). Written in
+# the transactions that book the calls, so that asking a budget reads one row.
+spending = sa.Table(
+    "spending",
+    metadata,
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("tokens", sa.BigInteger, nullable=False),
+    sa.Column("cost_usd", sa.Double, nullable=False),
+)
+
+# A provider that asked for patience: every call to it waits, not just the phase that was told.
+builder_pause = sa.Table(
+    "builder_pause",
+    metadata,
+    sa.Column("builder", sa.Text, primary_key=True),
+    sa.Column("until", sa.Double, nullable=False),
+    sa.Column("faults", sa.Integer, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
 )
 
 baseline = sa.Table(
@@ -142,4 +206,76 @@ approval = sa.Table(
     sa.ForeignKeyConstraint(
         ["run_id", "phase_id", "number"], ["attempt.run_id", "attempt.phase_id", "attempt.number"]
     ),
+)
+
+fingerprint = sa.Table(
+    "fingerprint",
+    metadata,
+    sa.Column("fingerprint", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("canonical", sa.Text, nullable=False),
+    sa.Column("occurrences", sa.Integer, nullable=False),
+    sa.Column("seen", sa.Integer, nullable=False),
+    sa.Column("first_seen_at", sa.Double, nullable=False),
+    sa.Column("last_seen_at", sa.Double, nullable=False),
+    sa.Column("first_seen_in", sa.Text, nullable=False),
+    sa.Column("last_seen_in", sa.Text, nullable=False),
+    sa.Column("tokens", sa.BigInteger, nullable=False),
+    sa.Column("stopped_at", sa.Double),
+    sa.Column("stopped_by", sa.Text, nullable=False, server_default=""),
+    sa.Column("stop_limit", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("lifted_at", sa.Double),
+    sa.Column("lifted_why", sa.Text, nullable=False, server_default=""),
+    sa.Index("ix_fingerprint_occurrences", "occurrences"),
+    _partial("ix_fingerprint_stopped", "stopped_at", where="stopped_at IS NOT NULL"),
+)
+
+drain_session = sa.Table(
+    "drain_session",
+    metadata,
+    sa.Column("session_id", sa.Text, primary_key=True),
+    sa.Column("scope", sa.Text, nullable=False),
+    sa.Column("limits", sa.Text, nullable=False),
+    sa.Column("preset", sa.Text, nullable=False),
+    sa.Column("started_at", sa.Double, nullable=False),
+    sa.Column("owner", sa.Text, nullable=False),
+    sa.Column("heartbeat_at", sa.Double, nullable=False),
+    sa.Column("completed_at", sa.Double),
+    sa.Column("stop", sa.Text),
+    sa.Column("active_seconds", sa.Double, nullable=False),
+    sa.Column("picked", sa.Integer, nullable=False),
+    sa.Column("total_processed", sa.Integer, nullable=False),
+    sa.Column("total_success", sa.Integer, nullable=False),
+    sa.Column("total_failed", sa.Integer, nullable=False),
+    sa.Column("total_timeouts", sa.Integer, nullable=False),
+    sa.Column("total_telemetry_events", sa.Integer, nullable=False),
+    sa.Column("total_tokens", sa.BigInteger, nullable=False),
+    sa.Column("tokens_not_spent", sa.BigInteger, nullable=False),
+    sa.Column("zero_yield_in_row", sa.Integer, nullable=False),
+    sa.Index("ix_drain_session_started", "started_at"),
+)
+
+drain_attempt = sa.Table(
+    "drain_attempt",
+    metadata,
+    sa.Column("session_id", sa.Text, sa.ForeignKey("drain_session.session_id"), primary_key=True),
+    sa.Column("run_id", sa.Text, primary_key=True),
+    sa.Column("phase_id", sa.Text, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("seq", sa.Integer, nullable=False),
+    sa.Column("phase_index", sa.Integer, nullable=False),
+    sa.Column("initial_state", sa.Text, nullable=False),
+    sa.Column("sample", sa.Integer, nullable=False),
+    sa.Column("expected_fingerprint", sa.Text),
+    sa.Column("picked_at", sa.Double, nullable=False),
+    sa.Column("booked_at", sa.Double),
+    # Whether it counts against the limit of attempts of its phase; a fault of the surroundings does not.
+    sa.Column("is_counted", sa.Boolean, nullable=False),
+    sa.Column("is_timeout", sa.Boolean, nullable=False),
+    sa.Column("fingerprint", sa.Text),
+    sa.Column("result", sa.Text),
+    sa.ForeignKeyConstraint(["run_id", "phase_id"], ["phase.run_id", "phase.phase_id"]),
+    sa.Index("ix_drain_attempt_seq", "session_id", "seq"),
+    sa.Index("ix_drain_attempt_fingerprint", "session_id", "fingerprint"),
+    _partial("ix_drain_attempt_open", "session_id", "expected_fingerprint", where="booked_at IS NULL"),
 )

@@ -1,0 +1,250 @@
+"""The attempts of a drain session: taken, counted, told; each function works inside a transaction."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from autopack.adapters.store import attempts, fingerprints, picks, reading
+from autopack.adapters.store.codec import decode, encode
+from autopack.adapters.store.tables import builder_call, drain_attempt, drain_session, run
+from autopack.domain.attempt import AttemptAddress
+from autopack.domain.drain_policy import DrainLimits, Sample, Stop, StopRule, sample_of
+from autopack.domain.phase import PhaseState
+from autopack.domain.session import AttemptOrders, DrainKind, DrainResult, DrainScope, Pick, Session, Spent
+
+_session = drain_session.c
+_item = drain_attempt.c
+_TRIES = 8
+"""Candidates looked at for one pick; more than one matters only where several processes drain."""
+
+
+def pick(db: sa.Connection, session: Session, *, now: float) -> Pick | None:
+    """Take the next attempt upon the session, or None when nothing may be tried now."""
+    if session.scope.kind is DrainKind.QUEUED:
+        return _pick_queued(db, session, now=now)
+    return _pick_failed(db, session, now=now)
+
+
+def _pick_failed(db: sa.Connection, session: Session, *, now: float) -> Pick | None:
+    for row in picks.candidates(db, session.session_id, session.scope, session.limits, limit=_TRIES):
+        # Another process may have taken it since we looked, or its cause may have stopped.
+        reading.lock_run(db, row.run_id)
+        stored = reading.read_phase(db, row.run_id, row.phase_id)
+        key = stored.failure_fingerprint
+        is_free = stored.state is PhaseState.FAILED and not _is_taken(db, row.run_id)
+        if not is_free or picks.is_stopped(db, key):
+            continue
+        address = attempts.requeue(db, row.run_id, row.phase_id, now=now)
+        made = Pick(
+            session_id=session.session_id,
+            address=address,
+            phase_index=row.idx,
+            initial_state=PhaseState.FAILED,
+            picked_at=now,
+            sample=Sample(row.sample),
+            expected_fingerprint=key,
+        )
+        _write_pick(db, made)
+        return made
+    return None
+
+
+def _pick_queued(db: sa.Connection, session: Session, *, now: float) -> Pick | None:
+    addresses = reading.next_runnable(
+        db, now=now, limit=_TRIES, run_id=session.scope.run_id, only_active=False
+    )
+    for address in addresses:
+        reading.lock_run(db, address.run_id)
+        stored = reading.read_phase(db, address.run_id, address.phase_id)
+        is_skipped = any(address.run_id.startswith(it) for it in session.scope.skip_run_prefixes if it)
+        if stored.state is not PhaseState.QUEUED or _is_taken(db, address.run_id) or is_skipped:
+            continue
+        made = Pick(
+            session_id=session.session_id,
+            address=address,
+            phase_index=stored.index,
+            initial_state=PhaseState.QUEUED,
+            picked_at=now,
+            expected_fingerprint=stored.failure_fingerprint,
+        )
+        _write_pick(db, made)
+        return made
+    return None
+
+
+def _is_taken(db: sa.Connection, run_id: str) -> bool:
+    is_open = sa.select(_item.number).where(_item.booked_at.is_(None), _item.run_id == run_id)
+    return bool(reading.read_held(db, run_id)) or db.execute(is_open).first() is not None
+
+
+def _write_pick(db: sa.Connection, made: Pick) -> None:
+    ours = drain_session.update().where(_session.session_id == made.session_id)
+    seq = db.scalar(ours.values(picked=_session.picked + 1).returning(_session.picked))
+    row = {
+        **_place(made.session_id, made.address),
+        "seq": seq,
+        "phase_index": made.phase_index,
+        "initial_state": made.initial_state,
+        "sample": made.sample,
+        "expected_fingerprint": made.expected_fingerprint,
+        "picked_at": made.picked_at,
+        "is_counted": False,
+        "is_timeout": False,
+    }
+    db.execute(drain_attempt.insert().values(**row))
+
+
+def _place(session_id: str, address: AttemptAddress) -> dict[str, Any]:
+    return {
+        "session_id": session_id,
+        "run_id": address.run_id,
+        "phase_id": address.phase_id,
+        "number": address.number,
+    }
+
+
+def _is_pick(session_id: str, address: AttemptAddress) -> tuple[sa.ColumnElement[bool], ...]:
+    return tuple(_item[name] == value for name, value in _place(session_id, address).items())
+
+
+def open_picks(db: sa.Connection, session_id: str | None = None) -> tuple[Pick, ...]:
+    """Attempts of a session, or of all, whose result is not booked yet, in the order of picking."""
+    query = sa.select(drain_attempt).where(_item.booked_at.is_(None))
+    if session_id is not None:
+        query = query.where(_item.session_id == session_id)
+    return tuple(_to_pick(row) for row in db.execute(query.order_by(_item.picked_at, _item.seq)))
+
+
+def _to_pick(row: sa.Row[Any]) -> Pick:
+    return Pick(
+        session_id=row.session_id,
+        address=AttemptAddress(run_id=row.run_id, phase_id=row.phase_id, number=row.number),
+        phase_index=row.phase_index,
+        initial_state=PhaseState(row.initial_state),
+        picked_at=row.picked_at,
+        sample=Sample(row.sample),
+        expected_fingerprint=row.expected_fingerprint,
+    )
+
+
+def drop_pick(db: sa.Connection, made: Pick) -> None:
+    """Forget a pick whose phase somebody else decided on; it counts for nothing."""
+    ours = (*_is_pick(made.session_id, made.address), _item.booked_at.is_(None))
+    if db.execute(drain_attempt.delete().where(*ours)).rowcount:
+        fewer = {"picked": _session.picked - 1}
+        db.execute(drain_session.update().where(_session.session_id == made.session_id).values(**fewer))
+
+
+def book(db: sa.Connection, made: Pick, result: DrainResult, *, now: float) -> Stop | None:
+    """Write what became of a pick, once; the fingerprint's stop, where this result reached its limit."""
+    reading.lock_run(db, result.run_id)
+    key = None if result.is_retryable or result.success else result.failure_fingerprint
+    counted = {
+        "booked_at": now,
+        "is_counted": not result.is_retryable,
+        "is_timeout": result.is_timeout,
+        "fingerprint": key,
+        "result": encode(result),
+    }
+    ours = (*_is_pick(made.session_id, made.address), _item.booked_at.is_(None))
+    if db.execute(drain_attempt.update().where(*ours).values(**counted)).rowcount == 0:
+        return None
+    _add_totals(db, made.session_id, result)
+    _write_sample(db, result, is_known=key is not None and key == made.expected_fingerprint)
+    if key is None:
+        return None
+    limit = _limits(db, made.session_id).max_fingerprint_repeats
+    seen = fingerprints.count_seen(db, key, limit=limit, session_id=made.session_id, now=now)
+    if seen is None:
+        return None
+    evidence = _evidence(db, key)
+    return Stop(rule=StopRule.FINGERPRINT_REPEATS, seen=seen, limit=limit, subject=key, evidence=evidence)
+
+
+def _add_totals(db: sa.Connection, session_id: str, result: DrainResult) -> None:
+    added = {
+        "total_processed": 1,
+        "total_success": int(result.success),
+        "total_failed": int(result.final_state is PhaseState.FAILED),
+        "total_timeouts": int(result.is_timeout),
+        "total_telemetry_events": result.telemetry_events_collected,
+        "total_tokens": result.tokens_used,
+        "tokens_not_spent": result.tokens_not_spent,
+    }
+    values: dict[str, Any] = {name: _session[name] + value for name, value in added.items()}
+    values["zero_yield_in_row"] = _session.zero_yield_in_row + 1 if result.is_zero_yield else 0
+    # A fault of the surroundings used up no attempt, nor a place in the batch.
+    values["picked"] = _session.picked - int(result.is_retryable)
+    db.execute(drain_session.update().where(_session.session_id == session_id).values(**values))
+
+
+def _write_sample(db: sa.Connection, result: DrainResult, *, is_known: bool) -> None:
+    if result.is_retryable:
+        return
+    sample = sample_of(
+        success=result.success,
+        kind=result.failure_kind,
+        calls=result.telemetry_events_collected,
+        is_known=is_known,
+    )
+    db.execute(run.update().where(run.c.run_id == result.run_id).values(sample=sample))
+
+
+def _evidence(db: sa.Connection, key: str) -> tuple[str, ...]:
+    query = (
+        sa.select(drain_attempt).where(_item.fingerprint == key).order_by(_item.booked_at.desc()).limit(10)
+    )
+    rows = db.execute(query).all()
+    return tuple(f"{row.run_id}/{row.phase_id}/{row.number}" for row in reversed(rows))
+
+
+def _limits(db: sa.Connection, session_id: str) -> DrainLimits:
+    text = db.scalars(sa.select(_session.limits).where(_session.session_id == session_id)).one()
+    return decode(DrainLimits, text)
+
+
+def results(db: sa.Connection, session_id: str) -> tuple[DrainResult, ...]:
+    """The booked results of a session in the order of picking."""
+    booked = (_item.session_id == session_id, _item.booked_at.is_not(None))
+    texts = db.scalars(sa.select(_item.result).where(*booked).order_by(_item.seq, _item.picked_at))
+    return tuple(decode(DrainResult, text) for text in texts if text is not None)
+
+
+def orders(db: sa.Connection, address: AttemptAddress) -> AttemptOrders | None:
+    """How the session which picked an attempt wants it made; None when none did."""
+    ours = (
+        _item.run_id == address.run_id,
+        _item.phase_id == address.phase_id,
+        _item.number == address.number,
+        _item.booked_at.is_(None),
+    )
+    query = sa.select(_session.scope, _session.limits).join(
+        drain_attempt, _item.session_id == _session.session_id
+    )
+    row = db.execute(query.where(*ours)).first()
+    if row is None:
+        return None
+    scope = decode(DrainScope, row.scope)
+    return AttemptOrders(
+        timeout_seconds=decode(DrainLimits, row.limits).phase_timeout_seconds,
+        replay=scope.replay,
+        doom_check=scope.doom_check,
+    )
+
+
+def spent(db: sa.Connection, made: Pick) -> Spent:
+    """What the pick's Builder calls used; a call under way counts as expected."""
+    call = builder_call.c
+    address = made.address
+    ours = (call.run_id == address.run_id, call.phase_id == address.phase_id, call.number == address.number)
+    used = sa.case(
+        (call.settled_at.is_(None), call.expected_tokens), else_=call.input_tokens + call.output_tokens
+    )
+    since = (*ours, call.reserved_at >= made.picked_at)
+    totals = sa.select(
+        sa.func.count(), sa.func.coalesce(sa.func.sum(used), 0), sa.func.sum(call.cost_usd)
+    ).where(*since)
+    calls, tokens, cost = db.execute(totals).one()
+    before = (*ours, call.is_reusable, call.reserved_at < made.picked_at)
+    had_answer = db.execute(sa.select(call.call_id).where(*before)).first() is not None
+    return Spent(calls=int(calls), tokens=int(tokens), cost_usd=cost, had_answer=had_answer)

@@ -1,0 +1,51 @@
+"""What a pick needs of each run, kept in the run's row; the one place that writes it.
+
+``ready_idx`` is the first queued phase that needs nothing that is missing, and ``ready_at`` the time before which
+none such may go, or null. ``head_rank``, ``head_idx`` and ``head_fingerprint`` are of the failed phase that a
+drain would try first; one whose cause is stopped is none. ``failed`` counts the failed phases. Every look-up
+stays within one run's part of one index.
+"""
+
+import sqlalchemy as sa
+
+from autopack.adapters.store.tables import DRAINABLE, READY, phase, run
+from autopack.domain.phase import PhaseState
+
+
+def refresh(db: sa.Connection, which: sa.ColumnElement[bool]) -> None:
+    """Bring the summary of the runs that ``which`` selects up to date with their phases."""
+    head = (phase.c.failure_rank, phase.c.idx)
+    may_go = sa.exists().where(*_of_run(READY), phase.c.retry_at.is_(None)).correlate(run)
+    earliest = sa.select(sa.func.min(phase.c.retry_at)).where(*_of_run(READY)).correlate(run)
+    failed = sa.select(sa.func.count()).where(*_of_run(), phase.c.state == PhaseState.FAILED).correlate(run)
+    values = {
+        "ready_idx": _first(phase.c.idx, READY, phase.c.idx),
+        "ready_at": sa.case((may_go, sa.null()), else_=earliest.scalar_subquery()),
+        "failed": failed.scalar_subquery(),
+        "head_rank": _first(phase.c.failure_rank, DRAINABLE, *head),
+        "head_idx": _first(phase.c.idx, DRAINABLE, *head),
+        "head_fingerprint": _first(phase.c.failure_fingerprint, DRAINABLE, *head),
+    }
+    db.execute(run.update().where(which).values(values))
+
+
+def refresh_run(db: sa.Connection, run_id: str) -> None:
+    """The same for one run."""
+    refresh(db, run.c.run_id == run_id)
+
+
+def _of_run(condition: str = "true") -> tuple[sa.ColumnElement[bool], ...]:
+    return (phase.c.run_id == run.c.run_id, sa.literal_column(condition, sa.Boolean))
+
+
+def _first(
+    column: sa.Column[int] | sa.Column[str], condition: str, *order: sa.Column[int]
+) -> sa.ScalarSelect[object]:
+    return (
+        sa.select(column)
+        .where(*_of_run(condition))
+        .order_by(*order)
+        .limit(1)
+        .correlate(run)
+        .scalar_subquery()
+    )

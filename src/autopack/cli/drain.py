@@ -1,0 +1,283 @@
+"""``autopack drain``: queued, failed, lift, fingerprints, sessions."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import click
+
+from autopack.cli.drain_view import print_outcome, print_plan, watch
+from autopack.cli.flags import Flags, make_command
+from autopack.cli.render import one_line, print_json, print_table, say, to_plain
+from autopack.cli.session import load, now, open_store
+from autopack.domain.drain_policy import PRESETS, DrainLimits, Preset, StopRule, with_changes
+from autopack.domain.session import DrainKind, DrainScope, Session
+
+if TYPE_CHECKING:
+    from autopack.bootstrap import DrainOutcome, DrainRequest
+
+_EXIT_CODES = (
+    "Exit code 0: nothing failed; 1: a phase failed; 4: stopped by a limit; 130: interrupted, see --resume."
+)
+_FAILED, _LIMIT, _INTERRUPTED = 1, 4, 130
+_LIMIT_RULES = frozenset({StopRule.TOTAL_MINUTES, StopRule.ZERO_YIELD, StopRule.BUDGET})
+_Count = click.IntRange(1)
+
+
+@click.group("drain")
+def command() -> None:
+    """Work a backlog off: queued phases first, then failed ones."""
+
+
+@make_command("queued", epilog=_EXIT_CODES)
+@click.option("--run-id", metavar="RUN", help="This run alone; default: every run.")
+@click.option("--batch-size", type=_Count, default=10, show_default=True, help="Attempts in a batch.")
+@click.option("--max-batches", type=_Count, help="End after so many batches; default: when nothing may go.")
+@click.option("--stop-on-first-failure", is_flag=True, help="Begin nothing more once a phase failed.")
+@click.option(
+    "--skip-run-prefix", "prefixes", multiple=True, metavar="P", help="Leave out runs so named; repeatable."
+)
+@click.option("--phase-timeout-seconds", type=click.FloatRange(0.1), help="Wall time of one attempt.")
+@click.option("--max-total-minutes", type=click.FloatRange(0), help="Begin nothing after so long.")
+@click.option("--workers", type=click.IntRange(1, 256), help="Attempts side by side.")
+@click.option("--builder", metavar="SPEC", help="Who makes the changes; default: the repository's setting.")
+@click.option("--dry-run", is_flag=True, help="Show what would be drained; take nothing.")
+@click.option("--resume", is_flag=True, help="Go on with the newest session that is not ended.")
+@click.option("--session", "session_id", metavar="ID", help="The session that --resume means.")
+def queued(
+    flags: Flags,
+    *,
+    run_id: str | None,
+    batch_size: int,
+    max_batches: int | None,
+    stop_on_first_failure: bool,
+    prefixes: tuple[str, ...],
+    phase_timeout_seconds: float | None,
+    max_total_minutes: float | None,
+    workers: int | None,
+    builder: str | None,
+    dry_run: bool,
+    resume: bool,
+    session_id: str | None,
+) -> int:
+    """Attempt queued phases, in the order of their runs, until nothing may go."""
+    from autopack.drain.queued import queued_limits
+
+    changes = {
+        "phase_timeout_seconds": phase_timeout_seconds,
+        "max_total_seconds": _seconds(max_total_minutes),
+    }
+    limits = queued_limits(
+        with_changes(PRESETS[Preset.DEFAULT], changes),
+        batch_size=batch_size,
+        max_batches=max_batches,
+        stop_on_first_failure=stop_on_first_failure,
+    )
+    scope = DrainScope(kind=DrainKind.QUEUED, run_id=run_id, skip_run_prefixes=prefixes)
+    request = _request(scope, limits, Preset.DEFAULT, resume=resume, session_id=session_id)
+    return _drain(flags, request, workers=workers, builder=builder, dry_run=dry_run)
+
+
+@make_command("failed", epilog=_EXIT_CODES)
+@click.option("--run-id", metavar="RUN", help="This run alone; default: every run.")
+@click.option(
+    "--preset",
+    type=click.Choice(list(Preset), case_sensitive=False),
+    default=Preset.DEFAULT,
+    show_default=True,
+    help="Limits to start from; strict finds causes at the least expense.",
+)
+@click.option("--batch-size", type=_Count, help="Attempts of the session.  [default: 10]")
+@click.option("--max-attempts-per-phase", type=_Count, help="[default: 2; strict: 1; lenient: 3]")
+@click.option(
+    "--max-fingerprint-repeats",
+    type=_Count,
+    help="Times that one cause is seen before it stops everywhere.  [default: 3; strict: 2; lenient: 5]",
+)
+@click.option("--max-timeouts-per-run", type=_Count, help="[default: 2; strict: 1; lenient: 4]")
+@click.option("--max-consecutive-zero-yield", type=_Count, help="Attempts in a row without a Builder call.")
+@click.option(
+    "--phase-timeout-seconds",
+    type=click.FloatRange(0.1),
+    help="Wall time of one attempt.  [default: 900; strict: 600; lenient: 1800]",
+)
+@click.option("--max-total-minutes", type=click.FloatRange(0), help="Begin nothing after so long.")
+@click.option(
+    "--skip-runs-with-queued/--no-skip-runs-with-queued",
+    default=True,
+    show_default=True,
+    help="Leave failed phases alone while their run has a queued phase that may go.",
+)
+@click.option(
+    "--skip-run-prefix", "prefixes", multiple=True, metavar="P", help="Leave out runs so named; repeatable."
+)
+@click.option(
+    "--replay/--no-replay", default=True, show_default=True, help="Judge stored answers anew first."
+)
+@click.option(
+    "--doom-check/--no-doom-check",
+    default=True,
+    show_default=True,
+    help="Look at the base before the Builder.",
+)
+@click.option("--workers", type=click.IntRange(1, 256), help="Attempts side by side.")
+@click.option("--builder", metavar="SPEC", help="Who makes the changes; default: the repository's setting.")
+@click.option("--dry-run", is_flag=True, help="Show what would be drained, skipped and why; take nothing.")
+@click.option("--resume", is_flag=True, help="Go on with the newest session that is not ended.")
+@click.option("--session", "session_id", metavar="ID", help="The session that --resume means.")
+def failed(
+    flags: Flags,
+    *,
+    run_id: str | None,
+    preset: str,
+    batch_size: int | None,
+    max_attempts_per_phase: int | None,
+    max_fingerprint_repeats: int | None,
+    max_timeouts_per_run: int | None,
+    max_consecutive_zero_yield: int | None,
+    phase_timeout_seconds: float | None,
+    max_total_minutes: float | None,
+    skip_runs_with_queued: bool,
+    prefixes: tuple[str, ...],
+    replay: bool,
+    doom_check: bool,
+    workers: int | None,
+    builder: str | None,
+    dry_run: bool,
+    resume: bool,
+    session_id: str | None,
+) -> int:
+    """Retry failed phases until a limit stops it; a cause that was seen often enough is not paid for again."""
+    changes: Mapping[str, object] = {
+        "batch_size": batch_size,
+        "max_attempts_per_phase": max_attempts_per_phase,
+        "max_fingerprint_repeats": max_fingerprint_repeats,
+        "max_timeouts_per_run": max_timeouts_per_run,
+        "max_consecutive_zero_yield": max_consecutive_zero_yield,
+        "phase_timeout_seconds": phase_timeout_seconds,
+        "max_total_seconds": _seconds(max_total_minutes),
+    }
+    limits = with_changes(PRESETS[Preset(preset)], changes)
+    scope = DrainScope(
+        kind=DrainKind.FAILED,
+        run_id=run_id,
+        skip_run_prefixes=prefixes,
+        skip_runs_with_queued=skip_runs_with_queued,
+        replay=replay,
+        doom_check=doom_check,
+    )
+    request = _request(scope, limits, Preset(preset), resume=resume, session_id=session_id)
+    return _drain(flags, request, workers=workers, builder=builder, dry_run=dry_run)
+
+
+def _seconds(minutes: float | None) -> float | None:
+    return None if minutes is None else minutes * 60
+
+
+def _request(
+    scope: DrainScope, limits: DrainLimits, preset: Preset, *, resume: bool, session_id: str | None
+) -> "DrainRequest":
+    from autopack.bootstrap import DrainRequest
+
+    if session_id is not None and not resume:
+        raise click.UsageError("--session needs --resume")
+    return DrainRequest(scope=scope, limits=limits, preset=preset, resume=resume, session_id=session_id)
+
+
+def _drain(
+    flags: Flags, request: "DrainRequest", *, workers: int | None, builder: str | None, dry_run: bool
+) -> int:
+    from autopack import bootstrap
+
+    settings = load(flags, builder=builder, workers=workers)
+    with open_store(flags, settings, writes=not dry_run) as store:
+        if dry_run:
+            print_plan(flags, bootstrap.plan_drain(store, request))
+            return 0
+        with watch(flags) as on_event:
+            outcome = bootstrap.drive_drain(
+                settings, store, request, workers=settings.workers, on_event=on_event
+            )
+        fingerprints = {it.fingerprint: it for it in store.drains.fingerprints(limit=1000)}
+    if flags.as_json:
+        print_json(to_plain(outcome))
+    else:
+        print_outcome(outcome, fingerprints)
+    return exit_code(outcome)
+
+
+def exit_code(outcome: "DrainOutcome") -> int:
+    """What a drain ends with."""
+    session = outcome.session
+    if outcome.was_interrupted:
+        return _INTERRUPTED
+    if session.stop is not None and session.stop.rule in _LIMIT_RULES:
+        return _LIMIT
+    return _FAILED if session.total_failed else 0
+
+
+@make_command("lift")
+@click.argument("fingerprint", metavar="FINGERPRINT")
+@click.option("--why", required=True, help="What changed; kept with the fingerprint.")
+def lift(flags: Flags, fingerprint: str, why: str) -> None:
+    """Let the phases of a stopped fingerprint be tried again."""
+    settings = load(flags)
+    with open_store(flags, settings, writes=True) as store:
+        freed = store.drains.lift(fingerprint, why=why, now=now())
+    if flags.as_json:
+        print_json({"fingerprint": fingerprint, "freed_phases": freed, "why": why})
+    else:
+        say(f"{fingerprint} is lifted: {freed} phases may be drained again")
+
+
+@make_command("fingerprints")
+@click.option("--limit", type=_Count, default=20, show_default=True, help="The most frequent so many.")
+def fingerprints(flags: Flags, limit: int) -> None:
+    """List the causes of failures that are known, the most frequent first."""
+    with open_store(flags, load(flags), writes=False) as store:
+        known = store.drains.fingerprints(limit=limit)
+    if flags.as_json:
+        print_json(known)
+        return
+    rows = [
+        (
+            it.fingerprint,
+            it.occurrences,
+            it.phases,
+            f"{it.tokens:,}",
+            "stopped" if it.stopped_at is not None else f"seen {it.seen}",
+            one_line(it.canonical.replace("\n", " | ")),
+        )
+        for it in known
+    ]
+    print_table(("fingerprint", "failures", "holds", "tokens", "state", "cause"), rows)
+
+
+@make_command("sessions")
+@click.option("--limit", type=_Count, default=20, show_default=True, help="The newest so many.")
+def sessions(flags: Flags, limit: int) -> None:
+    """List drain sessions, the newest first."""
+    with open_store(flags, load(flags), writes=False) as store:
+        known = store.drains.sessions(limit=limit)
+    if flags.as_json:
+        print_json(known)
+        return
+    print_table(("session", "kind", "done", "ok", "failed", "tokens", "ended"), [_row(it) for it in known])
+
+
+def _row(session: Session) -> tuple[object, ...]:
+    ended = str(session.stop) if session.stop is not None else "not ended: autopack drain failed --resume"
+    if session.stop is None and session.scope.kind is DrainKind.QUEUED:
+        ended = "not ended: autopack drain queued --resume"
+    return (
+        session.session_id,
+        session.scope.kind,
+        session.total_processed,
+        session.total_success,
+        session.total_failed,
+        f"{session.total_tokens:,}",
+        ended,
+    )
+
+
+for _command in (queued, failed, lift, fingerprints, sessions):
+    command.add_command(_command)

@@ -1,0 +1,202 @@
+"""What an operator sees of a drain: while it runs, when it ends, and before it begins."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from autopack.cli.flags import Flags
+from autopack.cli.render import one_line, print_json, print_table, say, to_plain
+from autopack.domain.drain_policy import Stop, StopRule
+from autopack.domain.session import DrainKind, DrainResult, HeldBack, KnownFingerprint, Session
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from autopack.bootstrap import DrainOutcome
+    from autopack.drain.failed import DrainEvent
+    from autopack.drain.selection import DrainPlan
+
+_TOP = 3
+_MOST_REASONS = 8
+OnEvent = Callable[["DrainEvent"], None]
+
+
+# --- while it runs --------------------------------------------------------------------------------------
+
+
+@contextmanager
+def watch(flags: Flags) -> Iterator[OnEvent]:
+    """A listener that draws on a terminal, prints lines into a pipe, and is still with ``--json``."""
+    if flags.as_json:
+        yield lambda _event: None
+    elif sys.stdout.isatty():
+        with _live() as on_event:
+            yield on_event
+    else:
+        yield _while_read(_print_event)
+
+
+def _while_read(show: OnEvent) -> OnEvent:
+    # A reader that leaves must not stop the work that it was reading about.
+    has_reader = True
+
+    def show_while_read(event: "DrainEvent") -> None:
+        nonlocal has_reader
+        if has_reader:
+            try:
+                show(event)
+            except BrokenPipeError:
+                has_reader = False
+
+    return show_while_read
+
+
+def _print_event(event: "DrainEvent") -> None:
+    for line in lines_of(event):
+        say(line)
+    sys.stdout.flush()
+
+
+def lines_of(event: "DrainEvent") -> Sequence[str]:
+    """One line for a booked attempt, and one for a cause that it stopped."""
+    if event.booked is None:
+        return ()
+    lines = [f"{_count(event.session)} {describe_result(event.booked)}"]
+    if event.stopped is not None:
+        lines.append(f"  stopped everywhere: {event.stopped}")
+    return lines
+
+
+def _count(session: Session) -> str:
+    size = session.limits.batch_size
+    return f"{session.total_processed}/{size}" if size else str(session.total_processed)
+
+
+def describe_result(result: DrainResult) -> str:
+    """``shop/build FAILED doomed: … [1:import_error:…] 2.1 s, 0 tokens``."""
+    what = f"{result.run_id}/{result.phase_id} {result.final_state}"
+    spent = f"{result.subprocess_duration_seconds:.1f} s, {result.tokens_used:,} tokens"
+    if result.failure_kind is None:
+        return f"{what} {spent}"
+    message = one_line(result.error_message)[:160]
+    return f"{what} {result.failure_kind}: {message} [{result.failure_fingerprint}] {spent}"
+
+
+@contextmanager
+def _live() -> Iterator[OnEvent]:
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    with Live(
+        Text("looking for the first phase"), console=console, refresh_per_second=4, transient=True
+    ) as live:
+
+        def on_event(event: "DrainEvent") -> None:
+            for line in lines_of(event):
+                live.console.print(Text(one_line(line)))
+            live.update(_panel(event))
+
+        yield _while_read(on_event)
+
+
+def _panel(event: "DrainEvent") -> "RenderableType":
+    from rich.console import Group
+    from rich.progress_bar import ProgressBar
+    from rich.text import Text
+
+    session = event.session
+    size = session.limits.batch_size or max(session.picked, 1)
+    done = f"{_count(session)}: {session.total_success} ok, {session.total_failed} failed"
+    spent = f"{session.total_tokens:,} tokens spent, {session.tokens_not_spent:,} not spent"
+    lines = [
+        f"{session.session_id}  {done}  {spent}",
+        f"under way: {', '.join(str(pick.address) for pick in event.under_way) or 'nothing'}",
+        *(f"  {count}x {key}" for key, count in list(session.fingerprint_counts.items())[:_TOP]),
+        f"will stop it next: {_describe_next(event.next_stop)}   (Ctrl-C: finish what runs; twice: stop now)",
+    ]
+    bar = ProgressBar(total=size, completed=session.total_processed, width=60)
+    return Group(bar, *(Text(one_line(line)) for line in lines))
+
+
+def _describe_next(stop: Stop) -> str:
+    return "the end of the backlog" if stop.rule is StopRule.NOTHING_LEFT else str(stop)
+
+
+# --- when it ends ---------------------------------------------------------------------------------------
+
+
+def print_outcome(outcome: "DrainOutcome", known: Mapping[str, KnownFingerprint]) -> None:
+    """Print what the session did, what it found, and what it left alone and why."""
+    session = outcome.session
+    say(
+        f"{session.session_id}: {session.total_processed} attempts, {session.total_success} completed, "
+        f"{session.total_failed} failed, {session.total_timeouts} timed out; {session.total_tokens:,} tokens spent, "
+        f"{session.tokens_not_spent:,} not spent on what was known to be broken; {session.active_seconds:.0f} s"
+    )
+    _print_fingerprints(session, known)
+    if session.stop is not None and session.stop.rule is not StopRule.NOTHING_LEFT:
+        say(f"stopped by {session.stop}")
+    _print_held(session, outcome.held_back)
+    if outcome.was_interrupted:
+        say(f"interrupted; `autopack drain {session.scope.kind} --resume` goes on where it stopped")
+    say(f"session file: {outcome.file}")
+
+
+def _print_fingerprints(session: Session, known: Mapping[str, KnownFingerprint]) -> None:
+    if not session.fingerprint_counts:
+        return
+    rows = [
+        (
+            key,
+            count,
+            known[key].phases if key in known else "",
+            "stopped" if key in known and known[key].stopped_at is not None else "",
+            one_line(known[key].canonical.replace("\n", " | ")) if key in known else "",
+        )
+        for key, count in session.fingerprint_counts.items()
+    ]
+    say()
+    print_table(("fingerprint", "seen", "holds", "state", "cause"), rows)
+    say()
+
+
+def _print_held(session: Session, held: Sequence[HeldBack]) -> None:
+    from autopack.drain.selection import command_that_helps
+
+    if session.total_processed == 0:
+        kind = "failed" if session.scope.kind is DrainKind.FAILED else "queued"
+        say(f"no {kind} phase may be drained now" + (":" if held else "; there is none"))
+    elif held:
+        say("left alone:")
+    _print_reasons(held)
+    if session.total_processed == 0 and (helps := command_that_helps(held)):
+        say(f"next: {helps}")
+
+
+# --- before it begins -----------------------------------------------------------------------------------
+
+
+def print_plan(flags: Flags, plan: "DrainPlan") -> None:
+    """Print what would be drained, skipped and why."""
+    if flags.as_json:
+        print_json(to_plain(plan))
+        return
+    say(f"{len(plan.next_attempts)} attempts would be made, in this order as far as it is known:")
+    for address in plan.next_attempts:
+        say(f"  {address}")
+    if plan.held_back:
+        say("left alone:")
+    _print_reasons(plan.held_back)
+
+
+def _print_reasons(held: Sequence[HeldBack]) -> None:
+    ordered = sorted(held, key=lambda one: -one.phases)
+    for one in ordered[:_MOST_REASONS]:
+        say(f"  {one.phases} phases of {one.runs} runs: {one.reason} ({', '.join(one.examples)})")
+        if one.hint:
+            say(f"    {one.hint}")
+    if rest := ordered[_MOST_REASONS:]:
+        say(f"  {sum(one.phases for one in rest)} more for {len(rest)} other reasons: --json lists them")

@@ -1,0 +1,190 @@
+"""What all Builder calls of a phase, run, session and day may use together, and which limit was reached."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from autopack.domain.attempt import AttemptAddress
+from autopack.domain.drain_policy import Stop, StopRule
+from autopack.domain.failure import FailureKind, FailureReport
+
+WAIT_SECONDS = 60.0
+"""How long an attempt waits before it asks a spent budget again, which an operator may have raised."""
+_OFF = {"least": 0}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpendingLimits:
+    """What Builder calls may use together, finished or not; 0 sets no limit. Money counts where it is known."""
+
+    phase_tokens: int = field(default=500_000, metadata=_OFF)
+    """All attempts of one phase; [attempt] budget_tokens and a plan's budget_tokens limit each attempt."""
+    run_tokens: int = field(default=2_000_000, metadata=_OFF)
+    session_tokens: int = field(default=5_000_000, metadata=_OFF)
+    """One drain session."""
+    day_tokens: int = field(default=20_000_000, metadata=_OFF)
+    """One day in UTC, over all runs of the database."""
+    phase_usd: float = field(default=5.0, metadata=_OFF)
+    run_usd: float = field(default=20.0, metadata=_OFF)
+    session_usd: float = field(default=50.0, metadata=_OFF)
+    day_usd: float = field(default=100.0, metadata=_OFF)
+
+
+UNLIMITED = SpendingLimits(
+    phase_tokens=0,
+    run_tokens=0,
+    session_tokens=0,
+    day_tokens=0,
+    phase_usd=0,
+    run_usd=0,
+    session_usd=0,
+    day_usd=0,
+)
+
+
+class AccountKind(StrEnum):
+    """What spending is counted over; the order is that in which accounts are looked at and locked."""
+
+    PHASE = "phase"
+    RUN = "run"
+    SESSION = "session"
+    DAY = "day"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Account:
+    """One sum that a call is booked to."""
+
+    kind: AccountKind
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """What an account holds: usage of settled calls, and what is booked for those that are not settled."""
+
+    tokens: int = 0
+    cost_usd: float = 0.0
+
+    def __add__(self, other: "Spent") -> "Spent":
+        return Spent(tokens=self.tokens + other.tokens, cost_usd=self.cost_usd + other.cost_usd)
+
+    def __sub__(self, other: "Spent") -> "Spent":
+        return Spent(tokens=self.tokens - other.tokens, cost_usd=self.cost_usd - other.cost_usd)
+
+
+def day_of(now: float) -> str:
+    """The day in UTC, as ``YYYY-MM-DD``, of seconds since the epoch."""
+    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d")
+
+
+def accounts_of(address: AttemptAddress, session_id: str | None, *, now: float) -> tuple[Account, ...]:
+    """What a call is booked to that is begun at ``now``, in the order of locking."""
+    names = {
+        AccountKind.PHASE: f"{address.run_id}/{address.phase_id}",
+        AccountKind.RUN: address.run_id,
+        AccountKind.SESSION: session_id,
+        AccountKind.DAY: day_of(now),
+    }
+    return tuple(Account(kind=kind, name=name) for kind, name in names.items() if name is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverBudget:
+    """A limit that leaves no room for a call, with the numbers that it was judged by."""
+
+    subject: str
+    """``phase shop/build``, ``run shop``, ``day 2025-12-31``; ``attempt shop/build/2`` for the attempt's own."""
+    setting: str
+    """What to raise."""
+    unit: str
+    """``tokens`` or ``USD``."""
+    used: float
+    wanted: float
+    """What the call was expected to use."""
+    limit: float
+    is_lasting: bool
+    """Whether the limit is the phase's own: its attempt fails. Else it waits, until others may spend again."""
+
+    def __str__(self) -> str:
+        shown = (
+            "{:,.0f} of {:,.0f} tokens and the call needs about {:,.0f}"
+            if self.unit == "tokens"
+            else "{:,.2f} of {:,.2f} USD and the call needs about {:,.2f}"
+        )
+        return f"{self.subject} has used {shown.format(self.used, self.limit, self.wanted)}"
+
+
+def over_budget(account: Account, spent: Spent, wanted: Spent, limits: SpendingLimits) -> OverBudget | None:
+    """The limit of an account that does not hold ``wanted`` beside what is spent; None when all do."""
+    for unit, name, used, more in (
+        ("tokens", f"{account.kind}_tokens", spent.tokens, wanted.tokens),
+        ("USD", f"{account.kind}_usd", spent.cost_usd, wanted.cost_usd),
+    ):
+        limit = getattr(limits, name)
+        if limit and (used >= limit or used + more > limit):
+            return OverBudget(
+                subject=f"{account.kind} {account.name}",
+                setting=f"[budget] {name}",
+                unit=unit,
+                used=used,
+                wanted=more,
+                limit=limit,
+                is_lasting=account.kind is AccountKind.PHASE,
+            )
+    return None
+
+
+def over_attempt(address: AttemptAddress, *, used: int, wanted: int, limit: int) -> OverBudget:
+    """The attempt's own budget, which does not hold ``wanted`` tokens."""
+    return OverBudget(
+        subject=f"attempt {address}",
+        setting="budget_tokens of the phase or of [attempt], or narrow the phase's scope",
+        unit="tokens",
+        used=used,
+        wanted=wanted,
+        limit=limit,
+        is_lasting=True,
+    )
+
+
+def tokens_left(account: Account, spent: Spent, limits: SpendingLimits) -> int | None:
+    """How many tokens an account still holds; None when they are not limited."""
+    limit: int = getattr(limits, f"{account.kind}_tokens")
+    return max(0, limit - spent.tokens) if limit else None
+
+
+def budget_failure(over: OverBudget) -> FailureReport:
+    """What an attempt ends with that no Builder call is made for.
+
+    The budget of the phase itself fails it: the same would come again. One that is shared makes the attempt wait,
+    which counts for nothing, since the phase has done nothing wrong.
+    """
+    return FailureReport(
+        kind=FailureKind.BUDGET_EXCEEDED,
+        message=f"{over}; raise {over.setting}",
+        retryable=not over.is_lasting,
+        is_wait=not over.is_lasting,
+        retry_after_seconds=None if over.is_lasting else WAIT_SECONDS,
+        hint=f"Raise {over.setting}.",
+    )
+
+
+def budget_stop(over: OverBudget) -> Stop:
+    """What a session ends with that may spend no more."""
+    return Stop(rule=StopRule.BUDGET, seen=over.used, limit=over.limit, subject=f"{over.subject} ({over.unit})")
+
+
+def shared_accounts(
+    *, run_id: str | None, session_id: str | None, now: float
+) -> Iterator[Account]:
+    """The accounts that a run, a session and a day share out, in the order of looking."""
+    if run_id is not None:
+        yield Account(kind=AccountKind.RUN, name=run_id)
+    if session_id is not None:
+        yield Account(kind=AccountKind.SESSION, name=session_id)
+    yield Account(kind=AccountKind.DAY, name=day_of(now))

@@ -1,0 +1,1 @@
+"""Works a backlog off: queued phases first, then failed ones, under limits."""

@@ -1,0 +1,188 @@
+"""The controller of a drain session: picks, has attempted, books, and stops in time."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from autopack.domain.attempt import Attempt
+from autopack.domain.drain_policy import SessionTally, Stop, StopRule, nearest_stop, session_stop
+from autopack.domain.phase import Phase, PhaseState
+from autopack.domain.session import DrainResult, Pick, Session
+from autopack.drain.session import FOLDER, export, result_of
+from autopack.execution.dispatch import Dispatcher
+from autopack.ports import Clock, Drains, Store
+
+_BEAT_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainEvent:
+    """Something that a drain did, for whoever watches it."""
+
+    session: Session
+    under_way: tuple[Pick, ...]
+    next_stop: Stop
+    """The rule of the session that is nearest to its limit."""
+    picked: Pick | None = None
+    booked: DrainResult | None = None
+    stopped: Stop | None = None
+    """A fingerprint that this result stopped."""
+
+
+@dataclass(slots=True, kw_only=True)
+class BatchDrainController:
+    """Works on one session; everything that it knows is in the store, so that another process can go on."""
+
+    session: Session
+    """As last read; its owner is this process."""
+    store: Store
+    drains: Drains
+    dispatcher: Dispatcher
+    clock: Clock
+    state_folder: Path
+    slots: int
+    """Attempts side by side."""
+    is_stopping: Callable[[], bool]
+    """Whether an operator asked for the end: nothing new is begun."""
+    predict_tokens: Callable[[Phase], int]
+    """What a phase's Builder call is expected to use."""
+    budget_stop: Callable[[str], Stop | None]
+    """The budget of the session or of the day, where it is spent."""
+    on_event: Callable[[DrainEvent], None]
+    _stop: Stop | None = field(default=None, init=False)
+    _beat_at: float | None = field(default=None, init=False)
+
+    def tick(self) -> bool:
+        """Book what ended, begin what may begin; True when the session has nothing left to do here.
+
+        Raises:
+            LeaseLostError: Another process took the session over.
+        """
+        self._beat()
+        self.dispatcher.bury_the_dead()
+        open_picks = self._settle_open()
+        if self.is_stopping():
+            return not any(self._is_held(pick) for pick in open_picks)
+        if self._stop is None:
+            open_picks = self._fill(open_picks)
+        self._submit_due(open_picks)
+        if open_picks:
+            return False
+        self._finish(self._stop or self._nothing_left())
+        return True
+
+    def close(self) -> Session:
+        """The session as it stands when its controller leaves it; its file says the same."""
+        self._beat(at_once=True)
+        self.session = self.drains.session(self.session.session_id)
+        self._export()
+        return self.session
+
+    # --- time ---
+
+    def _beat(self, *, at_once: bool = False) -> None:
+        moment = self.clock.monotonic()
+        if at_once or self._beat_at is None or moment - self._beat_at >= _BEAT_SECONDS:
+            self._beat_at = moment
+            self.drains.touch(self.session.session_id, owner=self.session.owner, now=self.clock.now())
+
+    # --- what is under way ---
+
+    def _settle_open(self) -> list[Pick]:
+        """Book the picks that ended; those that are still under way, or due later."""
+        left: list[Pick] = []
+        for pick in self.drains.open_picks(self.session.session_id):
+            phase = self.store.phase(pick.address.run_id, pick.address.phase_id)
+            attempt = self._attempt(pick)
+            if attempt is not None and (attempt.is_finished or phase.awaits_approval):
+                self._book(pick, phase, attempt)
+            elif phase.state is PhaseState.QUEUED or phase.state.is_in_flight:
+                left.append(pick)
+            else:
+                # Somebody else finished the phase, skipped it, or put another attempt in this one's place.
+                self.drains.drop_pick(pick)
+        return left
+
+    def _attempt(self, pick: Pick) -> Attempt | None:
+        attempts = self.store.attempts(pick.address.run_id, pick.address.phase_id)
+        return next((it for it in attempts if it.address == pick.address), None)
+
+    def _is_held(self, pick: Pick) -> bool:
+        return self.store.phase(pick.address.run_id, pick.address.phase_id).state.is_in_flight
+
+    def _submit_due(self, open_picks: list[Pick]) -> None:
+        now = self.clock.now()
+        for pick in open_picks:
+            phase = self.store.phase(pick.address.run_id, pick.address.phase_id)
+            is_due = phase.retry_at is None or phase.retry_at <= now
+            if phase.state is PhaseState.QUEUED and is_due:
+                self.dispatcher.submit(pick.address, index=pick.phase_index)
+
+    def _book(self, pick: Pick, phase: Phase, attempt: Attempt) -> None:
+        now = self.clock.now()
+        result = result_of(
+            pick,
+            attempt,
+            self.drains.spent(pick),
+            predicted_tokens=self.predict_tokens(phase),
+            state_folder=self.state_folder,
+            now=now,
+        )
+        stopped = self.drains.book(pick, result, now=now)
+        self.session = self.drains.session(self.session.session_id)
+        self._export()
+        self._tell(booked=result, stopped=stopped)
+
+    def _export(self) -> None:
+        # The file is a copy of the store for people and scripts: a full disk must not end the drain.
+        with suppress(OSError):
+            results = tuple(self.drains.results(self.session.session_id))
+            export(self.state_folder / FOLDER, self.session, results)
+
+    # --- what is next ---
+
+    def _fill(self, open_picks: list[Pick]) -> list[Pick]:
+        picks = list(open_picks)
+        while len(picks) < self.slots:
+            self.session = self.drains.session(self.session.session_id)
+            self._stop = session_stop(self._tally(), self.session.limits) or self.budget_stop(
+                self.session.session_id
+            )
+            if self._stop is not None:
+                break
+            pick = self.drains.pick(self.session, now=self.clock.now())
+            if pick is None:
+                break
+            picks.append(pick)
+            self._tell(picked=pick)
+        return picks
+
+    def _tally(self) -> SessionTally:
+        session = self.session
+        since_beat = self.clock.monotonic() - (self._beat_at or self.clock.monotonic())
+        return SessionTally(
+            picked=session.picked,
+            failed=session.total_failed,
+            zero_yield_in_row=session.zero_yield_in_row,
+            elapsed_seconds=session.active_seconds + since_beat,
+        )
+
+    def _nothing_left(self) -> Stop:
+        return Stop(rule=StopRule.NOTHING_LEFT, seen=self.session.total_processed, limit=0)
+
+    def _finish(self, stop: Stop) -> None:
+        self.drains.finish(self.session.session_id, stop, now=self.clock.now())
+
+    def _tell(
+        self, *, picked: Pick | None = None, booked: DrainResult | None = None, stopped: Stop | None = None
+    ) -> None:
+        event = DrainEvent(
+            session=self.session,
+            under_way=tuple(self.drains.open_picks(self.session.session_id)),
+            next_stop=nearest_stop(self._tally(), self.session.limits),
+            picked=picked,
+            booked=booked,
+            stopped=stopped,
+        )
+        self.on_event(event)

@@ -1,0 +1,56 @@
+"""What is known of bases: each result captured once, for all attempts that start from there."""
+
+from collections.abc import Callable
+from hashlib import sha256
+
+from autopack.domain.baseline import Baseline, BaselineKey, is_believed
+from autopack.domain.ci_report import CiReport
+from autopack.ports import Clock, Locks, Store
+
+
+class Baselines:
+    """The kept results of one gate."""
+
+    def __init__(
+        self, *, store: Store, locks: Locks, clock: Clock, is_proof: Callable[[CiReport], bool]
+    ) -> None:
+        self._store = store
+        self._locks = locks
+        self._clock = clock
+        self._is_proof = is_proof
+
+    def get(self, key: BaselineKey, capture: Callable[[], CiReport], *, doubted_at: float) -> CiReport:
+        """The kept result, or what ``capture`` finds, which is kept then.
+
+        A result that proves something is captured once for good; one that does not, once within the time for
+        which ``is_believed`` believes it.
+        """
+        if (report := self._find(self._store.load_baseline(key), doubted_at)) is not None:
+            return report
+        with self._locks.hold(f"baseline-{_name(key)}"):
+            kept = self._store.load_baseline(key)
+            if (report := self._find(kept, doubted_at)) is not None:
+                return report
+            report = capture()
+            self._store.save_baseline(key, report, now=self._clock.now(), replaces=kept)
+            return report
+
+    def find_proof(self, key: BaselineKey) -> CiReport | None:
+        """The kept result if it proves something."""
+        kept = self._store.load_baseline(key)
+        return kept.report if kept is not None and self._is_proof(kept.report) else None
+
+    def keep(self, key: BaselineKey, report: CiReport) -> None:
+        """Keep a result that was found on the way."""
+        self._store.save_baseline(key, report, now=self._clock.now())
+
+    def _find(self, kept: Baseline | None, doubted_at: float) -> CiReport | None:
+        if kept is None:
+            return None
+        is_proof = self._is_proof(kept.report)
+        is_good = is_believed(kept, is_proof=is_proof, now=self._clock.now(), doubted_at=doubted_at)
+        return kept.report if is_good else None
+
+
+def _name(key: BaselineKey) -> str:
+    return sha256(f"{key.commit} {key.environment} {key.command}".encode()).hexdigest()[:16]

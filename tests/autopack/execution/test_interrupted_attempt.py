@@ -1,0 +1,154 @@
+"""What becomes of an attempt whose lease, base or process goes away in its midst."""
+
+import sys
+from dataclasses import replace
+
+import pytest
+from project import Project, phase
+
+from autopack import bootstrap
+from autopack.domain.failure import FailureKind
+from autopack.domain.phase import PhaseState
+from autopack.errors import LeaseLostError
+from autopack.ports import Decision
+
+FILES = {"docs/old.txt": "old\n", "docs/other.txt": "other\n", "ci.sh": "test ! -f docs/bad.txt\n"}
+# Nothing here takes so long that a heartbeat would be due.
+CONFIG = f'[ci]\ncommand = "sh ci.sh"\npython = "{sys.executable}"\n[attempt]\nlease_seconds = 3600\n'
+PAID_TOKENS = 30
+
+
+@pytest.fixture
+def project(tmp_path):
+    made = Project.make(tmp_path / "repo", FILES)
+    made.configure(CONFIG)
+    return made
+
+
+class Struck:
+    """A store after one of whose calls something happens to the attempt."""
+
+    def __init__(self, store, call, strike):
+        self._store = store
+        self._call = call
+        self._strike = strike
+
+    def __getattr__(self, name):
+        found = getattr(self._store, name)
+
+        def call(*args, **kwargs):
+            result = found(*args, **kwargs)
+            if (name, *(arg for arg in args if isinstance(arg, PhaseState))) == self._call:
+                self._strike(self._store)
+            return result
+
+        return call
+
+
+def attempt(project, phase_id="p", *, after=None, strike=None):
+    """Make an attempt, every holder before it being taken for dead."""
+    with bootstrap.open_executor(
+        root=project.root, builder=project.builder, environ=project.executor_environ
+    ) as executor:
+        struck = Struck(executor.store, after, strike)
+        ours = replace(executor, store=struck, is_owner_dead=lambda _owner, _heartbeat: True)
+        return ours.execute(ours.next_address("r", phase_id, None))
+
+
+def take_over(store):
+    address = store.next_address("r", "p")
+    store.claim_attempt(address, owner="other:1:2", now=5.0, is_owner_dead=lambda _owner, _heartbeat: True)
+
+
+class Died(BaseException):
+    """Ends an attempt as a kill would: nothing of it is booked."""
+
+
+def die(_store):
+    raise Died
+
+
+def decide(project, *, approved=True):
+    with project.store() as store:
+        store.decide_approval("r", "p", Decision(approved=approved, by="Ann", why="seen", at=2.0))
+
+
+@pytest.mark.parametrize(
+    ("after", "commits"),
+    [
+        pytest.param(("enter_state", PhaseState.GATE), 0, id="before the gates"),
+        pytest.param(("enter_state", PhaseState.CI_RUNNING), 0, id="during CI"),
+        pytest.param(("usage_of",), 1, id="between its commit and its verdict"),
+    ],
+)
+def test_an_attempt_that_is_taken_over_leaves_the_last_word_to_the_other(after, commits, project):
+    project.plan(phase(paths=("docs/",)))
+    project.answer(edits={"docs/new.txt": "new\n"})
+    with pytest.raises(LeaseLostError):
+        attempt(project, after=after, strike=take_over)
+    assert len(project.branch_log()) == commits
+    outcome = attempt(project)
+    assert outcome.final_state is PhaseState.COMPLETE
+    assert outcome.usage.total_tokens == PAID_TOKENS
+    assert (len(project.branch_log()), project.phase().last_attempt) == (1, 1)
+
+
+def parked_with_moved_base(project, moved):
+    """Phase ``p`` waits for its approval while ``q`` changes the files ``moved``."""
+    project.plan(phase("p", paths=("docs/",), requires_approval=True), phase("q", paths=("docs/",)))
+    project.answer("p", edits={"docs/old.txt": "of p\n"})
+    project.answer("q", edits=moved)
+    assert attempt(project, "p").final_state is PhaseState.GATE
+    assert attempt(project, "q").final_state is PhaseState.COMPLETE
+    decide(project)
+
+
+def test_a_stored_answer_is_applied_to_a_base_that_moved_elsewhere(project):
+    parked_with_moved_base(project, {"docs/other.txt": "of q\n"})
+    outcome = attempt(project, "p")
+    assert outcome.failure is None
+    assert (project.show("docs/old.txt"), project.show("docs/other.txt")) == ("of p", "of q")
+    assert outcome.usage.total_tokens == PAID_TOKENS
+
+
+def test_a_stored_answer_never_overwrites_what_another_phase_changed_since(project):
+    parked_with_moved_base(project, {"docs/old.txt": "of q\n"})
+    outcome = attempt(project, "p")
+    assert outcome.failure is not None
+    assert outcome.failure.kind is FailureKind.PATCH_REJECTED
+    assert "docs/old.txt" in " ".join(outcome.failure.details)
+    assert project.show("docs/old.txt") == "of q"
+    assert outcome.usage.total_tokens == PAID_TOKENS
+
+
+def test_a_commit_on_a_base_that_moved_is_found_after_a_death(project):
+    parked_with_moved_base(project, {"docs/other.txt": "of q\n"})
+    with pytest.raises(Died):
+        attempt(project, "p", after=("usage_of",), strike=die)
+    outcome = attempt(project, "p")
+    assert (outcome.final_state, outcome.failure) == (PhaseState.COMPLETE, None)
+    assert project.branch_log() == ["p: Do p", "q: Do q"]
+
+
+@pytest.mark.parametrize(
+    ("approved", "state", "kind", "log"),
+    [
+        pytest.param(True, PhaseState.COMPLETE, None, ["p: Do p"], id="approved"),
+        pytest.param(False, PhaseState.FAILED, FailureKind.APPROVAL_DENIED, [], id="denied"),
+    ],
+)
+def test_a_parked_attempt_is_decided_after_its_process_ended(approved, state, kind, log, project):
+    project.plan(phase(paths=("docs/",), requires_approval=True))
+    project.answer(edits={"docs/new.txt": "new\n"})
+    parked = project.spawn()
+    assert parked.communicate()[0] == "r/p/1 GATE\n"
+    with project.store() as store:
+        assert not store.in_flight(), "a worker would bury it as dead"
+    decide(project, approved=approved)
+    if approved:
+        assert project.spawn(number=1).communicate()[0] == "r/p/1 COMPLETE\n"
+    it = project.phase()
+    assert (it.state, it.failure_kind, it.crashes, it.last_attempt) == (state, kind, 0, 1)
+    assert project.branch_log() == log
+    with project.store() as store:
+        assert store.usage_of("r").total_tokens == PAID_TOKENS
