@@ -4,18 +4,15 @@ import argparse
 import gc
 import os
 import sys
-import threading
-import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autopack.domain.attempt import AttemptAddress, Lease
 from autopack.domain.change import FileEdit
 from autopack.domain.ci_report import CiReport
-from autopack.domain.failure import FailureKind, FailureReport
 from autopack.domain.phase import Phase, PhaseState
+from autopack.domain.replay import Replay
 from autopack.domain.run import Run
 from autopack.domain.verdicts import AttemptOutcome, GateVerdict, first_failure
 from autopack.errors import (
@@ -34,9 +31,11 @@ from autopack.execution.ci import CiGate
 from autopack.execution.collection import CollectionGate, CollectionJudgement, CollectionRequest
 from autopack.execution.context import ScopedContext, kept_placeholders, load_context, write_prompt
 from autopack.execution.doom import check_base, check_paths
+from autopack.execution.failures import bug, failed, nothing_to_replay, rejected, surroundings
 from autopack.execution.finalize import Finalizer
 from autopack.execution.gates import GateInput, judge_after, judge_before
 from autopack.execution.gates_imports import ImportGate
+from autopack.execution.heartbeat import heartbeat
 from autopack.execution.launch import attempt_folder
 from autopack.execution.moved_base import check_not_overwriting
 from autopack.execution.recovery import (
@@ -50,7 +49,6 @@ from autopack.execution.scope_target import resolve_scope_target
 from autopack.ports import AnswerFormat, BuildAnswer, CiRunner, Clock, Store, Tree, Workspace, Worktree
 from autopack.settings import Settings
 
-_HEARTBEATS_PER_LEASE = 6
 _OBJECTS_PER_COLLECTION = 100_000
 
 
@@ -67,6 +65,10 @@ class _Room:
     tree: Tree
     worktree: Worktree
     logs: Path
+    asked_on: str | None = None
+    """The commit on which the answer that is judged was asked for."""
+    is_replay: bool = False
+    """Whether that answer is an earlier attempt's: its verdict counts only if it is good."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +95,7 @@ class AutonomousExecutor:
     """Kills what the dead processes of other attempts left running."""
     is_doom_checked: bool = True
     """Whether what is known to stop the phase is looked for before the Builder is asked."""
+    replay: Replay = Replay.OFF
 
     def next_address(self, run_id: str, phase_id: str, number: int | None) -> AttemptAddress:
         """The attempt that is meant: the named one, else the phase's unfinished or next one."""
@@ -111,9 +114,10 @@ class AutonomousExecutor:
             address, owner=self.owner, now=self.clock.now(), is_owner_dead=self.is_owner_dead
         )
         phase = self.store.phase(address.run_id, address.phase_id)
-        with self._heartbeat(lease):
+        limits = self.settings.attempt
+        with heartbeat(self.store, lease, self.clock, lease_seconds=limits.lease_seconds):
             outcome = self._execute_phase_with_recovery(phase, lease)
-            outcome = settle(outcome, phase, self.settings.attempt, now=self.clock.now())
+            outcome = settle(outcome, phase, limits, now=self.clock.now())
             self.store.finish_attempt(lease, outcome, now=self.clock.now())
         return outcome
 
@@ -124,11 +128,11 @@ class AutonomousExecutor:
         except LeaseLostError:
             raise
         except (StoreError, WorkspaceError, ProcessError, ProcessLostError, OSError) as error:
-            outcome = _failed(_surroundings(error, retryable=True))
+            outcome = failed(surroundings(error, retryable=True))
         except AutopackError as error:
-            outcome = _failed(_surroundings(error, retryable=False))
+            outcome = failed(surroundings(error, retryable=False))
         except Exception as error:  # noqa: BLE001 -- one attempt must not end the session
-            outcome = _failed(_bug(error))
+            outcome = failed(bug(error))
         used = self.store.usage_of(phase.run_id, phase.phase_id)
         return replace(outcome, usage=used, duration_seconds=self.clock.monotonic() - started)
 
@@ -149,7 +153,7 @@ class AutonomousExecutor:
         tree = self.workspace.tree(base)
         looks_first = self.is_doom_checked and answer is None
         if looks_first and (failure := check_paths(phase.spec, tree, self.settings.protected_paths)):
-            return _failed(failure)
+            return failed(failure)
         with self.workspace.worktree() as worktree:
             # What a killed process had running may still write into the worktree that its death set free.
             self.kill_strays()
@@ -180,7 +184,9 @@ class AutonomousExecutor:
     def _in_room(self, room: _Room, answer: BuildAnswer | None) -> AttemptOutcome:
         looks_first = self.is_doom_checked and answer is None
         if looks_first and (failure := check_base(room.phase.spec, room.before, self.settings.ci)):
-            return _failed(failure)
+            return failed(failure)
+        if answer is None and (outcome := self._replay(room)) is not None:
+            return outcome
         context = self._load_scoped_context(room)
         if answer is None:
             prompt = write_prompt(room.phase, room.run.spec, context)
@@ -188,15 +194,31 @@ class AutonomousExecutor:
                 room.phase, room.lease, context, prompt, room.worktree, base=room.base, logs=room.logs
             )
         if answer.failure is not None:
-            return _failed(answer.failure)
-        return self._judge(room, context, answer)
+            return failed(answer.failure)
+        return self._judge(replace(room, asked_on=self.build.asked_on(room.lease)), context, answer)
+
+    def _replay(self, room: _Room) -> AttemptOutcome | None:
+        """The verdict on the answer that an earlier attempt paid for; None when the Builder is to be asked."""
+        stored = self.build.replayable(room.lease, base=room.base) if self.replay is not Replay.OFF else None
+        if stored is None:
+            return failed(nothing_to_replay()) if self.replay is Replay.ONLY else None
+        logs = room.logs / "replay"
+        room = replace(room, asked_on=stored.base_commit, is_replay=self.replay is Replay.FIRST, logs=logs)
+        outcome = self._judge(room, self._load_scoped_context(room), stored.answer)
+        if self.replay is Replay.FIRST and outcome.final_state is PhaseState.FAILED:
+            return None
+        return outcome
+
+    def _enter(self, room: _Room, state: PhaseState) -> None:
+        if not room.is_replay:
+            self.store.enter_state(room.lease, state, now=self.clock.now())
 
     def _judge(self, room: _Room, context: ScopedContext, answer: BuildAnswer) -> AttemptOutcome:
-        self.store.enter_state(room.lease, PhaseState.GATE, now=self.clock.now())
+        self._enter(room, PhaseState.GATE)
         try:
             edits = self._read_edits(room, context, answer)
         except PatchError as error:
-            return _failed(_rejected(error, answer))
+            return failed(rejected(error, answer))
         kept = kept_placeholders(context.stubs, room.phase.spec.deliverables, edits)
         case = GateInput(
             spec=room.phase.spec,
@@ -208,15 +230,14 @@ class AutonomousExecutor:
         )
         gates = list(judge_before(case))
         if (failure := first_failure(gates)) is not None:
-            return _failed(failure, gates)
+            return failed(failure, gates)
         return self._judge_worktree(room, case, (*edits, *kept), gates)
 
     def _read_edits(self, room: _Room, context: ScopedContext, answer: BuildAnswer) -> tuple[FileEdit, ...]:
         limit = self.settings.attempt.max_patch_bytes
         edits = to_edits(answer, room.tree, stubs=context.stubs, max_bytes=limit)
-        asked_on = self.build.asked_on(room.lease)
-        if answer.format is not AnswerFormat.PATCH and asked_on not in {None, room.base}:
-            check_not_overwriting(edits, asked=self.workspace.tree(str(asked_on)), now=room.tree)
+        if answer.format is not AnswerFormat.PATCH and room.asked_on not in {None, room.base}:
+            check_not_overwriting(edits, asked=self.workspace.tree(str(room.asked_on)), now=room.tree)
         return without_untouched(edits, context.stubs) if self.build.edits_worktree else edits
 
     def _judge_worktree(
@@ -232,11 +253,11 @@ class AutonomousExecutor:
         )
         gates += judge_after(case, imports=imports)
         if (failure := first_failure(gates)) is not None:
-            return _failed(failure, gates)
+            return failed(failure, gates)
         collection = self._judge_collection(room, written)
         gates.append(collection.verdict)
         if (failure := first_failure(gates)) is not None:
-            return _failed(failure, gates)
+            return failed(failure, gates)
         outcome = self._judge_ci(room, written, gates)
         if outcome.commit is not None:
             self.collection.keep(outcome.commit, collection)
@@ -274,7 +295,7 @@ class AutonomousExecutor:
     def _judge_ci(
         self, room: _Room, written: tuple[FileEdit, ...], gates: list[GateVerdict]
     ) -> AttemptOutcome:
-        self.store.enter_state(room.lease, PhaseState.CI_RUNNING, now=self.clock.now())
+        self._enter(room, PhaseState.CI_RUNNING)
         checks = room.phase.spec.checks
         gone = {edit.old_path or edit.path for edit in written if edit.content is None or edit.old_path}
         judgement = self.ci.judge(
@@ -282,7 +303,11 @@ class AutonomousExecutor:
         )
         gates.append(judgement.verdict)
         if (failure := first_failure(gates)) is not None:
-            return _failed(failure, gates)
+            return failed(failure, gates)
+        if room.is_replay:
+            # Only now is it known that the attempt goes this way, and not to the Builder.
+            self._enter(replace(room, is_replay=False), PhaseState.GATE)
+            self._enter(replace(room, is_replay=False), PhaseState.CI_RUNNING)
         if room.phase.spec.requires_approval and self.store.decision(room.lease.address) is None:
             return AttemptOutcome(final_state=PhaseState.GATE, gates=tuple(gates))
         # Between two heartbeats another process may have taken the attempt over, and its verdict may differ.
@@ -320,65 +345,6 @@ class AutonomousExecutor:
             target, workspace_root, base=base or workspace_root, must_exist=must_exist
         )
 
-    @contextmanager
-    def _heartbeat(self, lease: Lease) -> Iterator[None]:
-        """Tell the store that this process lives; one that lost its lease ends at once, children included."""
-        stopped = threading.Event()
-        every = self.settings.attempt.lease_seconds / _HEARTBEATS_PER_LEASE
-
-        def beat() -> None:
-            while not stopped.wait(every):
-                try:
-                    self.store.heartbeat(lease, now=self.clock.now())
-                except LeaseLostError:
-                    os._exit(REFUSED_RETURNCODE)
-                except StoreError:
-                    # A busy or restarting database is asked again; the lease outlives several beats.
-                    continue
-
-        thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            stopped.set()
-            thread.join()
-
-
-def _failed(failure: FailureReport, gates: Sequence[GateVerdict] = ()) -> AttemptOutcome:
-    return AttemptOutcome(final_state=PhaseState.FAILED, failure=failure, gates=tuple(gates))
-
-
-def _surroundings(error: AutopackError | OSError, *, retryable: bool) -> FailureReport:
-    hint = (
-        error.hint if isinstance(error, AutopackError) else "Free the disk or mend the folder that is named."
-    )
-    return FailureReport(
-        kind=FailureKind.INFRASTRUCTURE,
-        message=str(error) or type(error).__name__,
-        hint=hint,
-        retryable=retryable,
-    )
-
-
-def _bug(error: Exception) -> FailureReport:
-    return FailureReport(
-        kind=FailureKind.CRASHED,
-        message=f"The executor itself failed: {type(error).__name__}: {error}",
-        evidence=traceback.format_exc()[-4000:],
-        hint="This is a bug of Autopack; the evidence is what to report.",
-    )
-
-
-def _rejected(error: PatchError, answer: BuildAnswer) -> FailureReport:
-    return FailureReport(
-        kind=FailureKind.PATCH_REJECTED,
-        message=str(error).splitlines()[0],
-        details=error.problems,
-        hint=error.hint,
-        evidence=answer.text[:4000],
-    )
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Make one attempt; the program behind ``python -m autopack.autonomous_executor``.
@@ -397,6 +363,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             builder=options.builder,
             environ=os.environ,
             is_doom_checked=not options.no_doom_check,
+            replay=Replay(options.replay),
         ) as executor:
             sys.stdout.write(f"database: {executor.store.identity}\n")
             sys.stdout.flush()
@@ -431,6 +398,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--root", type=Path, default=Path(), help="the repository; default: this folder")
     parser.add_argument(
         "--no-doom-check", action="store_true", help="ask the Builder whatever is known of the base"
+    )
+    parser.add_argument(
+        "--replay",
+        choices=list(Replay),
+        default=Replay.OFF,
+        help="what to do with the answer of an earlier attempt",
     )
     parser.add_argument("--builder", default=None, help="default: the repository's setting")
     return parser

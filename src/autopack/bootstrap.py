@@ -15,6 +15,7 @@ from autopack.adapters.store import open_store as open_database
 from autopack.domain.attempt import AttemptAddress
 from autopack.domain.drain_policy import DrainLimits
 from autopack.domain.phase import PhaseState
+from autopack.domain.replay import Replay
 from autopack.domain.session import DrainResult, DrainScope, HeldBack, Session
 from autopack.ports import Clock, EngineLimits, Processes, Store
 from autopack.settings import (
@@ -62,7 +63,12 @@ def death_watch(settings: Settings, clock: Clock) -> Callable[[str, float], bool
 
 @contextmanager
 def open_executor(
-    *, root: Path, builder: str | None, environ: Mapping[str, str], is_doom_checked: bool = True
+    *,
+    root: Path,
+    builder: str | None,
+    environ: Mapping[str, str],
+    is_doom_checked: bool = True,
+    replay: Replay = Replay.OFF,
 ) -> Iterator["AutonomousExecutor"]:
     """An executor over the repository at ``root``; closes what it opened."""
     settings = load_settings(find_root(root), environ=environ, builder=builder)
@@ -70,7 +76,7 @@ def open_executor(
     processes = GuardedProcesses(clock)
     with closing(open_store(settings)) as store, closing(open_workspace(settings)) as workspace:
         executor = _make_executor(settings, store, workspace, processes, clock, environ)
-        yield replace(executor, is_doom_checked=is_doom_checked)
+        yield replace(executor, is_doom_checked=is_doom_checked, replay=replay)
 
 
 def _make_executor(
@@ -401,9 +407,7 @@ def reclaim(
 
     now = SystemClock().now()
     done = {PhaseState.COMPLETE, PhaseState.SKIPPED}
-    finished = {
-        it.run.run_id for it in store.runs() if not any(n for s, n in it.counts.items() if s not in done)
-    }
+    finished = {it.run_id for it in store.runs() if not any(n for s, n in it.counts.items() if s not in done)}
     with closing(open_workspace(settings)) as workspace:
         found = reclaiming.find_reclaimable(
             settings.state_folder,

@@ -5,6 +5,7 @@ import subprocess
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, fields
 from functools import lru_cache, partial
 from itertools import count
 from pathlib import Path
@@ -24,19 +25,33 @@ MAX_SLOTS = 64
 _PATIENT = ("-c", "core.filesRefLockTimeout=2000")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Where a repository is, in git's own words."""
+
+    git_folder: Path
+    common_folder: Path
+    """The folder that its worktrees share."""
+    object_format: str
+    """``sha1`` or ``sha256``."""
+    top: Path
+    """The top folder of the operator's checkout."""
+
+
+_FACTS = len(fields(_Place)) + 1
+
+
 class GitWorkspace:
     """Implements ``Workspace``. The operator's checkout, index, HEAD and configuration are never written.
 
     In the repository it leaves branches ``autopack/*``, the commits on them, and git's own notes of the worktrees.
     """
 
-    def __init__(
-        self, root: Path, git: Git, *, common_folder: Path, state_folder: Path, max_slots: int
-    ) -> None:
+    def __init__(self, place: _Place, git: Git, *, state_folder: Path, max_slots: int) -> None:
         """Use ``open_workspace``, which checks that these belong together."""
-        self.root = root
+        self.root = place.top
         self.state_folder = state_folder
-        self._common = common_folder
+        self._common = place.common_folder
         self._git = git
         reader = ObjectReader(git)
         # Not bound to self, which would keep us alive until a garbage collection, and the reader's process with us.
@@ -45,8 +60,8 @@ class GitWorkspace:
         self.pool = WorktreePool(
             git,
             state_folder=state_folder,
-            common_folder=common_folder,
-            object_format=git.line("rev-parse", "--show-object-format"),
+            common_folder=place.common_folder,
+            object_format=place.object_format,
             max_slots=max_slots,
             modules_of=lambda commit: tree(commit).modules,
         )
@@ -237,42 +252,51 @@ def open_workspace(root: Path, *, state_folder: Path, max_slots: int = MAX_SLOTS
     Raises:
         WorkspaceError: There is no git repository with a checkout and a commit, or the folder cannot be written.
     """
-    git_folder, common_folder, top = _discover(root.resolve())
-    if top != root.resolve():
-        raise WorkspaceError(f"{root} is not the top folder of its repository", hint=f"Use {top}.")
+    place = _discover(root.resolve())
+    if place.top != root.resolve():
+        raise WorkspaceError(f"{root} is not the top folder of its repository", hint=f"Use {place.top}.")
     state_folder = state_folder.resolve()
     _make_state_folder(state_folder)
-    git = Git(cwd=top, env={"GIT_DIR": str(git_folder)})
+    git = Git(cwd=place.top, env={"GIT_DIR": str(place.git_folder)})
     if git.attempt("rev-parse", "--verify", "-q", "HEAD^{commit}").returncode:
         raise WorkspaceError(
             f"the repository {root} has no commit yet",
             hint="Make a first one: git add -A && git commit -m 'first commit'",
         )
-    return GitWorkspace(top, git, common_folder=common_folder, state_folder=state_folder, max_slots=max_slots)
+    return GitWorkspace(place, git, state_folder=state_folder, max_slots=max_slots)
 
 
-def _discover(root: Path) -> tuple[Path, Path, Path]:
+def _discover(root: Path) -> _Place:
     if not root.is_dir():
         raise WorkspaceError(f"there is no folder {root}")
     git = Git(cwd=root, reads_user_config=True)
     check_version(git)
-    asked = git.attempt("rev-parse", "--is-bare-repository", "--absolute-git-dir", "--git-common-dir")
+    # The top folder last: of a repository without a checkout all the rest is told before git gives up on it.
+    asked = git.attempt(
+        *("rev-parse", "--is-bare-repository", "--absolute-git-dir", "--git-common-dir"),
+        *("--show-object-format", "--show-toplevel"),
+    )
     if b"dubious ownership" in asked.stderr:
         raise WorkspaceError(
             f"the repository {root} belongs to another user",
             hint=f"If you trust it: git config --global --add safe.directory {root}",
         )
-    if asked.returncode:
+    told = os.fsdecode(asked.stdout).splitlines()
+    if len(told) < _FACTS - 1:
         raise WorkspaceError(
             f"{root} is not a git repository", hint="Run it in your repository, or `git init` first."
         )
-    is_bare, git_folder, common_folder = os.fsdecode(asked.stdout).splitlines()
-    if is_bare == "true" or git.attempt("rev-parse", "--show-toplevel").returncode:
+    if asked.returncode or told[0] == "true":
         raise WorkspaceError(
             f"the repository {root} has no checkout (it is bare)", hint="Clone it, and use the clone."
         )
-    top = git.line("rev-parse", "--show-toplevel")
-    return Path(git_folder), (root / common_folder).resolve(), Path(top).resolve()
+    _, git_folder, common_folder, object_format, top = told
+    return _Place(
+        git_folder=Path(git_folder),
+        common_folder=(root / common_folder).resolve(),
+        object_format=object_format,
+        top=Path(top).resolve(),
+    )
 
 
 def _make_state_folder(folder: Path) -> None:

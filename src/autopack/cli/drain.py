@@ -10,6 +10,7 @@ from autopack.cli.flags import Flags, make_command
 from autopack.cli.render import one_line, print_json, print_table, say, to_plain
 from autopack.cli.session import load, now, open_store
 from autopack.domain.drain_policy import PRESETS, DrainLimits, Preset, StopRule, with_changes
+from autopack.domain.replay import Replay
 from autopack.domain.session import DrainKind, DrainScope, Session
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ def failed(
         run_id=run_id,
         skip_run_prefixes=prefixes,
         skip_runs_with_queued=skip_runs_with_queued,
-        replay=replay,
+        replay=Replay.FIRST if replay else Replay.OFF,
         doom_check=doom_check,
     )
     request = _request(scope, limits, Preset(preset), resume=resume, session_id=session_id)

@@ -8,6 +8,7 @@ from autopack.domain.attempt import AttemptAddress
 from autopack.domain.drain_policy import DrainLimits, Sample, Stop, ZeroYield
 from autopack.domain.failure import FailureKind
 from autopack.domain.phase import PhaseState
+from autopack.domain.replay import Replay
 
 
 class DrainKind(StrEnum):
@@ -27,8 +28,9 @@ class DrainScope:
     skip_run_prefixes: tuple[str, ...] = ()
     skip_runs_with_queued: bool = True
     """Whether a failed phase waits while its run has a queued phase that may go."""
-    replay: bool = True
-    """Whether an answer that was paid for is put through the gates again before the Builder is asked anew."""
+    fingerprint: str | None = None
+    """Only failed phases that ended with it; None is every one. Their order is then by run and position."""
+    replay: Replay = Replay.FIRST
     doom_check: bool = True
 
 
@@ -37,7 +39,7 @@ class AttemptOrders:
     """How a session wants an attempt made."""
 
     timeout_seconds: float
-    replay: bool
+    replay: Replay
     doom_check: bool
 
 

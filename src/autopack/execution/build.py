@@ -1,5 +1,6 @@
 """The Builder step: asked once, paid once, and its answer kept before anything else is done with it."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -8,11 +9,26 @@ from autopack.domain.attempt import Lease
 from autopack.domain.budget import Usage, estimate_tokens
 from autopack.domain.failure import FailureKind, FailureReport
 from autopack.domain.phase import Phase
+from autopack.domain.replay import is_worth_replaying
+from autopack.domain.retry import pause_failure
+from autopack.domain.spending import OverBudget, Reservation, SpendingLimits, budget_failure
+from autopack.domain.telemetry import CallEvent
 from autopack.execution.context import ScopedContext
-from autopack.ports import AnswerFormat, BuildAnswer, Builder, BuildRequest, Clock, Store, Worktree
+from autopack.ports import (
+    AnswerFormat,
+    BuildAnswer,
+    Builder,
+    BuildRequest,
+    CallFilter,
+    Clock,
+    Store,
+    StoredAnswer,
+    Worktree,
+)
 from autopack.settings import AttemptSettings
 
 FIRST_TURN = 1
+_DEFAULT_LIMITS = SpendingLimits()
 
 
 class BudgetWatch:
@@ -34,16 +50,39 @@ class BudgetWatch:
 class BuildStep:
     """Gets the change of an attempt from the ledger or, when it was never paid for, from the Builder."""
 
-    def __init__(self, *, store: Store, builder: Builder, clock: Clock, settings: AttemptSettings) -> None:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        builder: Builder,
+        clock: Clock,
+        settings: AttemptSettings,
+        limits: SpendingLimits = _DEFAULT_LIMITS,
+        on_call: Callable[[CallEvent], None] | None = None,
+    ) -> None:
         self._store = store
         self._builder = builder
         self._clock = clock
         self._settings = settings
+        self._limits = limits
+        self._on_call = on_call
 
     @property
     def edits_worktree(self) -> bool:
         """Whether the Builder's change is what it leaves in the worktree."""
         return self._builder.edits_worktree
+
+    def hold(self, lease: Lease) -> FailureReport | None:
+        """Why no call can be made now, told before anything is prepared for one; None when one may be.
+
+        The Builder is paused, or the run or the day has spent what it may. Either way the attempt waits.
+        """
+        if (pause := self._pause()) is not None:
+            return pause
+        over = self._store.budget_stop(
+            limits=self._limits, now=self._clock.now(), run_id=lease.address.run_id
+        )
+        return None if over is None else budget_failure(over)
 
     def stored(self, lease: Lease) -> BuildAnswer | None:
         """The answer that an earlier process of this attempt paid for."""
@@ -54,6 +93,23 @@ class BuildStep:
         """The commit on which the stored answer was asked for."""
         stored = self._store.stored_answer(lease.address, FIRST_TURN)
         return stored.base_commit if stored is not None else None
+
+    def replayable(self, lease: Lease, *, base: str) -> StoredAnswer | None:
+        """The newest change that earlier attempts of the phase paid for, where judging it anew may help."""
+        address = lease.address
+        earlier = [
+            it
+            for it in self._store.attempts(address.run_id, address.phase_id)
+            if it.address.number < address.number
+        ]
+        for attempt in reversed(earlier):
+            stored = self._store.stored_answer(attempt.address, FIRST_TURN)
+            if stored is not None and stored.answer.failure is None:
+                failure = attempt.outcome.failure if attempt.outcome is not None else None
+                kind = failure.kind if failure is not None else None
+                is_same_base = attempt.base_commit == base
+                return stored if is_worth_replaying(kind, is_same_base=is_same_base) else None
+        return None
 
     def ask(
         self,
@@ -70,19 +126,11 @@ class BuildStep:
 
         ``worktree`` is the checkout of ``base`` with the context's placeholders in it.
         """
-        limit = phase.spec.budget_tokens or self._settings.budget_tokens
-        expected = estimate_tokens(len(prompt.encode("utf-8", "replace")))
-        call_id = self._store.reserve_call(
-            lease,
-            turn=FIRST_TURN,
-            builder=self._builder.spec,
-            prompt_hash=sha256(prompt.encode("utf-8", "replace")).hexdigest(),
-            expected_tokens=expected,
-            limit_tokens=limit,
-            now=self._clock.now(),
-        )
-        if call_id is None:
-            return BuildAnswer(failure=_over_budget(expected, limit))
+        if (pause := self._pause()) is not None:
+            return BuildAnswer(failure=pause)
+        reservation = self._reserve(phase, lease, prompt.encode("utf-8", "replace"))
+        if isinstance(reservation, OverBudget):
+            return BuildAnswer(failure=budget_failure(reservation))
         started = self._clock.monotonic()
         request = BuildRequest(
             address=lease.address,
@@ -93,18 +141,45 @@ class BuildStep:
             deliverables=phase.spec.deliverables,
             worktree=worktree.path if self._builder.edits_worktree else None,
             log_folder=logs / "builder",
-            budget_tokens=limit,
+            budget_tokens=reservation.budget_tokens,
             timeout_seconds=self._settings.builder_timeout_seconds,
         )
-        answer = self._collect(self._builder.build(request, BudgetWatch(limit)), worktree)
+        watch = BudgetWatch(reservation.budget_tokens)
+        answer = self._collect(self._builder.build(request, watch), worktree)
         self._store.settle_call(
-            call_id,
+            reservation.call_id,
             answer,
             base_commit=base,
             duration_seconds=self._clock.monotonic() - started,
             now=self._clock.now(),
         )
+        self._tell(reservation.call_id)
         return answer
+
+    def _pause(self) -> FailureReport | None:
+        pause = self._store.builder_pause(self._builder.spec)
+        now = self._clock.now()
+        return pause_failure(pause, now=now) if pause is not None and pause.until > now else None
+
+    def _reserve(self, phase: Phase, lease: Lease, prompt: bytes) -> Reservation | OverBudget:
+        expected = estimate_tokens(len(prompt))
+        builder = self._builder.spec
+        return self._store.reserve_call(
+            lease,
+            turn=FIRST_TURN,
+            builder=builder,
+            prompt_hash=sha256(prompt).hexdigest(),
+            expected_tokens=expected,
+            limit_tokens=phase.spec.budget_tokens or self._settings.budget_tokens,
+            now=self._clock.now(),
+            estimate=self._store.predict_tokens(phase.spec, builder=builder, prompt_tokens=expected),
+            limits=self._limits,
+        )
+
+    def _tell(self, call_id: int) -> None:
+        if self._on_call is not None:
+            for event in self._store.telemetry(CallFilter(call_id=call_id)):
+                self._on_call(event)
 
     def _collect(self, answer: BuildAnswer, worktree: Worktree) -> BuildAnswer:
         if answer.failure is None and self._builder.edits_worktree:
@@ -115,11 +190,3 @@ class BuildStep:
             )
             answer = replace(answer, failure=FailureReport(kind=FailureKind.BUILDER_ERROR, message=message))
         return answer
-
-
-def _over_budget(expected: int, limit: int) -> FailureReport:
-    return FailureReport(
-        kind=FailureKind.BUDGET_EXCEEDED,
-        message=f"The call would need about {expected} tokens for its prompt alone, and the phase has {limit} in all",
-        hint="Narrow the phase's scope, or raise its budget_tokens.",
-    )

@@ -69,7 +69,7 @@ class Launcher:
                     "--attempt",
                     str(address.number),
                 ),
-                *(("--no-doom-check",) if orders is not None and not orders.doom_check else ()),
+                *_flags_of(orders),
             ),
             cwd=settings.state_folder,
             env=env,
@@ -79,6 +79,13 @@ class Launcher:
             # by itself.
             timeout_seconds=orders.timeout_seconds if orders is not None else _ATTEMPT_HOURS * 3600,
         )
+
+
+def _flags_of(orders: AttemptOrders | None) -> tuple[str, ...]:
+    if orders is None:
+        return ()
+    doom_check = () if orders.doom_check else ("--no-doom-check",)
+    return ("--replay", orders.replay, *doom_check)
 
 
 def _write_end(logs: Path, finished: Finished) -> None:

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from zlib import crc32
 
 from autopack.domain.attempt import Attempt, AttemptAddress, Lease
 from autopack.domain.failure import FailureKind, FailureReport
 from autopack.domain.phase import Phase, PhaseState
+from autopack.domain.retry import pause_seconds
 from autopack.domain.verdicts import AttemptOutcome
 from autopack.errors import LeaseLostError, NotClaimableError
 from autopack.ports import Clock, Finished, Store
@@ -22,20 +22,19 @@ UNUSABLE_RETURNCODE = 78
 ERROR_MARK = "error: "
 """Begins the line in which the attempt process says why it ended with one of these."""
 _FAULTS = frozenset({TRY_AGAIN_RETURNCODE, UNUSABLE_RETURNCODE})
-_FIRST_PAUSE_SECONDS = 2.0
-_LONGEST_PAUSE_SECONDS = 300.0
 
 
 def settle(outcome: AttemptOutcome, phase: Phase, limits: AttemptSettings, *, now: float) -> AttemptOutcome:
     """The outcome to store: a fault of the surroundings gives the attempt back while that may still help.
 
     A failure that is not retryable ends the attempt: the same input would fail the same way. A retryable one
-    requeues the same attempt, whose paid answer is kept, up to ``max_transient_retries`` times in a row.
+    requeues the same attempt, whose paid answer is kept, up to ``max_transient_retries`` times in a row. One that
+    merely waits, for its Builder or for a budget, has tried nothing and is requeued however often.
     """
     failure = outcome.failure
     if outcome.final_state is not PhaseState.FAILED or failure is None or not failure.retryable:
         return outcome
-    if phase.requeues >= limits.max_transient_retries:
+    if phase.requeues >= limits.max_transient_retries and not failure.is_wait:
         return outcome
     pause = pause_seconds(phase.requeues, asked_seconds=failure.retry_after_seconds, seed=phase.phase_id)
     return AttemptOutcome(
@@ -46,17 +45,6 @@ def settle(outcome: AttemptOutcome, phase: Phase, limits: AttemptSettings, *, no
         duration_seconds=outcome.duration_seconds,
         retry_at=now + pause,
     )
-
-
-def pause_seconds(requeues: int, *, asked_seconds: float | None, seed: str) -> float:
-    """How long to wait before the next try: what was asked for, else doubling from 2 s to 300 s.
-
-    Up to a quarter is added, by ``seed``, so that phases which failed together do not come back together.
-    """
-    base = min(_FIRST_PAUSE_SECONDS * 2.0**requeues, _LONGEST_PAUSE_SECONDS)
-    if asked_seconds is not None:
-        base = max(asked_seconds, 0.0)
-    return base * (1 + crc32(seed.encode()) % 256 / 1024)
 
 
 class Conclusion:

@@ -1,0 +1,40 @@
+"""When an answer that was paid for is put through the gates again instead of asking for another."""
+
+from enum import StrEnum
+
+from autopack.domain.failure import FailureKind
+
+
+class Replay(StrEnum):
+    """What an attempt does with the answer that an earlier attempt of its phase paid for."""
+
+    OFF = "off"
+    FIRST = "first"
+    """Judge it; where it does not pass, ask the Builder anew in the same attempt."""
+    ONLY = "only"
+    """Judge it and end with that verdict; the Builder is not asked."""
+
+
+_OF_THE_CHANGE = frozenset(
+    {
+        FailureKind.EMPTY_CHANGE,
+        FailureKind.PATCH_REJECTED,
+        FailureKind.SCOPE_VIOLATION,
+        FailureKind.PROTECTED_PATH,
+        FailureKind.INVALID_JSON_DELIVERABLE,
+        FailureKind.DELIVERABLES_MISSING,
+        FailureKind.SYNTAX_ERROR,
+        FailureKind.TEST_REGRESSION,
+    }
+)
+
+
+def is_worth_replaying(kind: FailureKind | None, *, is_same_base: bool) -> bool:
+    """Whether judging the answer again may end otherwise.
+
+    Args:
+        kind: What the attempt that asked for it failed with.
+        is_same_base: Whether that attempt was made on the commit that is the base now. On the same base only
+            failures that the surroundings decide (a package, a tool, a time limit) may be gone.
+    """
+    return not is_same_base or kind not in _OF_THE_CHANGE

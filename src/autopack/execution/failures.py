@@ -1,0 +1,58 @@
+"""What an attempt ends with when something other than a gate stopped it."""
+
+import traceback
+from collections.abc import Sequence
+
+from autopack.domain.failure import FailureKind, FailureReport
+from autopack.domain.phase import PhaseState
+from autopack.domain.verdicts import AttemptOutcome, GateVerdict
+from autopack.errors import AutopackError, PatchError
+from autopack.ports import BuildAnswer
+
+
+def failed(failure: FailureReport, gates: Sequence[GateVerdict] = ()) -> AttemptOutcome:
+    """The outcome of an attempt that this failure ended."""
+    return AttemptOutcome(final_state=PhaseState.FAILED, failure=failure, gates=tuple(gates))
+
+
+def surroundings(error: AutopackError | OSError, *, retryable: bool) -> FailureReport:
+    """A fault of what the attempt needs: the store, git, the disk, a process."""
+    hint = (
+        error.hint if isinstance(error, AutopackError) else "Free the disk or mend the folder that is named."
+    )
+    return FailureReport(
+        kind=FailureKind.INFRASTRUCTURE,
+        message=str(error) or type(error).__name__,
+        hint=hint,
+        retryable=retryable,
+    )
+
+
+def bug(error: Exception) -> FailureReport:
+    """An error that nothing of ours should raise."""
+    return FailureReport(
+        kind=FailureKind.CRASHED,
+        message=f"The executor itself failed: {type(error).__name__}: {error}",
+        evidence=traceback.format_exc()[-4000:],
+        hint="This is a bug of Autopack; the evidence is what to report.",
+    )
+
+
+def rejected(error: PatchError, answer: BuildAnswer) -> FailureReport:
+    """An answer that is no change, or one that does not apply."""
+    return FailureReport(
+        kind=FailureKind.PATCH_REJECTED,
+        message=str(error).splitlines()[0],
+        details=error.problems,
+        hint=error.hint,
+        evidence=answer.text[:4000],
+    )
+
+
+def nothing_to_replay() -> FailureReport:
+    """An attempt that may only judge an earlier answer, of a phase that has none worth judging."""
+    return FailureReport(
+        kind=FailureKind.EMPTY_CHANGE,
+        message="No earlier attempt of the phase left a change that is worth judging again",
+        hint="Drain the phase: it needs the Builder.",
+    )
