@@ -7,6 +7,7 @@ from pathlib import Path
 
 from autopack.config_table import overlay, read_toml, render
 from autopack.domain.scope import clean_key
+from autopack.domain.spending import SpendingLimits
 from autopack.errors import ScopeError, SettingsError, WorkspaceError
 
 STATE_FOLDER = ".autopack"
@@ -63,6 +64,15 @@ class AttemptSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TelemetrySettings:
+    """Where Builder calls are told of, beside the database."""
+
+    otlp_endpoint: str | None = None
+    """An OpenTelemetry collector: http://localhost:4318. Needs the extra `autopack[otel]`. OTEL_EXPORTER_OTLP_ENDPOINT
+    goes before it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that can be set, for one repository."""
 
@@ -71,6 +81,8 @@ class Settings:
     database_url: str
     ci: CiSettings = field(default_factory=CiSettings)
     attempt: AttemptSettings = field(default_factory=AttemptSettings)
+    budget: SpendingLimits = field(default_factory=SpendingLimits)
+    telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
     protected_paths: tuple[str, ...] = DEFAULT_PROTECTED_PATHS
     workers: int = 2
     """Attempts that one worker process makes side by side."""
@@ -205,5 +217,12 @@ def render_default_config() -> str:
         "",
         "[attempt]",
         *(line for line in render(AttemptSettings) if not line.startswith("#builder =")),
+        "",
+        "# What Builder calls may use together, finished or not; 0 sets no limit. Money counts where it is known.",
+        "[budget]",
+        *render(SpendingLimits),
+        "",
+        "[telemetry]",
+        *render(TelemetrySettings),
     )
     return "\n".join(parts) + "\n"

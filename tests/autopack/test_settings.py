@@ -4,12 +4,14 @@ from dataclasses import fields
 
 import pytest
 
+from autopack.domain.spending import SpendingLimits
 from autopack.errors import SettingsError, WorkspaceError
 from autopack.settings import (
     DEFAULT_PROTECTED_PATHS,
     AttemptSettings,
     CiSettings,
     Settings,
+    TelemetrySettings,
     find_root,
     load_settings,
     render_default_config,
@@ -210,8 +212,9 @@ def test_the_written_file_names_every_setting_with_its_default(load):
     enabled = re.sub(r"^#(\w+ =)", r"\1", "\n".join(lines), flags=re.MULTILINE)
     assert load(enabled) == load("")
     named = {name for line in text.splitlines() for name in re.findall(r"^#(\w+) =", line)}
-    wanted = {item.name for kind in (Settings, CiSettings, AttemptSettings) for item in fields(kind)}
-    assert named == wanted - {"root", "ci", "attempt"}
+    tables = (CiSettings, AttemptSettings, SpendingLimits, TelemetrySettings)
+    wanted = {item.name for kind in (Settings, *tables) for item in fields(kind)}
+    assert named == wanted - {"root", "ci", "attempt", "budget", "telemetry"}
     assert set(tomllib.loads(text)) == {"ci", "attempt"}
 
 
@@ -236,3 +239,17 @@ def test_a_folder_in_no_repository_is_refused_with_a_next_step(tmp_path):
     with pytest.raises(WorkspaceError, match="is in no git repository") as caught:
         find_root(tmp_path)
     assert "git init" in caught.value.hint
+
+
+def test_a_budget_is_set_by_its_table_and_switched_off_by_0(load):
+    settings = load(
+        "[budget]\nrun_tokens = 5\nday_usd = 0\n[telemetry]\notlp_endpoint = 'http://localhost:4318'"
+    )
+    assert settings.budget == SpendingLimits(run_tokens=5, day_usd=0)
+    assert settings.telemetry.otlp_endpoint == "http://localhost:4318"
+
+
+@pytest.mark.parametrize("line", ["run_tokens = -1", "run_usd = 'much'", "week_usd = 1.0"])
+def test_a_budget_that_cannot_be_is_refused(load, line):
+    with pytest.raises(SettingsError, match=line.split()[0]):
+        load(f"[budget]\n{line}")

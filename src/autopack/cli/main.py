@@ -32,6 +32,7 @@ _COMMANDS = {
         ("status", "Show how far runs and phases are."),
         ("show", "Show a run, a phase or an attempt in full."),
         ("logs", "Print what an attempt wrote."),
+        ("fingerprint", "Print the keys that failures with one cause share, and explain them."),
         ("approve", "Decide on a phase that awaits approval."),
         ("requeue", "Put a failed phase back into the queue."),
         ("gc", "Remove what is no longer needed."),

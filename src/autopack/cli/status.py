@@ -1,7 +1,5 @@
 """``autopack status``."""
 
-from collections.abc import Sequence
-
 import click
 
 from autopack.cli.flags import Flags, make_command
@@ -20,21 +18,33 @@ from autopack.domain.run import split_queued
 from autopack.ports import RunProgress, Store
 
 
-@make_command("status")
+@make_command("status", epilog="The newest runs are listed; the totals are of all.")
 @click.argument("run_id", metavar="[RUN]", required=False)
-def command(flags: Flags, run_id: str | None) -> None:
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=50,
+    show_default=True,
+    metavar="RUNS",
+    help="How many runs to list.",
+)
+@click.option("--all", "is_all", is_flag=True, help="List every run.")
+def command(flags: Flags, run_id: str | None, limit: int, is_all: bool) -> None:
     """Show how far all runs are, or each phase of one."""
     with open_store(flags, load(flags), writes=False) as store:
         if run_id is None:
-            _show_runs(flags, store)
+            _show_runs(flags, store, limit=None if is_all else limit)
         else:
             _show_run(flags, store, run_id)
 
 
-def _show_runs(flags: Flags, store: Store) -> None:
-    runs = store.runs()
+def _show_runs(flags: Flags, store: Store, *, limit: int | None) -> None:
+    runs, run_count, totals = store.runs(limit=limit), store.count_runs(), store.totals()
     if flags.as_json:
-        print_json({"database": store.identity, "runs": [_run_document(progress) for progress in runs]})
+        listed = [_run_document(progress) for progress in runs]
+        print_json(
+            {"database": store.identity, "run_count": run_count, "counts": totals, "runs": listed},
+        )
         return
     if not runs:
         say("no runs yet: autopack plan import FILE")
@@ -42,8 +52,8 @@ def _show_runs(flags: Flags, store: Store) -> None:
     states = [state for state in PhaseState if any(progress.counts.get(state) for progress in runs)]
     rows = [
         (
-            progress.run.run_id,
-            "yes" if progress.run.is_active else "no",
+            progress.run_id,
+            "yes" if progress.is_active else "no",
             *(progress.counts.get(state) or "" for state in states),
             f"{progress.used.total_tokens:,}",
             describe_cost(progress.used),
@@ -51,20 +61,15 @@ def _show_runs(flags: Flags, store: Store) -> None:
         for progress in runs
     ]
     print_table(("run", "active", *states, "tokens", "cost"), rows)
-    say(describe_total(runs))
-
-
-def describe_total(runs: Sequence[RunProgress]) -> str:
-    """``2 runs: 3 COMPLETE, 1 FAILED``."""
-    counts = {state: sum(progress.counts.get(state, 0) for progress in runs) for state in PhaseState}
-    return f"{len(runs)} runs: {describe_counts(counts)}"
+    newest = f" (the newest {len(runs)} are listed)" if len(runs) < run_count else ""
+    say(f"{run_count} runs: {describe_counts(totals)}{newest}")
 
 
 def _run_document(progress: RunProgress) -> dict[str, object]:
     return {
-        "run_id": progress.run.run_id,
-        "goal": progress.run.spec.goal,
-        "is_active": progress.run.is_active,
+        "run_id": progress.run_id,
+        "goal": progress.goal,
+        "is_active": progress.is_active,
         "counts": progress.counts,
         "used": progress.used,
     }
@@ -89,7 +94,9 @@ def _show_run(flags: Flags, store: Store, run_id: str) -> None:
             }
             for phase in phases
         ]
-        progress = RunProgress(run=run, counts=counts, used=used)
+        progress = RunProgress(
+            run_id=run_id, goal=run.spec.goal, is_active=run.is_active, counts=counts, used=used
+        )
         print_json({"database": store.identity, **_run_document(progress), "phases": listed})
         return
     print_phases(phases, waiting)

@@ -21,10 +21,7 @@ def command(flags: Flags, slots: int | None, once: bool, builder: str | None) ->
     settings = load(flags, builder=builder, workers=slots)
     with open_store(flags, settings, writes=True) as store:
         bootstrap.serve_worker(settings, store, slots=settings.workers, once=once)
-        counts = dict.fromkeys(PhaseState, 0)
-        for progress in store.runs():
-            for state, count in progress.counts.items():
-                counts[state] += count
+        counts = {**dict.fromkeys(PhaseState, 0), **store.totals()}
         identity = store.identity
     if flags.as_json:
         print_json({"database": identity, "counts": counts})

@@ -64,7 +64,8 @@ def finished(phase: Phase, outcome: AttemptOutcome, *, now: float) -> Phase:
     """The phase after an attempt's verdict.
 
     COMPLETE and FAILED count the attempt unless its failure is retryable. Crashes in a row are forgotten by
-    every end that is not one itself, faults of the surroundings by every end that is none.
+    every end that is not one itself, faults of the surroundings by every end that is none; waiting neither counts nor
+    forgets.
 
     Raises:
         IllegalTransitionError: The outcome's state does not follow the phase's, or ends nothing.
@@ -74,12 +75,11 @@ def finished(phase: Phase, outcome: AttemptOutcome, *, now: float) -> Phase:
         raise IllegalTransitionError(f"{phase.run_id}/{phase.phase_id} cannot end an attempt in {state}")
     is_crash = failure is not None and failure.kind is FailureKind.CRASHED
     is_free = failure is not None and (failure.retryable or failure.kind is FailureKind.INFRASTRUCTURE)
-    is_fault = failure is not None and state is PhaseState.QUEUED
     moved = replace(
         phase.enter(state),
         attempts=phase.attempts + (state.is_terminal and not is_free),
         crashes=phase.crashes if is_crash else 0,
-        requeues=phase.requeues + 1 if is_fault else 0,
+        requeues=_requeues(phase, failure) if state is PhaseState.QUEUED else 0,
         retry_at=outcome.retry_at if state is PhaseState.QUEUED else None,
         awaits_approval=state is PhaseState.GATE,
         updated_at=now,
@@ -102,6 +102,13 @@ def finished(phase: Phase, outcome: AttemptOutcome, *, now: float) -> Phase:
             is_stopped=False,
         )
     return moved
+
+
+def _requeues(phase: Phase, failure: FailureReport | None) -> int:
+    if failure is None:
+        return 0
+    # Waiting is no fault, and ends no row of them: a Builder that is paused after each fault must not go on for ever.
+    return phase.requeues + (not failure.is_wait)
 
 
 def released(phase: Phase, failure: FailureReport, *, now: float) -> Phase:

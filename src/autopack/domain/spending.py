@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from autopack.domain.attempt import AttemptAddress
 from autopack.domain.drain_policy import Stop, StopRule
+from autopack.domain.estimate import Estimate
 from autopack.domain.failure import FailureKind, FailureReport
 
 WAIT_SECONDS = 60.0
@@ -64,17 +65,20 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spent:
+class Amount:
     """What an account holds: usage of settled calls, and what is booked for those that are not settled."""
 
     tokens: int = 0
     cost_usd: float = 0.0
 
-    def __add__(self, other: "Spent") -> "Spent":
-        return Spent(tokens=self.tokens + other.tokens, cost_usd=self.cost_usd + other.cost_usd)
+    def __add__(self, other: "Amount") -> "Amount":
+        return Amount(tokens=self.tokens + other.tokens, cost_usd=self.cost_usd + other.cost_usd)
 
-    def __sub__(self, other: "Spent") -> "Spent":
-        return Spent(tokens=self.tokens - other.tokens, cost_usd=self.cost_usd - other.cost_usd)
+    def __sub__(self, other: "Amount") -> "Amount":
+        return Amount(tokens=self.tokens - other.tokens, cost_usd=self.cost_usd - other.cost_usd)
+
+
+NOTHING = Amount()
 
 
 def day_of(now: float) -> str:
@@ -91,6 +95,15 @@ def accounts_of(address: AttemptAddress, session_id: str | None, *, now: float) 
         AccountKind.DAY: day_of(now),
     }
     return tuple(Account(kind=kind, name=name) for kind, name in names.items() if name is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reservation:
+    """A call that may be made now."""
+
+    call_id: int
+    budget_tokens: int
+    """What it may use before it is stopped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,15 +124,12 @@ class OverBudget:
     """Whether the limit is the phase's own: its attempt fails. Else it waits, until others may spend again."""
 
     def __str__(self) -> str:
-        shown = (
-            "{:,.0f} of {:,.0f} tokens and the call needs about {:,.0f}"
-            if self.unit == "tokens"
-            else "{:,.2f} of {:,.2f} USD and the call needs about {:,.2f}"
-        )
-        return f"{self.subject} has used {shown.format(self.used, self.limit, self.wanted)}"
+        places = 0 if self.unit == "tokens" else 2
+        need = f" and the call needs about {self.wanted:,.{places}f}" if self.wanted else ""
+        return f"{self.subject} has used {self.used:,.{places}f} of {self.limit:,.{places}f} {self.unit}{need}"
 
 
-def over_budget(account: Account, spent: Spent, wanted: Spent, limits: SpendingLimits) -> OverBudget | None:
+def over_budget(account: Account, spent: Amount, wanted: Amount, limits: SpendingLimits) -> OverBudget | None:
     """The limit of an account that does not hold ``wanted`` beside what is spent; None when all do."""
     for unit, name, used, more in (
         ("tokens", f"{account.kind}_tokens", spent.tokens, wanted.tokens),
@@ -152,7 +162,20 @@ def over_attempt(address: AttemptAddress, *, used: int, wanted: int, limit: int)
     )
 
 
-def tokens_left(account: Account, spent: Spent, limits: SpendingLimits) -> int | None:
+def wanted_by(expected_tokens: int, estimate: Estimate | None, *, own_left: int) -> Amount:
+    """What is booked for a call: its prompt at least, and what it is predicted to use before it is stopped."""
+    if estimate is None:
+        return Amount(tokens=expected_tokens)
+    tokens = max(expected_tokens, min(estimate.tokens, own_left))
+    return Amount(tokens=tokens, cost_usd=estimate.cost_usd or 0.0)
+
+
+def allowance(own_left: int, wanted: Amount, shared_left: int | None) -> int:
+    """Tokens after which a call is stopped: what its attempt has left, and no more than all have left beside it."""
+    return own_left if shared_left is None else min(own_left, wanted.tokens + shared_left)
+
+
+def tokens_left(account: Account, spent: Amount, limits: SpendingLimits) -> int | None:
     """How many tokens an account still holds; None when they are not limited."""
     limit: int = getattr(limits, f"{account.kind}_tokens")
     return max(0, limit - spent.tokens) if limit else None
@@ -176,12 +199,12 @@ def budget_failure(over: OverBudget) -> FailureReport:
 
 def budget_stop(over: OverBudget) -> Stop:
     """What a session ends with that may spend no more."""
-    return Stop(rule=StopRule.BUDGET, seen=over.used, limit=over.limit, subject=f"{over.subject} ({over.unit})")
+    return Stop(
+        rule=StopRule.BUDGET, seen=over.used, limit=over.limit, subject=f"{over.subject} ({over.unit})"
+    )
 
 
-def shared_accounts(
-    *, run_id: str | None, session_id: str | None, now: float
-) -> Iterator[Account]:
+def shared_accounts(*, run_id: str | None, session_id: str | None, now: float) -> Iterator[Account]:
     """The accounts that a run, a session and a day share out, in the order of looking."""
     if run_id is not None:
         yield Account(kind=AccountKind.RUN, name=run_id)

@@ -9,11 +9,14 @@ from autopack.domain.attempt import Attempt
 from autopack.domain.drain_policy import SessionTally, Stop, StopRule, nearest_stop, session_stop
 from autopack.domain.phase import Phase, PhaseState
 from autopack.domain.session import DrainResult, Pick, Session
-from autopack.drain.session import FOLDER, export, result_of
+from autopack.drain.session import FOLDER, export, is_stale, result_of
 from autopack.execution.dispatch import Dispatcher
 from autopack.ports import Clock, Drains, Store
 
 _BEAT_SECONDS = 2.0
+_MOST_FAULTS_IN_ROW = 5
+_NEWEST = 20
+"""Sessions whose files are looked at when another one begins."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +55,7 @@ class BatchDrainController:
     on_event: Callable[[DrainEvent], None]
     _stop: Stop | None = field(default=None, init=False)
     _beat_at: float | None = field(default=None, init=False)
+    _faults_in_row: int = field(default=0, init=False)
 
     def tick(self) -> bool:
         """Book what ended, begin what may begin; True when the session has nothing left to do here.
@@ -59,6 +63,8 @@ class BatchDrainController:
         Raises:
             LeaseLostError: Another process took the session over.
         """
+        if self._beat_at is None:
+            self._mend_files()
         self._beat()
         self.dispatcher.bury_the_dead()
         open_picks = self._settle_open()
@@ -75,6 +81,8 @@ class BatchDrainController:
     def close(self) -> Session:
         """The session as it stands when its controller leaves it; its file says the same."""
         self._beat(at_once=True)
+        # What was under way when the end was asked for may have come to its own since the last tick.
+        self._settle_open()
         self.session = self.drains.session(self.session.session_id)
         self._export()
         return self.session
@@ -130,15 +138,24 @@ class BatchDrainController:
             now=now,
         )
         stopped = self.drains.book(pick, result, now=now)
+        self._faults_in_row = self._faults_in_row + 1 if result.is_retryable else 0
         self.session = self.drains.session(self.session.session_id)
         self._export()
         self._tell(booked=result, stopped=stopped)
 
     def _export(self) -> None:
+        self._write(self.session)
+
+    def _write(self, session: Session) -> None:
         # The file is a copy of the store for people and scripts: a full disk must not end the drain.
         with suppress(OSError):
-            results = tuple(self.drains.results(self.session.session_id))
-            export(self.state_folder / FOLDER, self.session, results)
+            export(self.state_folder / FOLDER, session, tuple(self.drains.results(session.session_id)))
+
+    def _mend_files(self) -> None:
+        """Have the files of ended sessions say so, whose controllers died before they could write it."""
+        for other in self.drains.sessions(limit=_NEWEST):
+            if other.completed_at is not None and is_stale(self.state_folder / FOLDER, other):
+                self._write(other)
 
     # --- what is next ---
 
@@ -146,17 +163,28 @@ class BatchDrainController:
         picks = list(open_picks)
         while len(picks) < self.slots:
             self.session = self.drains.session(self.session.session_id)
-            self._stop = session_stop(self._tally(), self.session.limits) or self.budget_stop(
-                self.session.session_id
-            )
+            self._stop = self._find_stop()
             if self._stop is not None:
                 break
+            # A pick in a session that is not ours any more would be nobody's.
+            self._beat(at_once=True)
             pick = self.drains.pick(self.session, now=self.clock.now())
             if pick is None:
                 break
             picks.append(pick)
             self._tell(picked=pick)
         return picks
+
+    def _find_stop(self) -> Stop | None:
+        if self._faults_in_row >= _MOST_FAULTS_IN_ROW:
+            # They use up no attempt, so that no other rule would ever end it.
+            return Stop(
+                rule=StopRule.ZERO_YIELD,
+                seen=self._faults_in_row,
+                limit=_MOST_FAULTS_IN_ROW,
+                subject="faults of the surroundings in a row",
+            )
+        return session_stop(self._tally(), self.session.limits) or self.budget_stop(self.session.session_id)
 
     def _tally(self) -> SessionTally:
         session = self.session

@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -89,10 +90,28 @@ def export(folder: Path, session: Session, results: tuple[DrainResult, ...]) -> 
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{session.session_id}.json"
     text = json.dumps(to_document(session, results), indent=2) + "\n"
+    # A name of our own: whoever thinks that the session is still his must not write into ours.
     partial = path.with_suffix(f".{os.getpid()}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except OSError:
+        with suppress(OSError):
+            partial.unlink()
+        raise
+    for left in folder.glob(f"{session.session_id}.*.partial"):
+        # Of a process that was killed while it wrote.
+        left.unlink(missing_ok=True)
     return path
+
+
+def is_stale(folder: Path, session: Session) -> bool:
+    """Whether the file of an ended session is there and says that the session goes on."""
+    try:
+        document = json.loads((folder / f"{session.session_id}.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(document, dict) and document.get("completed_at") is None
 
 
 def to_document(session: Session, results: tuple[DrainResult, ...]) -> dict[str, object]:

@@ -7,7 +7,8 @@ from autopack.ports.code import CodeIndex
 from autopack.ports.drains import Drains
 from autopack.ports.engine import Engine, EngineLimits
 from autopack.ports.processes import Command, Finished, Locks, Processes
-from autopack.ports.store import Decision, RunProgress, Store, StoredAnswer
+from autopack.ports.store import CallFilter, Decision, RunProgress, Store, StoredAnswer
+from autopack.ports.triage import Triage
 from autopack.ports.workspace import Tree, Workspace, Worktree
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "BuildRequest",
     "BuildWatch",
     "Builder",
+    "CallFilter",
     "CiRequest",
     "CiRunner",
     "Clock",
@@ -33,6 +35,7 @@ __all__ = [
     "Store",
     "StoredAnswer",
     "Tree",
+    "Triage",
     "Workspace",
     "Worktree",
 ]

@@ -8,13 +8,25 @@ from autopack.domain.attempt import Attempt, AttemptAddress, Lease
 from autopack.domain.baseline import Baseline, BaselineKey
 from autopack.domain.budget import Usage
 from autopack.domain.ci_report import CiReport
+from autopack.domain.estimate import Estimate
 from autopack.domain.failure import FailureReport
-from autopack.domain.phase import Phase, PhaseState
+from autopack.domain.phase import Phase, PhaseSpec, PhaseState
 from autopack.domain.plan import Plan, PlanChange
+from autopack.domain.retry import Pause
 from autopack.domain.run import Run
+from autopack.domain.spending import (
+    NOTHING,
+    UNLIMITED,
+    OverBudget,
+    Reservation,
+    SpendingLimits,
+    Amount,
+)
+from autopack.domain.telemetry import CallEvent
 from autopack.domain.verdicts import AttemptOutcome
 from autopack.ports.builders import BuildAnswer
 from autopack.ports.drains import Drains
+from autopack.ports.triage import Triage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +54,23 @@ class Decision:
 class RunProgress:
     """How many phases of a run are in which state."""
 
-    run: Run
+    run_id: str
+    goal: str
+    is_active: bool = False
+    created_at: float = 0.0
     counts: Mapping[PhaseState, int] = field(default_factory=dict)
     used: Usage = Usage()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallFilter:
+    """Which Builder calls are asked for; None is all. Name a session, a run or a call, or all rows are read."""
+
+    session_id: str | None = None
+    run_id: str | None = None
+    phase_id: str | None = None
+    number: int | None = None
+    call_id: int | None = None
 
 
 class Store(Protocol):
@@ -56,6 +82,11 @@ class Store(Protocol):
     @property
     def drains(self) -> Drains:
         """The record of drains, in the same database."""
+        ...
+
+    @property
+    def triage(self) -> Triage:
+        """The record of what holds the backlog up, in the same database."""
         ...
 
     def close(self) -> None:
@@ -86,8 +117,16 @@ class Store(Protocol):
         """One run; raises StoreError when there is none."""
         ...
 
-    def runs(self) -> Sequence[RunProgress]:
-        """All runs in order of creation."""
+    def runs(self, *, limit: int | None = None) -> Sequence[RunProgress]:
+        """The newest runs in order of creation; all of them without a limit. No phase's specification is read."""
+        ...
+
+    def count_runs(self) -> int:
+        """How many runs there are."""
+        ...
+
+    def totals(self) -> Mapping[PhaseState, int]:
+        """How many phases of all runs are in which state; a state without any is left out."""
         ...
 
     def phase(self, run_id: str, phase_id: str) -> Phase:
@@ -188,7 +227,7 @@ class Store(Protocol):
         """The answer that was paid for in this turn of the attempt, if there is one."""
         ...
 
-    def reserve_call(
+    def reserve_call(  # noqa: PLR0913 - what is known of a call before it is made
         self,
         lease: Lease,
         *,
@@ -198,12 +237,25 @@ class Store(Protocol):
         expected_tokens: int,
         limit_tokens: int,
         now: float,
-    ) -> int | None:
-        """Book ``expected_tokens`` for a call before it is made.
+        estimate: Estimate | None = None,
+        limits: SpendingLimits = UNLIMITED,
+    ) -> Reservation | OverBudget:
+        """Book a call before it is made: for its attempt, phase, run, drain session and day, or for none of them.
+
+        Args:
+            lease: The attempt.
+            turn: Which call of the attempt it is, from 1.
+            builder: The Builder's spec.
+            prompt_hash: Of the prompt.
+            expected_tokens: The size of the prompt, as estimated.
+            limit_tokens: What the attempt may use. Its settled calls count, and those open under this lease.
+            now: Seconds since the epoch; says to which day the call is booked.
+            estimate: What the call is predicted to use; booked in the place of ``expected_tokens`` where it is
+                more. None for the prompt alone.
+            limits: What all calls may use together. A booking whose process died stays counted there.
 
         Returns:
-            The call's id, or None when the attempt's settled calls and those that are open under this lease
-            leave less than that under ``limit_tokens``.
+            What the call may use, or the first limit that does not hold it; then nothing is booked.
 
         Raises:
             LeaseLostError: The attempt was taken over.
@@ -215,8 +267,33 @@ class Store(Protocol):
     ) -> None:
         """Store the answer and replace the reservation by what was used.
 
-        Valid under a lost lease too: the answer is paid for, and the attempt's next holder will use it.
+        Valid under a lost lease too: the answer is paid for, and the attempt's next holder will use it. A fault of
+        the provider pauses the Builder, an answer ends its row of faults.
         """
+        ...
+
+    def builder_pause(self, builder: str) -> Pause | None:
+        """The Builder's newest pause, whether it is over or not; None when it never had one."""
+        ...
+
+    def predict_tokens(self, spec: PhaseSpec, *, builder: str, prompt_tokens: int | None = None) -> Estimate:
+        """What a call for the phase would use, judged by the Builder's newest calls and its newest of the sort."""
+        ...
+
+    def budget_stop(
+        self,
+        *,
+        limits: SpendingLimits,
+        now: float,
+        run_id: str | None = None,
+        session_id: str | None = None,
+        wanted: Amount = NOTHING,
+    ) -> OverBudget | None:
+        """The first limit of the run, the session or the day that holds no call of that size; nothing is booked."""
+        ...
+
+    def telemetry(self, calls: CallFilter) -> Sequence[CallEvent]:
+        """One event for each Builder call, oldest first, those under way included."""
         ...
 
     def usage_of(self, run_id: str, phase_id: str | None = None) -> Usage:

@@ -14,6 +14,7 @@ from autopack.domain.failure import FailureKind, FailureReport
 from autopack.domain.phase import PhaseSpec, PhaseState
 from autopack.domain.plan import Plan
 from autopack.domain.run import Order, RunSpec, split_queued
+from autopack.domain.spending import Reservation
 from autopack.domain.verdicts import AttemptOutcome
 from autopack.errors import LeaseLostError, NotClaimableError
 from autopack.ports import BuildAnswer
@@ -107,8 +108,8 @@ def test_calls_that_race_for_the_budget_never_take_more_than_there_is(store):
             lease, turn=1, builder="b", prompt_hash="h", expected_tokens=300, limit_tokens=1000, now=2.0
         )
 
-    call_ids = together(*[reserve] * CONTENDERS)
-    assert len([call_id for call_id in call_ids if call_id is not None]) == 3
+    reservations = together(*[reserve] * CONTENDERS)
+    assert len([made for made in reservations if isinstance(made, Reservation)]) == 3
     assert store.usage_of("shop").total_tokens == 900
 
 
@@ -116,7 +117,7 @@ def test_two_imports_of_one_plan_make_it_once(store):
     plan = plan_of(20, runs=("a", "b", "c"))
     changes = together(*[lambda: store.import_plan(plan, now=1.0)] * 4)
     assert sorted(len(found) for found in changes) == [0, 0, 0, 63]
-    assert [progress.run.run_id for progress in store.runs()] == ["a", "b", "c"]
+    assert [progress.run_id for progress in store.runs()] == ["a", "b", "c"]
 
 
 def test_an_import_beside_a_worker_loses_nothing_of_either(store):
@@ -211,10 +212,10 @@ def test_one_of_several_processes_gets_an_attempt(store_url, sql_store):
 def test_an_answer_that_was_stored_survives_the_kill_of_its_process(store_url, sql_store):
     filled(sql_store, 1)
     lease = claim(sql_store, at("p0"), "me")
-    call_id = sql_store.reserve_call(
+    reservation = sql_store.reserve_call(
         lease, turn=1, builder="b", prompt_hash="h", expected_tokens=3, limit_tokens=9, now=2.0
     )
-    with running(PAYER, store_url, str(call_id)) as payer:
+    with running(PAYER, store_url, str(reservation.call_id)) as payer:
         assert payer.stdout.readline() == "stored\n"
         payer.kill()
     reopened = open_store(store_url, create=False)

@@ -12,6 +12,7 @@ from autopack.domain.failure import FailureKind, FailureReport
 from autopack.domain.phase import PhaseSpec, PhaseState, Scope
 from autopack.domain.plan import Plan, PlanAction
 from autopack.domain.run import Order, RunSpec
+from autopack.domain.spending import OverBudget
 from autopack.domain.verdicts import AttemptOutcome, passed
 from autopack.errors import IllegalTransitionError, LeaseLostError, NotClaimableError, StoreError
 from autopack.ports import AnswerFormat, BuildAnswer, Decision
@@ -70,7 +71,7 @@ def ended(store, phase_id, outcome, number=1, *, run_id="shop"):
 
 
 def reserved(store, lease, *, turn=1, tokens=100, limit=1000):
-    return store.reserve_call(
+    reservation = store.reserve_call(
         lease,
         turn=turn,
         builder="replay:answers",
@@ -79,6 +80,7 @@ def reserved(store, lease, *, turn=1, tokens=100, limit=1000):
         limit_tokens=limit,
         now=NOW,
     )
+    return None if isinstance(reservation, OverBudget) else reservation.call_id
 
 
 def settled(store, call_id, **answer):
@@ -113,7 +115,7 @@ class TestPlans:
     def test_runs_that_the_plan_does_not_mention_stay(self, store):
         filled(store, a_run("build"))
         store.import_plan(Plan(runs=(a_run("other", run_id="bank"),)), now=NOW)
-        assert [progress.run.run_id for progress in store.runs()] == ["shop", "bank"]
+        assert [progress.run_id for progress in store.runs()] == ["shop", "bank"]
 
     def test_a_phase_that_has_not_started_changes_moves_and_goes(self, store):
         filled(store, a_run("one", "two", "three", order=Order.INDEPENDENT))
@@ -693,7 +695,8 @@ class TestBuilderCalls:
         store.finish_attempt(lease, FAILED, now=NOW)
         first, second = store.runs()
         assert dict(first.counts) == {PhaseState.FAILED: 1, PhaseState.QUEUED: 1}
-        assert (first.run, first.used) == (store.run("shop"), Usage(input_tokens=5))
+        assert (first.run_id, first.goal, first.is_active) == ("shop", "a shop", True)
+        assert first.used == Usage(input_tokens=5)
         assert (dict(second.counts), second.used) == ({PhaseState.QUEUED: 1}, Usage())
 
 

@@ -1,5 +1,6 @@
 """Random histories: the store over SQL and the one in memory never tell two stories."""
 
+from dataclasses import replace
 from tempfile import TemporaryDirectory
 
 from hypothesis import HealthCheck, settings
@@ -13,9 +14,10 @@ from autopack.domain.failure import FailureKind, FailureReport
 from autopack.domain.phase import PhaseSpec, PhaseState
 from autopack.domain.plan import Plan
 from autopack.domain.run import Order, RunSpec
+from autopack.domain.spending import UNLIMITED, Reservation
 from autopack.domain.verdicts import AttemptOutcome
 from autopack.errors import AutopackError
-from autopack.ports import BuildAnswer, Decision
+from autopack.ports import BuildAnswer, CallFilter, Decision
 from autopack.testing import MemoryStore
 
 RUNS = ("r1", "r2")
@@ -25,6 +27,7 @@ FAILURES = (
     FailureReport(kind=FailureKind.BUILDER_ERROR, message="overloaded", retryable=True),
     FailureReport(kind=FailureKind.CRASHED, message="gone"),
 )
+LIMITS = replace(UNLIMITED, phase_tokens=120, run_tokens=160, day_tokens=200)
 run_ids, phase_ids = st.sampled_from(RUNS), st.sampled_from(PHASES)
 
 
@@ -164,7 +167,7 @@ class TwoStores(RuleBasedStateMachine):
     @rule(data=st.data(), turn=st.integers(1, 2), tokens=st.integers(1, 60))
     def reserve(self, data, turn, tokens):
         if lease := self.lease(data):
-            call_id = self.both(
+            made = self.both(
                 lambda store: store.reserve_call(
                     lease,
                     turn=turn,
@@ -172,10 +175,12 @@ class TwoStores(RuleBasedStateMachine):
                     prompt_hash="h",
                     expected_tokens=tokens,
                     limit_tokens=100,
+                    limits=LIMITS,
                     now=self.now,
                 )
             )
-            self.calls = call_id or self.calls
+            if isinstance(made, Reservation):
+                self.calls = made.call_id
 
     @rule(data=st.data(), tokens=st.integers(0, 40), failure=st.none() | st.sampled_from(FAILURES))
     def settle(self, data, tokens, failure):
@@ -195,10 +200,18 @@ class TwoStores(RuleBasedStateMachine):
             return
         assert self.sql.runs() == self.memory.runs()
         assert self.sql.in_flight() == self.memory.in_flight()
+        assert self.sql.telemetry(CallFilter()) == self.memory.telemetry(CallFilter())
+        assert self.sql.builder_pause("b") == self.memory.builder_pause("b")
+        for run_id in RUNS:
+            stops = [
+                store.budget_stop(limits=LIMITS, now=self.now, run_id=run_id)
+                for store in (self.sql, self.memory)
+            ]
+            assert stops[0] == stops[1]
         for now in (self.now, 0.0):
             assert self.sql.next_runnable(now=now, limit=5) == self.memory.next_runnable(now=now, limit=5)
         for run in self.memory.runs():
-            self._compare_run(run.run.run_id)
+            self._compare_run(run.run_id)
 
     def _compare_run(self, run_id):
         assert self.sql.phases(run_id) == self.memory.phases(run_id)

@@ -38,7 +38,7 @@ def finish(planned):
                 lease, turn=1, builder="x", prompt_hash="h", expected_tokens=5, limit_tokens=9, now=1.0
             )
             answer = BuildAnswer(usage=Usage(input_tokens=1000, output_tokens=234, cost_usd=0.5))
-            store.settle_call(call, answer, base_commit="c0ffee", duration_seconds=1.0, now=2.0)
+            store.settle_call(call.call_id, answer, base_commit="c0ffee", duration_seconds=1.0, now=2.0)
             store.enter_state(lease, PhaseState.GATE, now=2.0)
             if outcome.final_state is not PhaseState.FAILED:
                 store.enter_state(lease, PhaseState.CI_RUNNING, now=2.0)

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import sqlalchemy as sa
 
-from autopack.adapters.store import fingerprints, heads, reading
+from autopack.adapters.store import blockers, fingerprints, heads, reading
 from autopack.adapters.store.codec import decode, encode
 from autopack.adapters.store.rows import progress_values
 from autopack.adapters.store.tables import approval, attempt, phase, phase_need
@@ -142,6 +142,8 @@ def _conclude(
     if outcome.final_state is PhaseState.COMPLETE:
         _lift_needs(db, stored)
     heads.refresh_run(db, address.run_id)
+    if outcome.fingerprint is not None:
+        blockers.note_recurrence(db, outcome.fingerprint, address, now=now)
 
 
 def _end(db: sa.Connection, address: AttemptAddress, outcome: AttemptOutcome, *, now: float) -> None:

@@ -2,21 +2,49 @@
 
 import hashlib
 from contextlib import suppress
+from dataclasses import asdict
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import exc
 
+from autopack.adapters.store import pauses, spending
 from autopack.adapters.store.attempts import check_lease
 from autopack.adapters.store.codec import decode, encode, pack, storable, unpack
+from autopack.adapters.store.pauses import builder_key
 from autopack.adapters.store.tables import baseline, builder_call
 from autopack.domain.attempt import AttemptAddress, Lease
 from autopack.domain.baseline import Baseline, BaselineKey
-from autopack.domain.budget import Budget
+from autopack.domain.budget import Budget, Usage
 from autopack.domain.ci_report import CiReport
+from autopack.domain.estimate import Estimate
+from autopack.domain.failure import FailureReport
+from autopack.domain.retry import pauses_builder
+from autopack.domain.spending import (
+    UNLIMITED,
+    OverBudget,
+    Reservation,
+    SpendingLimits,
+    Amount,
+    accounts_of,
+    allowance,
+    over_attempt,
+    wanted_by,
+)
 from autopack.errors import StoreError
 from autopack.ports import BuildAnswer, StoredAnswer
 
 _call = builder_call.c
+_BOOKED = (
+    _call.run_id,
+    _call.phase_id,
+    _call.number,
+    _call.builder,
+    _call.session_id,
+    _call.reserved_at,
+    _call.booked_tokens,
+    _call.booked_usd,
+)
 
 
 def _is_of(address: AttemptAddress) -> tuple[sa.ColumnElement[bool], ...]:
@@ -54,9 +82,39 @@ def reserve(  # noqa: PLR0913 - the port's arguments, and the connection
     expected_tokens: int,
     limit_tokens: int,
     now: float,
-) -> int | None:
-    """Book tokens for a call; the call's id, or None when the budget does not hold them."""
+    estimate: Estimate | None = None,
+    limits: SpendingLimits = UNLIMITED,
+) -> Reservation | OverBudget:
+    """Book tokens and money for a call, or say which budget does not hold them."""
     check_lease(db, lease)
+    own = Budget(limit_tokens=limit_tokens, spent_tokens=_booked_by(db, lease))
+    if not own.allows(expected_tokens):
+        return over_attempt(lease.address, used=own.spent_tokens, wanted=expected_tokens, limit=limit_tokens)
+    session_id = spending.session_of(db, lease.address)
+    wanted = wanted_by(expected_tokens, estimate, own_left=own.left_tokens)
+    left = spending.book(db, accounts_of(lease.address, session_id, now=now), wanted, limits)
+    if isinstance(left, OverBudget):
+        return left
+    row = {
+        **asdict(lease.address),
+        "turn": turn,
+        "token": lease.token,
+        "state": "reserved",
+        "is_reusable": False,
+        "builder": builder_key(builder),
+        "prompt_hash": prompt_hash,
+        "expected_tokens": expected_tokens,
+        "reserved_at": now,
+        "session_id": session_id,
+        "booked_tokens": wanted.tokens,
+        "booked_usd": wanted.cost_usd,
+        **_estimate_values(estimate),
+    }
+    call_id = db.scalars(builder_call.insert().values(**row).returning(_call.call_id)).one()
+    return Reservation(call_id=int(call_id), budget_tokens=allowance(own.left_tokens, wanted, left))
+
+
+def _booked_by(db: sa.Connection, lease: Lease) -> int:
     used = _call.input_tokens + _call.output_tokens
     # A call whose process died will not come back for what it reserved; to count that would let a kill end the
     # attempt at its budget. What it cost the provider's meter stays in the usage, as estimated.
@@ -64,24 +122,19 @@ def reserve(  # noqa: PLR0913 - the port's arguments, and the connection
     booked = sa.func.sum(
         sa.case((is_lost, 0), (_call.settled_at.is_(None), _call.expected_tokens), else_=used)
     )
-    spent = db.scalar(sa.select(sa.func.coalesce(booked, 0)).where(*_is_of(lease.address)))
-    if not Budget(limit_tokens=limit_tokens, spent_tokens=int(spent or 0)).allows(expected_tokens):
-        return None
-    address = lease.address
-    reservation = builder_call.insert().values(
-        run_id=address.run_id,
-        phase_id=address.phase_id,
-        number=address.number,
-        turn=turn,
-        token=lease.token,
-        state="reserved",
-        is_reusable=False,
-        builder=storable(builder),
-        prompt_hash=prompt_hash,
-        expected_tokens=expected_tokens,
-        reserved_at=now,
-    )
-    return int(db.scalars(reservation.returning(_call.call_id)).one())
+    return int(db.scalar(sa.select(sa.func.coalesce(booked, 0)).where(*_is_of(lease.address))) or 0)
+
+
+def _estimate_values(estimate: Estimate | None) -> dict[str, object]:
+    if estimate is None:
+        return {}
+    sort = estimate.sort
+    return {
+        "category": storable(sort.category),
+        "complexity": sort.complexity,
+        "deliverables": sort.deliverables,
+        "predicted_tokens": estimate.tokens,
+    }
 
 
 def settle(
@@ -104,15 +157,38 @@ def settle(
         "cached_tokens": usage.cached_tokens,
         "cost_usd": usage.cost_usd,
         "is_estimated": usage.is_estimated,
+        "model": storable(answer.model),
+        "stop_reason": storable(answer.stop_reason),
+        "is_truncated": answer.is_truncated,
+        "failure_kind": None if failure is None else failure.kind,
         "base_commit": base_commit,
         "duration_seconds": duration_seconds,
         "settled_at": now,
     }
     is_open = (_call.call_id == call_id, _call.settled_at.is_(None))
-    if db.execute(builder_call.update().where(*is_open).values(**settled)).rowcount:
-        return
-    if db.scalar(sa.select(_call.call_id).where(_call.call_id == call_id)) is None:
+    made = builder_call.update().where(*is_open).values(**settled).returning(*_BOOKED)
+    row = db.execute(made).first()
+    if row is not None:
+        _rebook(db, row, usage)
+        _note_pause(db, row.builder, failure, now=now)
+    elif db.scalar(sa.select(_call.call_id).where(_call.call_id == call_id)) is None:
         raise StoreError(f"there is no Builder call {call_id}")
+
+
+def _rebook(db: sa.Connection, row: sa.Row[Any], usage: Usage) -> None:
+    if row.booked_tokens is None:
+        return  # It was reserved before there were accounts.
+    address = AttemptAddress(run_id=row.run_id, phase_id=row.phase_id, number=row.number)
+    booked = Amount(tokens=row.booked_tokens, cost_usd=row.booked_usd)
+    used = Amount(tokens=usage.total_tokens, cost_usd=usage.cost_usd or 0.0)
+    spending.add(db, accounts_of(address, row.session_id, now=row.reserved_at), used - booked)
+
+
+def _note_pause(db: sa.Connection, builder: str, failure: FailureReport | None, *, now: float) -> None:
+    if failure is None:
+        pauses.note_answer(db, builder)
+    elif pauses_builder(failure):
+        pauses.note_fault(db, builder, failure, now=now)
 
 
 def _digest(key: BaselineKey) -> str:

@@ -1,10 +1,11 @@
 """The attempts of a drain session: taken, counted, told; each function works inside a transaction."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
-from autopack.adapters.store import attempts, fingerprints, picks, reading
+from autopack.adapters.store import attempts, fingerprints, picks, reading, sessions
 from autopack.adapters.store.codec import decode, encode
 from autopack.adapters.store.tables import builder_call, drain_attempt, drain_session, run
 from autopack.domain.attempt import AttemptAddress
@@ -14,62 +15,56 @@ from autopack.domain.session import AttemptOrders, DrainKind, DrainResult, Drain
 
 _session = drain_session.c
 _item = drain_attempt.c
-_TRIES = 8
-"""Candidates looked at for one pick; more than one matters only where several processes drain."""
+_EVIDENCE = 10
+_INITIAL_STATES = {DrainKind.FAILED: PhaseState.FAILED, DrainKind.QUEUED: PhaseState.QUEUED}
 
 
-def pick(db: sa.Connection, session: Session, *, now: float) -> Pick | None:
-    """Take the next attempt upon the session, or None when nothing may be tried now."""
-    if session.scope.kind is DrainKind.QUEUED:
-        return _pick_queued(db, session, now=now)
-    return _pick_failed(db, session, now=now)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A phase that a pick would take, as it was found; somebody else may be quicker."""
+
+    run_id: str
+    phase_id: str
+    sample: Sample = Sample.UNSAMPLED
 
 
-def _pick_failed(db: sa.Connection, session: Session, *, now: float) -> Pick | None:
-    for row in picks.candidates(db, session.session_id, session.scope, session.limits, limit=_TRIES):
-        # Another process may have taken it since we looked, or its cause may have stopped.
-        reading.lock_run(db, row.run_id)
-        stored = reading.read_phase(db, row.run_id, row.phase_id)
-        key = stored.failure_fingerprint
-        is_free = stored.state is PhaseState.FAILED and not _is_taken(db, row.run_id)
-        if not is_free or picks.is_stopped(db, key):
-            continue
-        address = attempts.requeue(db, row.run_id, row.phase_id, now=now)
-        made = Pick(
-            session_id=session.session_id,
-            address=address,
-            phase_index=row.idx,
-            initial_state=PhaseState.FAILED,
-            picked_at=now,
-            sample=Sample(row.sample),
-            expected_fingerprint=key,
-        )
-        _write_pick(db, made)
-        return made
-    return None
-
-
-def _pick_queued(db: sa.Connection, session: Session, *, now: float) -> Pick | None:
-    addresses = reading.next_runnable(
-        db, now=now, limit=_TRIES, run_id=session.scope.run_id, only_active=False
+def find(db: sa.Connection, session: Session, *, now: float) -> Candidate | None:
+    """What a session may take next, or None when nothing may be tried now."""
+    scope, limits = session.scope, session.limits
+    if scope.kind is DrainKind.QUEUED:
+        due = picks.queued_candidates(db, session.session_id, scope, limits, now=now, limit=1)
+        return next((Candidate(run_id=it.run_id, phase_id=it.phase_id) for it in due), None)
+    rows = picks.failed_candidates(db, session.session_id, scope, limits, limit=1)
+    return next(
+        (Candidate(run_id=it.run_id, phase_id=it.phase_id, sample=Sample(it.sample)) for it in rows), None
     )
-    for address in addresses:
-        reading.lock_run(db, address.run_id)
-        stored = reading.read_phase(db, address.run_id, address.phase_id)
-        is_skipped = any(address.run_id.startswith(it) for it in session.scope.skip_run_prefixes if it)
-        if stored.state is not PhaseState.QUEUED or _is_taken(db, address.run_id) or is_skipped:
-            continue
-        made = Pick(
-            session_id=session.session_id,
-            address=address,
-            phase_index=stored.index,
-            initial_state=PhaseState.QUEUED,
-            picked_at=now,
-            expected_fingerprint=stored.failure_fingerprint,
-        )
-        _write_pick(db, made)
-        return made
-    return None
+
+
+def take(db: sa.Connection, session: Session, found: Candidate, *, now: float) -> Pick | None:
+    """Take what was found upon the session; None when somebody else was quicker, and nothing is changed then."""
+    reading.lock_run(db, found.run_id)
+    stored = reading.read_phase(db, found.run_id, found.phase_id)
+    wanted = _INITIAL_STATES[session.scope.kind]
+    if stored.state is not wanted or _is_taken(db, found.run_id):
+        return None
+    if wanted is PhaseState.FAILED:
+        if not _has_repeats_left(db, stored.failure_fingerprint, session.limits):
+            return None
+        address = attempts.requeue(db, found.run_id, found.phase_id, now=now)
+    else:
+        number = reading.due_number(db, stored)
+        address = AttemptAddress(run_id=found.run_id, phase_id=found.phase_id, number=number)
+    made = Pick(
+        session_id=session.session_id,
+        address=address,
+        phase_index=stored.index,
+        initial_state=wanted,
+        picked_at=now,
+        sample=found.sample,
+        expected_fingerprint=stored.failure_fingerprint,
+    )
+    _write_pick(db, made)
+    return made
 
 
 def _is_taken(db: sa.Connection, run_id: str) -> bool:
@@ -77,12 +72,22 @@ def _is_taken(db: sa.Connection, run_id: str) -> bool:
     return bool(reading.read_held(db, run_id)) or db.execute(is_open).first() is not None
 
 
+def _has_repeats_left(db: sa.Connection, key: str | None, limits: DrainLimits) -> bool:
+    # The lock makes those who pick phases of one cause count one after the other.
+    known = None if key is None else fingerprints.lock(db, key)
+    if known is None:
+        return True
+    ours = (_item.booked_at.is_(None), _item.expected_fingerprint == key)
+    under_way = db.scalar(sa.select(sa.func.count()).select_from(drain_attempt).where(*ours)) or 0
+    return known.stopped_at is None and known.seen + under_way < limits.max_fingerprint_repeats
+
+
 def _write_pick(db: sa.Connection, made: Pick) -> None:
     ours = drain_session.update().where(_session.session_id == made.session_id)
-    seq = db.scalar(ours.values(picked=_session.picked + 1).returning(_session.picked))
+    db.execute(ours.values(picked=_session.picked + 1))
     row = {
         **_place(made.session_id, made.address),
-        "seq": seq,
+        "seq": sessions.next_seq(made.session_id),
         "phase_index": made.phase_index,
         "initial_state": made.initial_state,
         "sample": made.sample,
@@ -103,8 +108,9 @@ def _place(session_id: str, address: AttemptAddress) -> dict[str, Any]:
     }
 
 
-def _is_pick(session_id: str, address: AttemptAddress) -> tuple[sa.ColumnElement[bool], ...]:
-    return tuple(_item[name] == value for name, value in _place(session_id, address).items())
+def _is_open_pick(made: Pick) -> tuple[sa.ColumnElement[bool], ...]:
+    place = (_item[name] == value for name, value in _place(made.session_id, made.address).items())
+    return (*place, _item.picked_at == made.picked_at, _item.booked_at.is_(None))
 
 
 def open_picks(db: sa.Connection, session_id: str | None = None) -> tuple[Pick, ...]:
@@ -112,7 +118,9 @@ def open_picks(db: sa.Connection, session_id: str | None = None) -> tuple[Pick, 
     query = sa.select(drain_attempt).where(_item.booked_at.is_(None))
     if session_id is not None:
         query = query.where(_item.session_id == session_id)
-    return tuple(_to_pick(row) for row in db.execute(query.order_by(_item.picked_at, _item.seq)))
+    return tuple(
+        _to_pick(row) for row in db.execute(query.order_by(_item.picked_at, _item.session_id, _item.seq))
+    )
 
 
 def _to_pick(row: sa.Row[Any]) -> Pick:
@@ -129,8 +137,7 @@ def _to_pick(row: sa.Row[Any]) -> Pick:
 
 def drop_pick(db: sa.Connection, made: Pick) -> None:
     """Forget a pick whose phase somebody else decided on; it counts for nothing."""
-    ours = (*_is_pick(made.session_id, made.address), _item.booked_at.is_(None))
-    if db.execute(drain_attempt.delete().where(*ours)).rowcount:
+    if db.execute(drain_attempt.delete().where(*_is_open_pick(made))).rowcount:
         fewer = {"picked": _session.picked - 1}
         db.execute(drain_session.update().where(_session.session_id == made.session_id).values(**fewer))
 
@@ -139,25 +146,29 @@ def book(db: sa.Connection, made: Pick, result: DrainResult, *, now: float) -> S
     """Write what became of a pick, once; the fingerprint's stop, where this result reached its limit."""
     reading.lock_run(db, result.run_id)
     key = None if result.is_retryable or result.success else result.failure_fingerprint
+    known = None if key is None else fingerprints.lock(db, key)
     counted = {
         "booked_at": now,
         "is_counted": not result.is_retryable,
-        "is_timeout": result.is_timeout,
+        "is_timeout": result.is_timeout and not result.is_retryable,
         "fingerprint": key,
         "result": encode(result),
     }
-    ours = (*_is_pick(made.session_id, made.address), _item.booked_at.is_(None))
-    if db.execute(drain_attempt.update().where(*ours).values(**counted)).rowcount == 0:
+    if db.execute(drain_attempt.update().where(*_is_open_pick(made)).values(**counted)).rowcount == 0:
         return None
+    is_repeated = key is not None and key == made.expected_fingerprint
+    _write_sample(db, result, is_known=is_repeated or (known is not None and known.seen > 0))
+    stop = None if key is None else _count_repeat(db, made.session_id, key, now=now)
     _add_totals(db, made.session_id, result)
-    _write_sample(db, result, is_known=key is not None and key == made.expected_fingerprint)
-    if key is None:
-        return None
-    limit = _limits(db, made.session_id).max_fingerprint_repeats
-    seen = fingerprints.count_seen(db, key, limit=limit, session_id=made.session_id, now=now)
+    return stop
+
+
+def _count_repeat(db: sa.Connection, session_id: str, key: str, *, now: float) -> Stop | None:
+    limit = _limits(db, session_id).max_fingerprint_repeats
+    seen = fingerprints.count_seen(db, key, limit=limit, session_id=session_id, now=now)
     if seen is None:
         return None
-    evidence = _evidence(db, key)
+    evidence = _evidence(db, key, newest=min(seen, _EVIDENCE))
     return Stop(rule=StopRule.FINGERPRINT_REPEATS, seen=seen, limit=limit, subject=key, evidence=evidence)
 
 
@@ -172,9 +183,11 @@ def _add_totals(db: sa.Connection, session_id: str, result: DrainResult) -> None
         "tokens_not_spent": result.tokens_not_spent,
     }
     values: dict[str, Any] = {name: _session[name] + value for name, value in added.items()}
-    values["zero_yield_in_row"] = _session.zero_yield_in_row + 1 if result.is_zero_yield else 0
-    # A fault of the surroundings used up no attempt, nor a place in the batch.
-    values["picked"] = _session.picked - int(result.is_retryable)
+    # A fault of the surroundings used up no attempt, nor a place in the batch, and says nothing of the backlog.
+    if result.is_retryable:
+        values["picked"] = _session.picked - 1
+    else:
+        values["zero_yield_in_row"] = _session.zero_yield_in_row + 1 if result.is_zero_yield else 0
     db.execute(drain_session.update().where(_session.session_id == session_id).values(**values))
 
 
@@ -190,10 +203,9 @@ def _write_sample(db: sa.Connection, result: DrainResult, *, is_known: bool) -> 
     db.execute(run.update().where(run.c.run_id == result.run_id).values(sample=sample))
 
 
-def _evidence(db: sa.Connection, key: str) -> tuple[str, ...]:
-    query = (
-        sa.select(drain_attempt).where(_item.fingerprint == key).order_by(_item.booked_at.desc()).limit(10)
-    )
+def _evidence(db: sa.Connection, key: str, *, newest: int) -> tuple[str, ...]:
+    order = (_item.booked_at.desc(), _item.session_id.desc(), _item.seq.desc())
+    query = sa.select(drain_attempt).where(_item.fingerprint == key).order_by(*order).limit(newest)
     rows = db.execute(query).all()
     return tuple(f"{row.run_id}/{row.phase_id}/{row.number}" for row in reversed(rows))
 
@@ -206,7 +218,7 @@ def _limits(db: sa.Connection, session_id: str) -> DrainLimits:
 def results(db: sa.Connection, session_id: str) -> tuple[DrainResult, ...]:
     """The booked results of a session in the order of picking."""
     booked = (_item.session_id == session_id, _item.booked_at.is_not(None))
-    texts = db.scalars(sa.select(_item.result).where(*booked).order_by(_item.seq, _item.picked_at))
+    texts = db.scalars(sa.select(_item.result).where(*booked).order_by(_item.seq))
     return tuple(decode(DrainResult, text) for text in texts if text is not None)
 
 

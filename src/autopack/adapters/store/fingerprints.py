@@ -1,8 +1,8 @@
 """What is known of each fingerprint, and which are stopped; each function works inside a writing transaction.
 
-Order of locks, so that no two transactions wait for each other: runs, then fingerprints. A stop is therefore
-made in two transactions: the first notes it, the second, which locks the runs first, marks the phases; a pick
-looks at the first.
+Order of locks, so that no two transactions wait for each other: runs, then fingerprints, then attempts of drains,
+then sessions. A stop is therefore made in several transactions: the first notes it, the others, which lock some
+runs each, mark their phases; a pick looks at the first.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from autopack.adapters.store import heads
 from autopack.adapters.store.codec import storable
-from autopack.adapters.store.tables import builder_call, fingerprint, phase, run
+from autopack.adapters.store.tables import FAILED, builder_call, fingerprint, phase, run
 from autopack.domain.attempt import AttemptAddress
 from autopack.domain.phase import PhaseState
 from autopack.domain.session import KnownFingerprint
@@ -22,6 +22,8 @@ from autopack.domain.verdicts import AttemptOutcome
 from autopack.errors import StoreError
 
 _known = fingerprint.c
+_RUNS_A_STEP = 500
+"""Runs whose phases are marked in one transaction: the others' attempts may end meanwhile."""
 
 
 def note(
@@ -31,13 +33,12 @@ def note(
     if outcome.final_state is not PhaseState.FAILED or outcome.failure is None:
         return outcome, False
     # Compiling the patterns takes a while, and most attempts that start need none.
-    import hashlib  # noqa: PLC0415
+    from autopack.domain.fingerprint import of_failure  # noqa: PLC0415
 
-    canonical = f"{outcome.failure.kind}\n{outcome.failure.message}"
-    made = f"0:{outcome.failure.kind}:{hashlib.sha256(canonical.encode('utf-8', 'replace')).hexdigest()[:12]}"
+    made = of_failure(outcome.failure)
     values = {
-        "kind": str(outcome.failure.kind),
-        "canonical": storable(canonical),
+        "kind": str(made.kind),
+        "canonical": storable(made.canonical),
         "occurrences": 1,
         "seen": 0,
         "first_seen_at": now,
@@ -73,32 +74,32 @@ def _upsert(db: sa.Connection, key: str, values: dict[str, Any]) -> float | None
     return stopped_at
 
 
+def lock(db: sa.Connection, key: str) -> sa.Row[int, float | None] | None:
+    """Keep others from counting or stopping a fingerprint until this transaction ends; what is known of it."""
+    columns = sa.select(_known.seen, _known.stopped_at)
+    return db.execute(columns.where(_known.fingerprint == key).with_for_update()).first()
+
+
 def count_seen(db: sa.Connection, key: str, *, limit: int, session_id: str, now: float) -> int | None:
     """Count one more drained attempt that ended with it; the count where that stopped it, else None."""
     counted = fingerprint.update().where(_known.fingerprint == key).values(seen=_known.seen + 1)
     row = db.execute(counted.returning(_known.seen, _known.stopped_at)).first()
     if row is None or row.stopped_at is not None or row.seen < limit:
         return None
-    _stop(db, _known.fingerprint == key, limit=limit, session_id=session_id, now=now)
+    _stop(db, (key,), limit=limit, session_id=session_id, now=now)
     return int(row.seen)
 
 
 def stop_exhausted(db: sa.Connection, *, limit: int, session_id: str, now: float) -> None:
     """Stop what was seen often enough already, under limits that were wider then."""
-    _stop(
-        db,
-        sa.and_(_known.seen >= limit, _known.stopped_at.is_(None)),
-        limit=limit,
-        session_id=session_id,
-        now=now,
-    )
+    is_exhausted = (_known.seen >= limit, _known.stopped_at.is_(None))
+    query = sa.select(_known.fingerprint).where(*is_exhausted).order_by(_known.fingerprint)
+    _stop(db, db.scalars(query.with_for_update()).all(), limit=limit, session_id=session_id, now=now)
 
 
-def _stop(
-    db: sa.Connection, which: sa.ColumnElement[bool], *, limit: int, session_id: str, now: float
-) -> None:
+def _stop(db: sa.Connection, keys: Sequence[str], *, limit: int, session_id: str, now: float) -> None:
     stopped = {"stopped_at": now, "stopped_by": session_id, "stop_limit": limit, "lifted_at": None}
-    db.execute(fingerprint.update().where(which).values(**stopped))
+    db.execute(fingerprint.update().where(_known.fingerprint.in_(keys)).values(**stopped))
 
 
 def lift(db: sa.Connection, key: str, *, why: str, now: float) -> None:
@@ -112,59 +113,59 @@ def lift(db: sa.Connection, key: str, *, why: str, now: float) -> None:
         raise StoreError(f"there is no fingerprint {key!r}", hint="`autopack drain fingerprints` lists them.")
 
 
-def mark_phases(db: sa.Connection, keys: Sequence[str]) -> int:
-    """Make the failed phases of these fingerprints say whether they are stopped; how many changed."""
-    stale = _stale(keys)
-    runs = db.scalars(
-        sa.select(run.c.run_id)
-        .where(run.c.run_id.in_(sa.select(phase.c.run_id).where(*stale)))
-        .order_by(run.c.run_id)
-        .with_for_update()
-    ).all()
-    if not runs:
+def mark_some(db: sa.Connection, key: str) -> int:
+    """Make failed phases of a fingerprint, those of some runs, say whether it is stopped; how many changed."""
+    is_stopped = _is_stopped(db, key)
+    stale = _failed_with(key, phase.c.is_stopped != _literal(is_stopped))
+    some = sa.select(phase.c.run_id).where(*stale).distinct().order_by(phase.c.run_id).limit(_RUNS_A_STEP)
+    ours = run.c.run_id.in_(db.scalars(some).all())
+    locked = db.scalars(sa.select(run.c.run_id).where(ours).order_by(run.c.run_id).with_for_update()).all()
+    # Locked only now, so that whoever lifts or stops it meanwhile waits, and then marks what is written here.
+    now_known = lock(db, key)
+    if not locked or now_known is None or (now_known.stopped_at is not None) is not is_stopped:
         return 0
-    is_stopped = sa.select(_known.stopped_at.is_not(None)).where(
-        _known.fingerprint == phase.c.failure_fingerprint
-    )
-    affected = run.c.run_id.in_(sa.select(phase.c.run_id).where(_has_failed_with(keys)))
-    changed = db.execute(phase.update().where(*stale).values(is_stopped=is_stopped.scalar_subquery()))
-    # Whoever was run again with the lock held is found by its fingerprint; the others only lose time.
-    heads.refresh(db, affected)
-    return changed.rowcount
+    theirs = phase.update().where(*stale, phase.c.run_id.in_(locked))
+    changed = db.execute(theirs.values(is_stopped=is_stopped)).rowcount
+    heads.refresh(db, run.c.run_id.in_(locked))
+    return changed
 
 
-def _has_failed_with(keys: Sequence[str]) -> sa.ColumnElement[bool]:
-    return sa.and_(phase.c.failure_fingerprint.in_(keys), phase.c.state == PhaseState.FAILED)
+def _is_stopped(db: sa.Connection, key: str) -> bool:
+    return db.scalar(sa.select(_known.stopped_at).where(_known.fingerprint == key)) is not None
 
 
-def _stale(keys: Sequence[str]) -> tuple[sa.ColumnElement[bool], ...]:
-    said = sa.exists().where(
-        _known.fingerprint == phase.c.failure_fingerprint,
-        _known.stopped_at.is_not(None) != phase.c.is_stopped,
-    )
-    return (_has_failed_with(keys), said)
+def _literal(value: bool) -> sa.ColumnElement[bool]:  # noqa: FBT001 - the value that is written out
+    return sa.true() if value else sa.false()
 
 
-def stopped_keys(db: sa.Connection) -> tuple[str, ...]:
-    """The fingerprints that are stopped, oldest stop first."""
-    return tuple(
-        db.scalars(
-            sa.select(_known.fingerprint).where(_known.stopped_at.is_not(None)).order_by(_known.stopped_at)
-        )
-    )
+def _failed_with(
+    key: str | sa.Column[str], *conditions: sa.ColumnElement[bool]
+) -> tuple[sa.ColumnElement[bool], ...]:
+    is_failed = sa.literal_column(f"phase.{FAILED}", sa.Boolean)
+    return (is_failed, phase.c.failure_fingerprint == key, *conditions)
 
 
-def forget_samples(db: sa.Connection, key: str) -> None:
-    """Have the runs that this fingerprint holds sampled anew: what was seen of them was a cause that is gone."""
-    holding = sa.select(phase.c.run_id).where(_has_failed_with((key,)))
-    db.execute(run.update().where(run.c.run_id.in_(holding)).values(sample=0))
+def stale_keys(db: sa.Connection) -> tuple[str, ...]:
+    """The fingerprints that were stopped or lifted by a process that died before all their phases said so."""
+    is_held = sa.exists().where(*_failed_with(_known.fingerprint, phase.c.is_stopped == sa.false()))
+    is_free = sa.exists().where(*_failed_with(_known.fingerprint, phase.c.is_stopped == sa.true()))
+    half_stopped = sa.and_(_known.stopped_at.is_not(None), is_held)
+    half_lifted = sa.and_(_known.stopped_at.is_(None), _known.lifted_at.is_not(None), is_free)
+    return tuple(db.scalars(sa.select(_known.fingerprint).where(sa.or_(half_stopped, half_lifted))))
+
+
+def forget_samples(db: sa.Connection, key: str) -> int:
+    """Have some runs that this fingerprint holds sampled anew, for what was seen of them is gone; how many."""
+    holding = sa.select(phase.c.run_id).where(*_failed_with(key))
+    sampled = sa.select(run.c.run_id).where(run.c.sample > 0, run.c.run_id.in_(holding))
+    names = db.scalars(sampled.order_by(run.c.run_id).limit(_RUNS_A_STEP).with_for_update()).all()
+    db.execute(run.update().where(run.c.run_id.in_(names)).values(sample=0))
+    return len(names)
 
 
 def read(db: sa.Connection, *, limit: int, key: str | None = None) -> tuple[KnownFingerprint, ...]:
     """One or the most frequent fingerprints, with how many failed phases each holds."""
-    held = sa.select(sa.func.count()).where(
-        phase.c.failure_fingerprint == _known.fingerprint, phase.c.state == PhaseState.FAILED
-    )
+    held = sa.select(sa.func.count()).select_from(phase).where(*_failed_with(_known.fingerprint))
     query = sa.select(fingerprint, held.scalar_subquery().label("phases"))
     if key is not None:
         query = query.where(_known.fingerprint == key)

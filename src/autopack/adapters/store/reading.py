@@ -12,7 +12,7 @@ from autopack.domain.attempt import Attempt, AttemptAddress
 from autopack.domain.budget import Usage
 from autopack.domain.moves import next_number
 from autopack.domain.phase import Phase, PhaseSpec, PhaseState
-from autopack.domain.run import Run
+from autopack.domain.run import Run, RunSpec
 from autopack.errors import StoreError
 from autopack.ports import RunProgress
 
@@ -119,9 +119,14 @@ def missing_needs(db: sa.Connection, run_id: str, phase_id: str) -> tuple[str, .
 
 
 def next_runnable(
-    db: sa.Connection, *, now: float, limit: int, run_id: str | None, only_active: bool = True
+    db: sa.Connection,
+    *,
+    now: float,
+    limit: int,
+    run_id: str | None,
+    where: tuple[sa.ColumnElement[bool], ...] = (run.c.is_active,),
 ) -> tuple[AttemptAddress, ...]:
-    """The first phase of each active, idle run that may go now, as the attempt that is due."""
+    """The first phase that may go now of each idle run that ``where`` admits, as the attempt that is due."""
     query = (
         sa.select(phase.c.run_id, phase.c.phase_id, due_column().label("number"))
         .select_from(run)
@@ -130,11 +135,10 @@ def next_runnable(
         .where(
             run.c.ready_idx.is_not(None), sa.or_(run.c.ready_at.is_(None), run.c.ready_at <= now), is_idle()
         )
+        .where(*where)
         .order_by(run.c.seq)
         .limit(limit)
     )
-    if only_active:
-        query = query.where(run.c.is_active)
     if run_id is not None:
         query = query.where(run.c.run_id == run_id)
     return tuple(
@@ -187,28 +191,48 @@ def next_retry_at(db: sa.Connection, run_id: str) -> float | None:
     return earliest
 
 
-def read_progress(db: sa.Connection) -> tuple[RunProgress, ...]:
-    """All runs in order of creation, with what they did and used."""
-    specs: dict[str, list[PhaseSpec]] = {}
-    counts: dict[str, dict[PhaseState, int]] = {}
-    for row in db.execute(sa.select(phase.c.run_id, phase.c.spec).order_by(phase.c.run_id, phase.c.idx)):
-        specs.setdefault(row.run_id, []).append(decode(PhaseSpec, row.spec))
-    by_state = sa.select(phase.c.run_id, phase.c.state, sa.func.count().label("size"))
-    for row in db.execute(by_state.group_by(phase.c.run_id, phase.c.state)):
-        counts.setdefault(row.run_id, {})[PhaseState(row.state)] = row.size
-    used = usage_by_run(db)
+def read_progress(db: sa.Connection, *, limit: int | None) -> tuple[RunProgress, ...]:
+    """The newest runs in order of creation, with what they did and used; all of them without a limit."""
+    columns = (run.c.run_id, run.c.spec, run.c.is_active, run.c.created_at)
+    rows = db.execute(sa.select(*columns).order_by(run.c.seq.desc()).limit(limit)).all()[::-1]
+    only = None if limit is None else [row.run_id for row in rows]
+    counts, used = _counts_by_run(db, only), usage_by_run(db, only)
     return tuple(
         RunProgress(
-            run=to_run(row, tuple(specs.get(row.run_id, ()))),
+            run_id=row.run_id,
+            goal=decode(RunSpec, row.spec).goal,
+            is_active=row.is_active,
+            created_at=row.created_at,
             counts=counts.get(row.run_id, {}),
             used=used.get(row.run_id, Usage()),
         )
-        for row in db.execute(sa.select(run).order_by(run.c.seq))
+        for row in rows
     )
 
 
+def _counts_by_run(db: sa.Connection, run_ids: Sequence[str] | None) -> dict[str, dict[PhaseState, int]]:
+    query = sa.select(phase.c.run_id, phase.c.state, sa.func.count().label("size"))
+    if run_ids is not None:
+        query = query.where(phase.c.run_id.in_(run_ids))
+    counts: dict[str, dict[PhaseState, int]] = {}
+    for row in db.execute(query.group_by(phase.c.run_id, phase.c.state)):
+        counts.setdefault(row.run_id, {})[PhaseState(row.state)] = row.size
+    return counts
+
+
+def count_runs(db: sa.Connection) -> int:
+    """How many runs there are."""
+    return db.scalar(sa.select(sa.func.count()).select_from(run)) or 0
+
+
+def count_phases(db: sa.Connection) -> Mapping[PhaseState, int]:
+    """How many phases of all runs are in which state."""
+    query = sa.select(phase.c.state, sa.func.count().label("size")).group_by(phase.c.state)
+    return {PhaseState(row.state): row.size for row in db.execute(query)}
+
+
 def usage_by_run(
-    db: sa.Connection, run_id: str | None = None, phase_id: str | None = None
+    db: sa.Connection, run_ids: Sequence[str] | None = None, phase_id: str | None = None
 ) -> Mapping[str, Usage]:
     """What calls used, by run; an open reservation counts as input that is estimated."""
     call = builder_call.c
@@ -221,8 +245,8 @@ def usage_by_run(
         sa.func.sum(call.cost_usd).label("cost"),
         sa.func.max(sa.case((sa.or_(is_open, call.is_estimated), 1), else_=0)).label("estimated"),
     ).group_by(call.run_id)
-    if run_id is not None:
-        query = query.where(call.run_id == run_id)
+    if run_ids is not None:
+        query = query.where(call.run_id.in_(run_ids))
     if phase_id is not None:
         query = query.where(call.phase_id == phase_id)
     return {

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from itertools import chain, count
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
-from autopack.adapters.store import fingerprints
+from autopack.adapters.store import fingerprints, picks
 from autopack.adapters.store.codec import decode, encode
 from autopack.adapters.store.tables import drain_attempt, drain_session, fingerprint
 from autopack.domain.drain_policy import DrainLimits, Stop, StopRule
@@ -15,6 +17,12 @@ from autopack.errors import LeaseLostError, StoreError
 
 _session = drain_session.c
 _item = drain_attempt.c
+# Those of one second are told apart by the number at their end.
+_NEWEST = (
+    _session.started_at.desc(),
+    sa.func.length(_session.session_id).desc(),
+    _session.session_id.desc(),
+)
 _ZERO = (
     "active_seconds",
     "picked",
@@ -40,48 +48,62 @@ def start(
     is_owner_dead: Callable[[str, float], bool],
 ) -> Session:
     """Begin a session; what a dead one left under way is its to finish."""
-    session_id = _free_id(db, now)
-    row = {
-        "session_id": session_id,
-        "scope": encode(scope),
-        "limits": encode(limits),
-        "preset": preset,
-        "started_at": now,
-        "owner": owner,
-        "heartbeat_at": now,
-        **dict.fromkeys(_ZERO, 0),
-    }
-    db.execute(drain_session.insert().values(**row))
+    session_id = _insert(
+        db,
+        {
+            "scope": encode(scope),
+            "limits": encode(limits),
+            "preset": preset,
+            "started_at": now,
+            "owner": owner,
+            "heartbeat_at": now,
+            **dict.fromkeys(_ZERO, 0),
+        },
+    )
+    fingerprints.stop_exhausted(db, limit=limits.max_fingerprint_repeats, session_id=session_id, now=now)
     for other in _open_sessions(db):
         if other.session_id != session_id and is_owner_dead(other.owner, other.heartbeat_at):
             _adopt(db, session_id, other.session_id, now=now)
-    fingerprints.stop_exhausted(db, limit=limits.max_fingerprint_repeats, session_id=session_id, now=now)
     return read(db, session_id)
 
 
-def _free_id(db: sa.Connection, now: float) -> str:
-    stem = datetime.fromtimestamp(now, UTC).strftime("batch-drain-%Y%m%d-%H%M%S")
-    same = _session.session_id == stem
-    taken = set(
-        db.scalars(sa.select(_session.session_id).where(sa.or_(same, _session.session_id.like(f"{stem}-%"))))
-    )
-    names = (stem, *(f"{stem}-{number}" for number in range(2, len(taken) + 2)))
-    return next(name for name in names if name not in taken)
+def _insert(db: sa.Connection, row: dict[str, Any]) -> str:
+    stem = datetime.fromtimestamp(row["started_at"], UTC).strftime("batch-drain-%Y%m%d-%H%M%S")
+    numbered = (f"{stem}-{number}" for number in count(2))
+    # Another session may begin at this moment; whoever is second takes the next name.
+    return next(name for name in chain((stem,), numbered) if _inserted(db, {"session_id": name, **row}))
+
+
+def _inserted(db: sa.Connection, row: dict[str, Any]) -> bool:
+    dialect = sqlite if db.dialect.name == "sqlite" else postgresql
+    insert = dialect.insert(drain_session).values(**row).on_conflict_do_nothing()
+    return db.execute(insert).rowcount > 0
 
 
 def _open_sessions(db: sa.Connection) -> Sequence[sa.Row[Any]]:
     unfinished = _session.completed_at.is_(None)
-    return db.execute(sa.select(drain_session).where(unfinished).order_by(_session.started_at.desc())).all()
+    return db.execute(sa.select(drain_session).where(unfinished).order_by(*_NEWEST)).all()
 
 
 def _adopt(db: sa.Connection, session_id: str, dead_id: str, *, now: float) -> None:
-    ours = (_item.session_id == dead_id, _item.booked_at.is_(None))
-    moved = db.execute(drain_attempt.update().where(*ours).values(session_id=session_id)).rowcount
-    left = Stop(rule=StopRule.INTERRUPTED, seen=moved, limit=0, subject=session_id)
-    ended = {"completed_at": now, "stop": encode(left), "picked": _session.picked - moved}
+    is_left = (_item.session_id == dead_id, _item.booked_at.is_(None))
+    left = db.scalars(sa.select(_item.seq).where(*is_left).order_by(_item.seq).with_for_update()).all()
+    for seq in left:
+        ours = drain_attempt.update().where(_item.session_id == dead_id, _item.seq == seq)
+        db.execute(ours.values(session_id=session_id, seq=next_seq(session_id)))
+    stop = Stop(rule=StopRule.INTERRUPTED, seen=len(left), limit=0, subject=session_id)
+    # Without its owner: a process that merely seemed dead learns of it at its next touch.
+    ended = {"completed_at": now, "stop": encode(stop), "picked": _session.picked - len(left), "owner": ""}
     db.execute(drain_session.update().where(_session.session_id == dead_id).values(**ended))
-    grown = {"picked": _session.picked + moved}
+    grown = {"picked": _session.picked + len(left)}
     db.execute(drain_session.update().where(_session.session_id == session_id).values(**grown))
+
+
+def next_seq(session_id: str) -> sa.ScalarSelect[int]:
+    """The place of the next attempt of a session, whose row is locked."""
+    other = drain_attempt.alias("other")
+    newest = sa.func.coalesce(sa.func.max(other.c.seq), 0)
+    return sa.select(newest + 1).where(other.c.session_id == session_id).scalar_subquery()
 
 
 def resume(
@@ -112,16 +134,17 @@ def _to_resume(db: sa.Connection, session_id: str | None) -> sa.Row[Any]:
         unfinished = _open_sessions(db)
         if not unfinished:
             raise StoreError("there is no session to resume", hint="Leave --resume out to start one.")
-        return unfinished[0]
-    row = _row(db, session_id)
+        session_id = unfinished[0].session_id
+    row = _row(db, session_id, is_mine=True)
     if row.completed_at is not None:
         stop = decode(Stop, row.stop) if row.stop else None
         raise StoreError(f"session {session_id} has ended ({stop})", hint="Leave --resume out to start one.")
     return row
 
 
-def _row(db: sa.Connection, session_id: str) -> sa.Row[Any]:
-    row = db.execute(sa.select(drain_session).where(_session.session_id == session_id)).first()
+def _row(db: sa.Connection, session_id: str, *, is_mine: bool = False) -> sa.Row[Any]:
+    query = sa.select(drain_session).where(_session.session_id == session_id)
+    row = db.execute(query.with_for_update() if is_mine else query).first()
     if row is None:
         raise StoreError(f"there is no session {session_id!r}", hint="`autopack drain sessions` lists them.")
     return row
@@ -150,7 +173,7 @@ def read(db: sa.Connection, session_id: str) -> Session:
 
 def read_all(db: sa.Connection, *, limit: int) -> tuple[Session, ...]:
     """The newest sessions, newest first."""
-    rows = db.execute(sa.select(drain_session).order_by(_session.started_at.desc()).limit(limit)).all()
+    rows = db.execute(sa.select(drain_session).order_by(*_NEWEST).limit(limit)).all()
     return tuple(_to_session(db, row) for row in rows)
 
 
@@ -174,28 +197,22 @@ def _to_session(db: sa.Connection, row: sa.Row[Any]) -> Session:
 
 
 def _fingerprint_counts(db: sa.Connection, session_id: str) -> dict[str, int]:
-    count = sa.func.count().label("size")
+    size = sa.func.count().label("size")
     query = (
-        sa.select(_item.fingerprint, count)
+        sa.select(_item.fingerprint, size)
         .where(_item.session_id == session_id, _item.fingerprint.is_not(None))
         .group_by(_item.fingerprint)
-        .order_by(count.desc(), _item.fingerprint)
+        .order_by(size.desc(), _item.fingerprint)
     )
     return {row.fingerprint: row.size for row in db.execute(query)}
 
 
 def _stopped_by(db: sa.Connection, session_id: str) -> tuple[str, ...]:
     mine = (fingerprint.c.stopped_by == session_id, fingerprint.c.stopped_at.is_not(None))
-    query = sa.select(fingerprint.c.fingerprint).where(*mine).order_by(fingerprint.c.stopped_at)
-    return tuple(db.scalars(query))
+    order = (fingerprint.c.stopped_at, fingerprint.c.fingerprint)
+    return tuple(db.scalars(sa.select(fingerprint.c.fingerprint).where(*mine).order_by(*order)))
 
 
 def _stopped_runs(db: sa.Connection, session_id: str, limits: DrainLimits) -> tuple[str, ...]:
-    late = (
-        sa.select(_item.run_id)
-        .where(_item.session_id == session_id, _item.is_timeout)
-        .group_by(_item.run_id)
-        .having(sa.func.count() >= limits.max_timeouts_per_run)
-        .order_by(_item.run_id)
-    )
-    return tuple(db.scalars(late))
+    late = picks.late_runs(session_id, limits)
+    return tuple(db.scalars(late.order_by(_item.run_id)))

@@ -1,8 +1,9 @@
 """The record of drains over SQL: each method is a transaction around functions of this package."""
 
 from collections.abc import Callable, Sequence
+from math import inf
 
-from autopack.adapters.store import drain_items, fingerprints, picks, reading, sessions
+from autopack.adapters.store import drain_items, fingerprints, held_back, picks, sessions
 from autopack.adapters.store.database import Database
 from autopack.domain.attempt import AttemptAddress
 from autopack.domain.drain_policy import DrainLimits, Stop
@@ -18,6 +19,9 @@ from autopack.domain.session import (
     Spent,
 )
 from autopack.errors import StoreError
+
+_RACES = 1000
+"""Lost races for the next phase in a row that are no races any more."""
 
 
 class SqlDrains:
@@ -60,9 +64,18 @@ class SqlDrains:
 
     def _mark_stopped(self) -> None:
         # A process may have died between noting a stop and marking its phases.
+        with self._database.reading() as db:
+            keys = fingerprints.stale_keys(db)
+        for key in keys:
+            self._mark(key)
+
+    def _mark(self, key: str) -> int:
+        """Make every phase of a fingerprint say whether it is stopped, some runs at a time; how many changed."""
+        return sum(iter(lambda: self._mark_some(key), 0))
+
+    def _mark_some(self, key: str) -> int:
         with self._database.writing() as db:
-            if keys := fingerprints.stopped_keys(db):
-                fingerprints.mark_phases(db, keys)
+            return fingerprints.mark_some(db, key)
 
     def touch(self, session_id: str, *, owner: str, now: float) -> None:
         """Say that the session is worked on, and count the time; raises LeaseLostError when another took it."""
@@ -91,17 +104,21 @@ class SqlDrains:
 
     def pick(self, session: Session, *, now: float) -> Pick | None:
         """Take the next attempt upon the session and put its phase into the queue; None when nothing may go."""
-        with self._database.writing() as db:
-            return drain_items.pick(db, session, now=now)
+        for _ in range(_RACES):
+            with self._database.writing() as db:
+                found = drain_items.find(db, session, now=now)
+                made = None if found is None else drain_items.take(db, session, found, now=now)
+            # One run is locked in one transaction: who held a second one would wait for others who wait for it.
+            if found is None or made is not None:
+                return made
+        raise StoreError(f"others took what was next {_RACES} times in a row", hint="Try again.")
 
     def preview(self, scope: DrainScope, limits: DrainLimits, *, limit: int) -> Sequence[AttemptAddress]:
         """What a session would try first, in order, if nothing changed meanwhile; nothing is taken."""
         with self._database.reading() as db:
             if scope.kind is DrainKind.QUEUED:
-                return reading.next_runnable(
-                    db, now=float("inf"), limit=limit, run_id=scope.run_id, only_active=False
-                )
-            rows = picks.candidates(db, "", scope, limits, limit=limit)
+                return picks.queued_candidates(db, "", scope, limits, now=inf, limit=limit)
+            rows = picks.failed_candidates(db, "", scope, limits, limit=limit)
         return tuple(
             AttemptAddress(run_id=row.run_id, phase_id=row.phase_id, number=row.last_attempt + 1)
             for row in rows
@@ -112,7 +129,7 @@ class SqlDrains:
     ) -> Sequence[HeldBack]:
         """Failed phases that would not be taken now, by reason; a phase with two reasons counts for both."""
         with self._database.reading() as db:
-            return picks.held_back(db, session_id, scope, limits)
+            return held_back.held_back(db, session_id, scope, limits)
 
     def open_picks(self, session_id: str | None = None) -> Sequence[Pick]:
         """Attempts of a session, or of all, whose result is not booked yet, in the order of picking."""
@@ -129,8 +146,7 @@ class SqlDrains:
         with self._database.writing() as db:
             stop = drain_items.book(db, pick, result, now=now)
         if stop is not None:
-            with self._database.writing() as db:
-                fingerprints.mark_phases(db, (stop.subject,))
+            self._mark(stop.subject)
         return stop
 
     def orders(self, address: AttemptAddress) -> AttemptOrders | None:
@@ -162,7 +178,11 @@ class SqlDrains:
         """Let a fingerprint's phases be tried again and count it from nothing; how many phases that frees."""
         with self._database.writing() as db:
             fingerprints.lift(db, key, why=why, now=now)
-        with self._database.writing() as db:
-            freed = fingerprints.mark_phases(db, (key,))
-            fingerprints.forget_samples(db, key)
+        freed = self._mark(key)
+        while self._forget_samples(key):
+            pass
         return freed
+
+    def _forget_samples(self, key: str) -> int:
+        with self._database.writing() as db:
+            return fingerprints.forget_samples(db, key)

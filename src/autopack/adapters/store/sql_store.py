@@ -1,22 +1,35 @@
 """The store over SQL: each method is one transaction around a function of this package."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from autopack.adapters.store import attempts, calls, plans, reading
+from autopack.adapters.store import attempts, calls, pauses, plans, reading, spending, telemetry
 from autopack.adapters.store.database import Database
 from autopack.adapters.store.schema import check_schema, migrate
 from autopack.adapters.store.sql_drains import SqlDrains
+from autopack.adapters.store.sql_triage import SqlTriage
 from autopack.adapters.store.tables import SCHEMA_REVISION
 from autopack.domain.attempt import Attempt, AttemptAddress, Lease
 from autopack.domain.baseline import Baseline, BaselineKey
 from autopack.domain.budget import Usage
 from autopack.domain.ci_report import CiReport
+from autopack.domain.estimate import Estimate, sort_of
+from autopack.domain.estimate import estimate as estimate_call
 from autopack.domain.failure import FailureReport
-from autopack.domain.phase import Phase, PhaseState
+from autopack.domain.phase import Phase, PhaseSpec, PhaseState
 from autopack.domain.plan import Plan, PlanChange
+from autopack.domain.retry import Pause
 from autopack.domain.run import Run
+from autopack.domain.spending import (
+    NOTHING,
+    UNLIMITED,
+    OverBudget,
+    Reservation,
+    SpendingLimits,
+    Amount,
+)
+from autopack.domain.telemetry import CallEvent
 from autopack.domain.verdicts import AttemptOutcome
-from autopack.ports import BuildAnswer, Decision, RunProgress, StoredAnswer
+from autopack.ports import BuildAnswer, CallFilter, Decision, RunProgress, StoredAnswer
 
 
 def open_store(url: str, *, create: bool) -> "SqlStore":
@@ -48,6 +61,7 @@ class SqlStore:
         self._database = database
         self.identity = f"{database.place}, schema {SCHEMA_REVISION}"
         self.drains = SqlDrains(database)
+        self.triage = SqlTriage(database)
 
     def close(self) -> None:
         """Give back every connection."""
@@ -68,10 +82,20 @@ class SqlStore:
         with self._database.reading() as db:
             return reading.read_run(db, run_id)
 
-    def runs(self) -> Sequence[RunProgress]:
-        """All runs in order of creation."""
+    def runs(self, *, limit: int | None = None) -> Sequence[RunProgress]:
+        """The newest runs in order of creation; all of them without a limit."""
         with self._database.reading() as db:
-            return reading.read_progress(db)
+            return reading.read_progress(db, limit=limit)
+
+    def count_runs(self) -> int:
+        """How many runs there are."""
+        with self._database.reading() as db:
+            return reading.count_runs(db)
+
+    def totals(self) -> Mapping[PhaseState, int]:
+        """How many phases of all runs are in which state; a state without any is left out."""
+        with self._database.reading() as db:
+            return reading.count_phases(db)
 
     def phase(self, run_id: str, phase_id: str) -> Phase:
         """One phase; raises StoreError when there is none."""
@@ -154,7 +178,7 @@ class SqlStore:
         with self._database.reading() as db:
             return calls.stored_answer(db, address, turn)
 
-    def reserve_call(
+    def reserve_call(  # noqa: PLR0913 - what is known of a call before it is made
         self,
         lease: Lease,
         *,
@@ -164,8 +188,10 @@ class SqlStore:
         expected_tokens: int,
         limit_tokens: int,
         now: float,
-    ) -> int | None:
-        """Book tokens for a call before it is made; the call's id, or None when the budget lacks them."""
+        estimate: Estimate | None = None,
+        limits: SpendingLimits = UNLIMITED,
+    ) -> Reservation | OverBudget:
+        """Book a call before it is made, or say which budget does not hold it."""
         with self._database.writing() as db:
             return calls.reserve(
                 db,
@@ -176,6 +202,8 @@ class SqlStore:
                 expected_tokens=expected_tokens,
                 limit_tokens=limit_tokens,
                 now=now,
+                estimate=estimate,
+                limits=limits,
             )
 
     def settle_call(
@@ -187,10 +215,42 @@ class SqlStore:
                 db, call_id, answer, base_commit=base_commit, duration_seconds=duration_seconds, now=now
             )
 
+    def builder_pause(self, builder: str) -> Pause | None:
+        """The Builder's newest pause, whether it is over or not; None when it never had one."""
+        with self._database.reading() as db:
+            return pauses.read(db, builder)
+
+    def predict_tokens(self, spec: PhaseSpec, *, builder: str, prompt_tokens: int | None = None) -> Estimate:
+        """What a call for the phase would use."""
+        sort = sort_of(spec)
+        with self._database.reading() as db:
+            samples = telemetry.read_samples(db, sort, builder)
+        return estimate_call(sort, samples, prompt_tokens=prompt_tokens)
+
+    def budget_stop(
+        self,
+        *,
+        limits: SpendingLimits,
+        now: float,
+        run_id: str | None = None,
+        session_id: str | None = None,
+        wanted: Amount = NOTHING,
+    ) -> OverBudget | None:
+        """The first limit of the run, the session or the day that holds no call of that size."""
+        with self._database.reading() as db:
+            return spending.stop(
+                db, run_id=run_id, session_id=session_id, limits=limits, wanted=wanted, now=now
+            )
+
+    def telemetry(self, calls: CallFilter) -> Sequence[CallEvent]:
+        """One event for each Builder call, oldest first, those under way included."""
+        with self._database.reading() as db:
+            return telemetry.read_events(db, calls)
+
     def usage_of(self, run_id: str, phase_id: str | None = None) -> Usage:
         """What the calls of a run or phase used; open reservations count as estimated."""
         with self._database.reading() as db:
-            return reading.usage_by_run(db, run_id, phase_id).get(run_id, Usage())
+            return reading.usage_by_run(db, (run_id,), phase_id).get(run_id, Usage())
 
     def load_baseline(self, key: BaselineKey) -> Baseline | None:
         """The stored CI result of a base, if there is one."""

@@ -5,7 +5,7 @@ The engine keeps tables of its own in the same database; ``owns`` tells which ar
 
 import sqlalchemy as sa
 
-SCHEMA_REVISION = "0002"
+SCHEMA_REVISION = "0003"
 """The newest migration; an older or newer database is not worked with."""
 VERSION_TABLE = "autopack_schema"
 
@@ -24,16 +24,20 @@ def owns(table_name: str | None) -> bool:
     return table_name == VERSION_TABLE or table_name in metadata.tables
 
 
-def _partial(name: str, *columns: str, where: str) -> sa.Index:
+def _partial(name: str, *columns: str, where: str, unique: bool = False) -> sa.Index:
     """An index over a part of the rows."""
-    return sa.Index(name, *columns, sqlite_where=sa.text(where), postgresql_where=sa.text(where))
+    condition = sa.text(where)
+    return sa.Index(name, *columns, sqlite_where=condition, postgresql_where=condition, unique=unique)
 
 
 # Conditions of indexes; a query has to state them in the same words, without parameters, to be served by one.
 READY = "state = 'QUEUED' AND missing_needs = 0"
 """The phase waits for nothing but its turn and its time."""
+FAILED = "state = 'FAILED'"
 DRAINABLE = "state = 'FAILED' AND missing_needs = 0 AND NOT is_stopped"
 """The phase failed of a cause that is not stopped, and what it needs is still there."""
+ANSWERED = "state = 'answered'"
+"""The Builder's call ended with an answer, which the next estimate learns from."""
 _PICK_ORDER = ("sample", "head_rank", "head_idx", "failed", "seq")
 
 run = sa.Table(
@@ -89,7 +93,7 @@ phase = sa.Table(
     _partial("ix_phase_ready_at", "run_id", "retry_at", where=READY),
     _partial("ix_phase_head", "run_id", "failure_rank", "idx", where=DRAINABLE),
     sa.Index("ix_phase_state", "state"),
-    _partial("ix_phase_fingerprint", "failure_fingerprint", where="failure_fingerprint IS NOT NULL"),
+    _partial("ix_phase_fingerprint", "failure_fingerprint", "is_stopped", "run_id", "idx", where=FAILED),
 )
 
 phase_need = sa.Table(
@@ -156,11 +160,22 @@ builder_call = sa.Table(
     sa.Column("complexity", sa.Text),
     sa.Column("deliverables", sa.Integer),
     sa.Column("predicted_tokens", sa.Integer),
+    sa.Column("booked_tokens", sa.Integer),
+    sa.Column("booked_usd", sa.Double),
+    # What telemetry tells of the answer, beside it: an answer may be megabytes long.
+    sa.Column("stop_reason", sa.Text),
+    sa.Column("is_truncated", sa.Boolean),
+    sa.Column("failure_kind", sa.Text),
     sa.ForeignKeyConstraint(
         ["run_id", "phase_id", "number"], ["attempt.run_id", "attempt.phase_id", "attempt.number"]
     ),
     sa.Index(None, "run_id", "phase_id", "number", "turn"),
-    sa.Index("ix_builder_call_sort", "category", "complexity", "deliverables", "call_id"),
+    _partial(
+        "ix_builder_call_sort",
+        *("builder", "category", "complexity", "deliverables", "call_id"),
+        where=ANSWERED,
+    ),
+    _partial("ix_builder_call_builder", "builder", "call_id", where=ANSWERED),
     _partial("ix_builder_call_session", "session_id", "call_id", where="session_id IS NOT NULL"),
 )
 
@@ -259,10 +274,11 @@ drain_attempt = sa.Table(
     "drain_attempt",
     metadata,
     sa.Column("session_id", sa.Text, sa.ForeignKey("drain_session.session_id"), primary_key=True),
-    sa.Column("run_id", sa.Text, primary_key=True),
-    sa.Column("phase_id", sa.Text, primary_key=True),
-    sa.Column("number", sa.Integer, primary_key=True),
-    sa.Column("seq", sa.Integer, nullable=False),
+    # An attempt that was given back after a fault of the surroundings may be taken again, by the same session too.
+    sa.Column("seq", sa.Integer, primary_key=True),
+    sa.Column("run_id", sa.Text, nullable=False),
+    sa.Column("phase_id", sa.Text, nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
     sa.Column("phase_index", sa.Integer, nullable=False),
     sa.Column("initial_state", sa.Text, nullable=False),
     sa.Column("sample", sa.Integer, nullable=False),
@@ -275,7 +291,48 @@ drain_attempt = sa.Table(
     sa.Column("fingerprint", sa.Text),
     sa.Column("result", sa.Text),
     sa.ForeignKeyConstraint(["run_id", "phase_id"], ["phase.run_id", "phase.phase_id"]),
-    sa.Index("ix_drain_attempt_seq", "session_id", "seq"),
-    sa.Index("ix_drain_attempt_fingerprint", "session_id", "fingerprint"),
-    _partial("ix_drain_attempt_open", "session_id", "expected_fingerprint", where="booked_at IS NULL"),
+    sa.Index("ix_drain_attempt_place", "session_id", "run_id", "phase_id"),
+    _partial("ix_drain_attempt_fingerprint", "fingerprint", "booked_at", where="fingerprint IS NOT NULL"),
+    # A run has one attempt at a time, whoever drains it.
+    _partial("ix_drain_attempt_open", "run_id", where="booked_at IS NULL", unique=True),
+)
+
+blocker = sa.Table(
+    "blocker",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("fingerprint", sa.Text, nullable=False, unique=True),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("opened_at", sa.Double, nullable=False),
+    sa.Column("updated_at", sa.Double, nullable=False),
+    sa.Column("place", sa.Text, nullable=False),
+    sa.Column("introduced_by", sa.Text, nullable=False),
+    sa.Column("fix_commit", sa.Text),
+    sa.Column("fixed_at", sa.Double),
+    # Which attempt failed of it again after its fix was validated.
+    sa.Column("recurred_in", sa.Text),
+    sa.Column("recurrences", sa.Integer, nullable=False),
+)
+
+blocker_event = sa.Table(
+    "blocker_event",
+    metadata,
+    sa.Column("number", sa.Integer, sa.ForeignKey("blocker.number"), primary_key=True),
+    sa.Column("seq", sa.Integer, primary_key=True),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("event", sa.Text, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("session_id", sa.Text),
+    sa.Column("commit_id", sa.Text),
+)
+
+decision = sa.Table(
+    "decision",
+    metadata,
+    sa.Column("decision_id", sa.Integer, sa.Identity(), primary_key=True),
+    sa.Column("session_id", sa.Text),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("answer", sa.Text, nullable=False),
+    sa.Column("numbers", sa.Text, nullable=False),
+    sa.Index("ix_decision_at", "at"),
 )

@@ -42,6 +42,11 @@ def upgrade() -> None:
     op.add_column("builder_call", sa.Column("complexity", sa.Text()))
     op.add_column("builder_call", sa.Column("deliverables", sa.Integer()))
     op.add_column("builder_call", sa.Column("predicted_tokens", sa.Integer()))
+    op.add_column("builder_call", sa.Column("booked_tokens", sa.Integer()))
+    op.add_column("builder_call", sa.Column("booked_usd", sa.Double()))
+    op.add_column("builder_call", sa.Column("stop_reason", sa.Text()))
+    op.add_column("builder_call", sa.Column("is_truncated", sa.Boolean()))
+    op.add_column("builder_call", sa.Column("failure_kind", sa.Text()))
     _index(
         "ix_run_head",
         "run",
@@ -55,7 +60,12 @@ def upgrade() -> None:
         where="head_rank IS NOT NULL",
     )
     _index("ix_run_ready", "run", ["seq"], where="ready_idx IS NOT NULL")
-    _index("ix_phase_fingerprint", "phase", ["failure_fingerprint"], where="failure_fingerprint IS NOT NULL")
+    _index(
+        "ix_phase_fingerprint",
+        "phase",
+        ["failure_fingerprint", "is_stopped", "run_id", "idx"],
+        where="state = 'FAILED'",
+    )
     op.create_index("ix_phase_run_id_state", "phase", ["run_id", "state"])
     _index("ix_phase_ready", "phase", ["run_id", "idx"], where=_READY)
     _index("ix_phase_ready_at", "phase", ["run_id", "retry_at"], where=_READY)
@@ -67,9 +77,13 @@ def upgrade() -> None:
     _index(
         "ix_builder_call_session", "builder_call", ["session_id", "call_id"], where="session_id IS NOT NULL"
     )
-    op.create_index(
-        "ix_builder_call_sort", "builder_call", ["category", "complexity", "deliverables", "call_id"]
+    _index(
+        "ix_builder_call_sort",
+        "builder_call",
+        ["builder", "category", "complexity", "deliverables", "call_id"],
+        where="state = 'answered'",
     )
+    _index("ix_builder_call_builder", "builder_call", ["builder", "call_id"], where="state = 'answered'")
     _make_tables()
     op.drop_index("ix_phase_state_missing_needs_run_id_idx_retry_at", "phase")
     op.execute(_FILL)
@@ -139,10 +153,10 @@ def _make_tables() -> None:
     op.create_table(
         "drain_attempt",
         sa.Column("session_id", sa.Text(), nullable=False),
+        sa.Column("seq", sa.Integer(), nullable=False),
         sa.Column("run_id", sa.Text(), nullable=False),
         sa.Column("phase_id", sa.Text(), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
-        sa.Column("seq", sa.Integer(), nullable=False),
         sa.Column("phase_index", sa.Integer(), nullable=False),
         sa.Column("initial_state", sa.Text(), nullable=False),
         sa.Column("sample", sa.Integer(), nullable=False),
@@ -159,18 +173,18 @@ def _make_tables() -> None:
         sa.ForeignKeyConstraint(
             ["session_id"], ["drain_session.session_id"], name="fk_drain_attempt_drain_session"
         ),
-        sa.PrimaryKeyConstraint("session_id", "run_id", "phase_id", "number", name="pk_drain_attempt"),
+        sa.PrimaryKeyConstraint("session_id", "seq", name="pk_drain_attempt"),
     )
-    op.create_index("ix_drain_attempt_fingerprint", "drain_attempt", ["session_id", "fingerprint"])
+    op.create_index("ix_drain_attempt_place", "drain_attempt", ["session_id", "run_id", "phase_id"])
     _index(
-        "ix_drain_attempt_open",
+        "ix_drain_attempt_fingerprint",
         "drain_attempt",
-        ["session_id", "expected_fingerprint"],
-        where="booked_at IS NULL",
+        ["fingerprint", "booked_at"],
+        where="fingerprint IS NOT NULL",
     )
-    op.create_index("ix_drain_attempt_seq", "drain_attempt", ["session_id", "seq"])
+    _index("ix_drain_attempt_open", "drain_attempt", ["run_id"], where="booked_at IS NULL", unique=True)
 
 
-def _index(name: str, table: str, columns: list[str], *, where: str) -> None:
+def _index(name: str, table: str, columns: list[str], *, where: str, unique: bool = False) -> None:
     condition = sa.text(where)
-    op.create_index(name, table, columns, sqlite_where=condition, postgresql_where=condition)
+    op.create_index(name, table, columns, unique=unique, sqlite_where=condition, postgresql_where=condition)

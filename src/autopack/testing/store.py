@@ -1,79 +1,42 @@
-"""Doubles for tests, kept honest by the suites that the real parts pass too."""
+"""The store in memory."""
 
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from autopack.domain import moves
 from autopack.domain.attempt import Attempt, AttemptAddress, Lease
-from autopack.domain.baseline import BaselineKey, CiReport
-from autopack.domain.budget import Budget, Usage
+from autopack.domain.baseline import Baseline, BaselineKey
+from autopack.domain.ci_report import CiReport
 from autopack.domain.failure import FailureReport
 from autopack.domain.phase import Phase, PhaseState
 from autopack.domain.plan import Plan, PlanChange
 from autopack.domain.plan_merge import MergedRun, merge_run, new_run
-from autopack.domain.run import Run, split_queued
+from autopack.domain.run import Run, RunSpec, split_queued
+from autopack.domain.session import Spent
 from autopack.domain.verdicts import AttemptOutcome
 from autopack.errors import LeaseLostError, NotClaimableError, StoreError
-from autopack.ports import BuildAnswer, Decision, RunProgress, StoredAnswer
+from autopack.ports import Decision, RunProgress
+from autopack.testing.calls import MemoryCalls
+from autopack.testing.fingerprints import MemoryFingerprints
 
 
-class FrozenClock:
-    """A clock that moves only when it is told to."""
+class MemoryStore(MemoryCalls, MemoryFingerprints):
+    """The store's port in plain Python, for one process; it forgets everything when it goes.
 
-    def __init__(self, now: float = 1_700_000_000.0) -> None:
-        self._now = now
-
-    def now(self) -> float:
-        """Seconds since the epoch, as last set."""
-        return self._now
-
-    def monotonic(self) -> float:
-        """The same seconds."""
-        return self._now
-
-    def advance(self, seconds: float) -> float:
-        """Move on by ``seconds``; the new time."""
-        self._now += seconds
-        return self._now
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Call:
-    lease: Lease
-    turn: int
-    builder: str
-    prompt_hash: str
-    expected_tokens: int
-    stored: StoredAnswer | None = None
-
-    @property
-    def usage(self) -> Usage:
-        if self.stored is None:
-            return Usage(input_tokens=self.expected_tokens, is_estimated=True)
-        return self.stored.answer.usage
-
-    @property
-    def is_reusable(self) -> bool:
-        failure = self.stored.answer.failure if self.stored else None
-        return self.stored is not None and (failure is None or not failure.retryable)
-
-
-class MemoryStore:
-    """The store's port in plain Python, for one process; it forgets everything when it goes."""
+    Builder calls are in ``MemoryCalls``, what is known of fingerprints in ``MemoryFingerprints``.
+    """
 
     identity = "memory, for tests"
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
+        MemoryCalls.__init__(self)
+        MemoryFingerprints.__init__(self)
         self._runs: dict[str, Run] = {}
-        self._phases: dict[tuple[str, str], Phase] = {}
         self._attempts: dict[AttemptAddress, Attempt] = {}
         self._held: dict[str, AttemptAddress] = {}  # by run
-        self._calls: dict[int, _Call] = {}
-        self._baselines: dict[BaselineKey, CiReport] = {}
+        self._baselines: dict[BaselineKey, Baseline] = {}
         self._decisions: dict[AttemptAddress, Decision] = {}
 
     def close(self) -> None:
@@ -81,12 +44,18 @@ class MemoryStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with self._lock:
-            before = (dict(self._runs), dict(self._phases), dict(self._attempts), dict(self._held))
+        with self.lock:
+            before = (
+                dict(self._runs),
+                dict(self._phases),
+                dict(self._attempts),
+                dict(self._held),
+                dict(self.known),
+            )
             try:
                 yield
             except BaseException:
-                self._runs, self._phases, self._attempts, self._held = before
+                self._runs, self._phases, self._attempts, self._held, self.known = before
                 raise
 
     def import_plan(self, plan: Plan, *, now: float) -> Sequence[PlanChange]:
@@ -95,11 +64,16 @@ class MemoryStore:
             changes: list[PlanChange] = []
             for wanted in plan.runs:
                 run = self._runs.get(wanted.run_id)
-                phases = self.phases(wanted.run_id) if run else ()
-                merged = merge_run(wanted, run.spec, phases, now=now) if run else new_run(wanted, now=now)
+                merged = self._merged(wanted, run, now=now) if run else new_run(wanted, now=now)
                 self._keep(merged, run or Run(spec=wanted, created_at=now))
                 changes.extend(merged.changes)
             return tuple(changes)
+
+    def _merged(self, wanted: RunSpec, run: Run, *, now: float) -> MergedRun:
+        phases = self.phases(run.run_id)
+        newest = {phase.phase_id: self.attempts(run.run_id, phase.phase_id)[-1:] for phase in phases}
+        unfinished = {name for name, its in newest.items() if any(not it.is_finished for it in its)}
+        return merge_run(wanted, run.spec, phases, unfinished=unfinished, now=now)
 
     def _keep(self, merged: MergedRun, run: Run) -> None:
         for spec in run.spec.phases:
@@ -114,26 +88,40 @@ class MemoryStore:
 
     def run(self, run_id: str) -> Run:
         """One run; raises StoreError when there is none."""
-        with self._lock:
+        with self.lock:
             if run_id not in self._runs:
                 raise StoreError(f"there is no run {run_id!r}", hint=f"Runs: {', '.join(self._runs)}.")
             return self._runs[run_id]
 
-    def runs(self) -> Sequence[RunProgress]:
-        """All runs in order of creation."""
-        with self._lock:
-            return tuple(
+    def runs(self, *, limit: int | None = None) -> Sequence[RunProgress]:
+        """The newest runs in order of creation; all of them without a limit."""
+        with self.lock:
+            found = tuple(
                 RunProgress(
-                    run=run,
+                    run_id=run_id,
+                    goal=run.spec.goal,
+                    is_active=run.is_active,
+                    created_at=run.created_at,
                     counts=Counter(phase.state for phase in self.phases(run_id)),
                     used=self.usage_of(run_id),
                 )
                 for run_id, run in self._runs.items()
             )
+            return found if limit is None else found[len(found) - min(limit, len(found)) :]
+
+    def count_runs(self) -> int:
+        """How many runs there are."""
+        with self.lock:
+            return len(self._runs)
+
+    def totals(self) -> Mapping[PhaseState, int]:
+        """How many phases of all runs are in which state; a state without any is left out."""
+        with self.lock:
+            return Counter(phase.state for phase in self._phases.values())
 
     def phase(self, run_id: str, phase_id: str) -> Phase:
         """One phase; raises StoreError when there is none."""
-        with self._lock:
+        with self.lock:
             self.run(run_id)
             if (run_id, phase_id) not in self._phases:
                 names = [spec.phase_id for spec in self._runs[run_id].spec.phases]
@@ -142,18 +130,18 @@ class MemoryStore:
 
     def phases(self, run_id: str) -> Sequence[Phase]:
         """The run's phases in plan order."""
-        with self._lock:
+        with self.lock:
             return tuple(self._phases[run_id, spec.phase_id] for spec in self.run(run_id).spec.phases)
 
     def attempts(self, run_id: str, phase_id: str) -> Sequence[Attempt]:
         """The phase's attempts, oldest first."""
-        with self._lock:
+        with self.lock:
             ours = [key for key in self._attempts if (key.run_id, key.phase_id) == (run_id, phase_id)]
             return tuple(self._attempts[key] for key in sorted(ours))
 
     def next_runnable(self, *, now: float, limit: int, run_id: str | None = None) -> Sequence[AttemptAddress]:
         """The first phase of each active, idle run that may go now, runs in order of creation."""
-        with self._lock:
+        with self.lock:
             due: list[AttemptAddress] = []
             for run in self._runs.values():
                 if run.is_active and run.run_id not in self._held and run_id in {None, run.run_id}:
@@ -164,13 +152,13 @@ class MemoryStore:
 
     def next_retry_at(self, run_id: str) -> float | None:
         """When the first phase that merely waits for its ``retry_at`` may go; None if none does."""
-        with self._lock:
+        with self.lock:
             ready = split_queued(self.run(run_id).spec, self.phases(run_id))[0]
             return min((phase.retry_at for phase in ready if phase.retry_at is not None), default=None)
 
     def next_address(self, run_id: str, phase_id: str) -> AttemptAddress:
         """The phase's unfinished attempt where it has one, else the next number."""
-        with self._lock:
+        with self.lock:
             return self._due(self.phase(run_id, phase_id))
 
     def _due(self, phase: Phase) -> AttemptAddress:
@@ -233,12 +221,10 @@ class MemoryStore:
             self._attempts[lease.address] = replace(self._held_attempt(lease), heartbeat_at=now)
 
     def set_base(self, lease: Lease, base_commit: str) -> Lease:
-        """Note on what the attempt is made; the first base stays. Raises LeaseLostError."""
+        """Note on what the attempt is made, in place of an earlier base. Raises LeaseLostError."""
         with self._transaction():
-            attempt = self._held_attempt(lease)
-            kept = attempt.base_commit or base_commit
-            self._attempts[lease.address] = replace(attempt, base_commit=kept)
-            return replace(lease, base_commit=kept)
+            self._attempts[lease.address] = replace(self._held_attempt(lease), base_commit=base_commit)
+            return replace(lease, base_commit=base_commit)
 
     def enter_state(self, lease: Lease, state: PhaseState, *, now: float) -> None:
         """Move the phase and its attempt along the table of legal moves."""
@@ -260,9 +246,9 @@ class MemoryStore:
 
     def _end(self, attempt: Attempt, outcome: AttemptOutcome, *, now: float) -> None:
         state = outcome.final_state
-        self._write(
-            moves.finished(self.phase(attempt.address.run_id, attempt.address.phase_id), outcome, now=now)
-        )
+        outcome, is_stopped = self._note(attempt.address, outcome, now=now)
+        stored = self.phase(attempt.address.run_id, attempt.address.phase_id)
+        self._write(replace(moves.finished(stored, outcome, now=now), is_stopped=is_stopped))
         finished_at = now if state.is_terminal else None
         self._attempts[attempt.address] = replace(
             attempt, state=state, outcome=outcome, finished_at=finished_at
@@ -277,7 +263,7 @@ class MemoryStore:
 
     def in_flight(self) -> Sequence[Attempt]:
         """Attempts that a process holds, oldest heartbeat first."""
-        with self._lock:
+        with self.lock:
             held = [self._attempts[address] for address in self._held.values()]
             return tuple(sorted(held, key=lambda attempt: (attempt.heartbeat_at, attempt.address)))
 
@@ -301,83 +287,18 @@ class MemoryStore:
         )
         del self._held[attempt.address.run_id]
 
-    def stored_answer(self, address: AttemptAddress, turn: int) -> StoredAnswer | None:
-        """The answer that was paid for in this turn of the attempt, if there is one."""
-        with self._lock:
-            ours = [it for it in self._calls.values() if (it.lease.address, it.turn) == (address, turn)]
-            return next((call.stored for call in reversed(ours) if call.is_reusable), None)
-
-    def reserve_call(
-        self,
-        lease: Lease,
-        *,
-        turn: int,
-        builder: str,
-        prompt_hash: str,
-        expected_tokens: int,
-        limit_tokens: int,
-        now: float,  # noqa: ARG002 - the port's; nothing here asks when
-    ) -> int | None:
-        """Book tokens for a call before it is made; the call's id, or None when the budget lacks them."""
-        with self._lock:
-            self._held_attempt(lease)
-            ours = (call for call in self._calls.values() if call.lease.address == lease.address)
-            spent = sum(it.usage.total_tokens for it in ours if it.stored or it.lease.token == lease.token)
-            if not Budget(limit_tokens=limit_tokens, spent_tokens=spent).allows(expected_tokens):
-                return None
-            call_id = len(self._calls) + 1
-            self._calls[call_id] = _Call(
-                lease=lease,
-                turn=turn,
-                builder=builder,
-                prompt_hash=prompt_hash,
-                expected_tokens=expected_tokens,
-            )
-            return call_id
-
-    def settle_call(
-        self,
-        call_id: int,
-        answer: BuildAnswer,
-        *,
-        base_commit: str,
-        duration_seconds: float,
-        now: float,  # noqa: ARG002 - the port's; nothing here asks when
-    ) -> None:
-        """Store the answer and replace the reservation by what was used; under a lost lease too."""
-        with self._lock:
-            call = self._calls.get(call_id)
-            if call is None:
-                raise StoreError(f"there is no Builder call {call_id}")
-            if call.stored is None:
-                stored = StoredAnswer(
-                    answer=answer,
-                    prompt_hash=call.prompt_hash,
-                    builder=call.builder,
-                    duration_seconds=duration_seconds,
-                    base_commit=base_commit,
-                )
-                self._calls[call_id] = replace(call, stored=stored)
-
-    def usage_of(self, run_id: str, phase_id: str | None = None) -> Usage:
-        """What the calls of a run or phase used; open reservations count as estimated."""
-        with self._lock:
-            ours = [
-                call.usage
-                for call in self._calls.values()
-                if call.lease.address.run_id == run_id and phase_id in {None, call.lease.address.phase_id}
-            ]
-            return sum(ours, start=Usage())
-
-    def load_baseline(self, key: BaselineKey) -> CiReport | None:
+    def load_baseline(self, key: BaselineKey) -> Baseline | None:
         """The stored CI result of a base, if there is one."""
-        with self._lock:
+        with self.lock:
             return self._baselines.get(key)
 
-    def save_baseline(self, key: BaselineKey, report: CiReport, *, now: float) -> None:  # noqa: ARG002
-        """Keep the CI result of a base; the first one for a key stays."""
-        with self._lock:
-            self._baselines.setdefault(key, report)
+    def save_baseline(
+        self, key: BaselineKey, report: CiReport, *, now: float, replaces: Baseline | None = None
+    ) -> None:
+        """Keep the CI result of a base; the first one stays, unless it is the one that this replaces."""
+        with self.lock:
+            if self._baselines.get(key) == replaces:
+                self._baselines[key] = Baseline(report=report, captured_at=now)
 
     def decide_approval(self, run_id: str, phase_id: str, decision: Decision) -> None:
         """Record an operator's word: approved requeues the same attempt, denied fails the phase."""
@@ -396,5 +317,18 @@ class MemoryStore:
 
     def decision(self, address: AttemptAddress) -> Decision | None:
         """The operator's word on this attempt, if there is one."""
-        with self._lock:
+        with self.lock:
             return self._decisions.get(address)
+
+    def spent_since(self, address: AttemptAddress, moment: float) -> Spent:
+        """What the attempt's calls used that were begun since; one under way counts as expected."""
+        with self.lock:
+            ours = [call for call in self._calls.values() if call.lease.address == address]
+            since = [call for call in ours if call.begun_at >= moment]
+            costs = [call.usage.cost_usd for call in since if call.usage.cost_usd is not None]
+            return Spent(
+                calls=len(since),
+                tokens=sum(call.usage.total_tokens for call in since),
+                cost_usd=sum(costs) if costs else None,
+                had_answer=any(call.is_reusable for call in ours if call.begun_at < moment),
+            )

@@ -1,0 +1,177 @@
+"""Blockers and their history; each function works inside a transaction."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from autopack.adapters.store import fingerprints
+from autopack.adapters.store.codec import storable
+from autopack.adapters.store.rows import to_attempt, to_phase
+from autopack.adapters.store.tables import attempt, blocker, blocker_event, phase, run
+from autopack.domain.attempt import Attempt, AttemptAddress
+from autopack.domain.blocker import Blocker, BlockerEvent, BlockerState, check_move
+from autopack.domain.phase import Phase, PhaseState
+from autopack.errors import StoreError
+
+_blocker = blocker.c
+_event = blocker_event.c
+_MENDED = (BlockerState.VALIDATED, BlockerState.RELEASED)
+
+
+def open_new(db: sa.Connection, *, now: float) -> None:
+    """A blocker for every fingerprint that more than one failed phase ended with and that has none."""
+    known = sa.exists().where(_blocker.fingerprint == phase.c.failure_fingerprint)
+    shared = (
+        sa.select(phase.c.failure_fingerprint, sa.func.count().label("size"))
+        .where(phase.c.state == PhaseState.FAILED, phase.c.failure_fingerprint.is_not(None), ~known)
+        .group_by(phase.c.failure_fingerprint)
+        .having(sa.func.count() > 1)
+        .order_by(sa.desc("size"), phase.c.failure_fingerprint)
+    )
+    found = [(row.failure_fingerprint, row.size) for row in db.execute(shared)]
+    number = int(db.scalar(sa.select(sa.func.coalesce(sa.func.max(_blocker.number), 0))) or 0)
+    for key, size in found:
+        number += 1
+        row = {
+            "number": number,
+            "fingerprint": key,
+            "state": BlockerState.OPEN,
+            "opened_at": now,
+            "updated_at": now,
+            "place": "",
+            "introduced_by": "",
+            "recurrences": 0,
+        }
+        db.execute(blocker.insert().values(**row))
+        add_event(db, number, BlockerEvent(at=now, event="opened", text=f"{size} failed phases share it"))
+
+
+def read_all(db: sa.Connection) -> tuple[Blocker, ...]:
+    """All blockers, by number."""
+    rows = db.execute(sa.select(blocker).order_by(_blocker.number)).all()
+    return tuple(_to_blocker(db, row) for row in rows)
+
+
+def read(db: sa.Connection, name: str) -> Blocker:
+    """The blocker called so, or of that fingerprint."""
+    digits = name.removeprefix("B").removeprefix("b")
+    is_it = _blocker.number == int(digits) if digits.isdecimal() else _blocker.fingerprint == name
+    row = db.execute(sa.select(blocker).where(is_it)).first()
+    if row is None:
+        raise StoreError(f"there is no blocker {name!r}", hint="`autopack triage` lists them.")
+    return _to_blocker(db, row)
+
+
+def _to_blocker(db: sa.Connection, row: sa.Row[Any]) -> Blocker:
+    (cause,) = fingerprints.read(db, limit=1, key=row.fingerprint)
+    return Blocker(
+        number=row.number,
+        cause=cause,
+        state=BlockerState(row.state),
+        opened_at=row.opened_at,
+        updated_at=row.updated_at,
+        place=row.place,
+        introduced_by=row.introduced_by,
+        fix_commit=row.fix_commit,
+        fixed_at=row.fixed_at,
+        recurred_in=row.recurred_in,
+        recurrences=row.recurrences,
+    )
+
+
+def move(
+    db: sa.Connection, number: int, state: BlockerState, event: BlockerEvent, *, fix_commit: str | None
+) -> None:
+    """Put a blocker into a state, and note why."""
+    locked = db.execute(sa.select(blocker).where(_blocker.number == number).with_for_update()).one()
+    values: dict[str, Any] = {"state": state, "updated_at": event.at}
+    if BlockerState(locked.state) is not state:
+        check_move(_to_blocker(db, locked), state)
+    if fix_commit is not None:
+        values["fix_commit"] = fix_commit
+    if state is BlockerState.VALIDATED:
+        values |= {"fixed_at": event.at, "recurred_in": None}
+    db.execute(blocker.update().where(_blocker.number == number).values(**values))
+    add_event(db, number, event)
+
+
+def place(db: sa.Connection, number: int, *, place: str, introduced_by: str, now: float) -> None:
+    """Note where the cause is believed to be, and which commit brought it."""
+    given = {"place": storable(place), "introduced_by": introduced_by}
+    values = {name: value for name, value in given.items() if value}
+    db.execute(blocker.update().where(_blocker.number == number).values(**values, updated_at=now))
+
+
+def note_recurrence(db: sa.Connection, fingerprint: str, address: AttemptAddress, *, now: float) -> None:
+    """Reopen the blocker of a cause that was mended and is here again."""
+    row = db.execute(
+        sa.select(_blocker.number, _blocker.fix_commit).where(
+            _blocker.fingerprint == fingerprint, _blocker.state.in_(_MENDED)
+        )
+    ).first()
+    if row is None:
+        return
+    again = {
+        "state": BlockerState.RECURRED,
+        "recurred_in": str(address),
+        "recurrences": _blocker.recurrences + 1,
+        "updated_at": now,
+    }
+    db.execute(blocker.update().where(_blocker.number == row.number).values(**again))
+    base = db.scalar(
+        sa.select(attempt.c.base_commit).where(
+            attempt.c.run_id == address.run_id,
+            attempt.c.phase_id == address.phase_id,
+            attempt.c.number == address.number,
+        )
+    )
+    made_on = (base or "an unknown commit")[:12]
+    text = f"{address} failed of it on {made_on}, after the fix {(row.fix_commit or 'of unknown commit')[:12]}"
+    add_event(db, row.number, BlockerEvent(at=now, event="recurred", text=text, commit=base))
+
+
+def add_event(db: sa.Connection, number: int, event: BlockerEvent) -> None:
+    """Append to a blocker's history."""
+    seq = db.scalar(
+        sa.select(sa.func.coalesce(sa.func.max(_event.seq), 0) + 1).where(_event.number == number)
+    )
+    row = {
+        "number": number,
+        "seq": seq,
+        "at": event.at,
+        "event": event.event,
+        "text": storable(event.text),
+        "session_id": event.session_id,
+        "commit_id": event.commit,
+    }
+    db.execute(blocker_event.insert().values(**row))
+
+
+def read_events(db: sa.Connection, number: int) -> tuple[BlockerEvent, ...]:
+    """A blocker's history, oldest first."""
+    rows = db.execute(sa.select(blocker_event).where(_event.number == number).order_by(_event.seq))
+    return tuple(
+        BlockerEvent(
+            at=row.at, event=row.event, text=row.text, session_id=row.session_id, commit=row.commit_id
+        )
+        for row in rows
+    )
+
+
+def evidence(db: sa.Connection, key: str, *, limit: int) -> tuple[Attempt, ...]:
+    """The newest attempts that ended with a fingerprint, newest first."""
+    query = sa.select(attempt).where(attempt.c.fingerprint == key, attempt.c.fingerprint.is_not(None))
+    rows = db.execute(query.order_by(attempt.c.finished_at.desc()).limit(limit))
+    return tuple(to_attempt(row) for row in rows)
+
+
+def held_phases(db: sa.Connection, key: str, *, limit: int) -> tuple[Phase, ...]:
+    """Failed phases whose last attempt ended with a fingerprint, in the order of runs and positions."""
+    query = (
+        sa.select(phase)
+        .join(run, run.c.run_id == phase.c.run_id)
+        .where(phase.c.failure_fingerprint == key, phase.c.state == sa.literal_column("'FAILED'"))
+        .order_by(run.c.seq, phase.c.idx)
+        .limit(limit)
+    )
+    return tuple(to_phase(row) for row in db.execute(query))

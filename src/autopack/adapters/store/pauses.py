@@ -1,0 +1,42 @@
+"""Builders that are not to be called for a while; each function works inside a transaction."""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from autopack.adapters.store.codec import storable
+from autopack.adapters.store.tables import builder_pause
+from autopack.domain.failure import FailureReport
+from autopack.domain.retry import Pause, paused
+
+_pause = builder_pause.c
+_LONGEST_KEY = 500
+
+
+def builder_key(builder: str) -> str:
+    """The Builder's spec as tables hold it: an index of PostgreSQL takes no text without end."""
+    return storable(builder)[:_LONGEST_KEY]
+
+
+def read(db: sa.Connection, builder: str, *, locks: bool = False) -> Pause | None:
+    """The Builder's newest pause, over or not, unless it never had one."""
+    query = sa.select(builder_pause).where(_pause.builder == builder_key(builder))
+    row = db.execute(query.with_for_update() if locks else query).first()
+    if row is None:
+        return None
+    return Pause(builder=builder, until=row.until, faults=row.faults, reason=row.reason)
+
+
+def note_fault(db: sa.Connection, builder: str, failure: FailureReport, *, now: float) -> None:
+    """Let the Builder rest after a fault of its provider."""
+    dialect = sqlite if db.dialect.name == "sqlite" else postgresql
+    empty = {"builder": builder_key(builder), "until": 0.0, "faults": 0, "reason": ""}
+    db.execute(dialect.insert(builder_pause).values(**empty).on_conflict_do_nothing())
+    pause = paused(read(db, builder, locks=True), builder, failure, now=now)
+    changed = {"until": pause.until, "faults": pause.faults, "reason": storable(pause.reason)}
+    db.execute(builder_pause.update().where(_pause.builder == empty["builder"]).values(**changed))
+
+
+def note_answer(db: sa.Connection, builder: str) -> None:
+    """Forget the faults in a row; a pause that was asked for meanwhile stays."""
+    ours = (_pause.builder == builder_key(builder), _pause.faults > 0)
+    db.execute(builder_pause.update().where(*ours).values(faults=0))

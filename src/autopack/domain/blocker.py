@@ -1,0 +1,91 @@
+"""A cause that holds up more than one phase: what is known of it, and how far its mending is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from autopack.domain.session import KnownFingerprint
+from autopack.errors import IllegalTransitionError
+
+
+class BlockerState(StrEnum):
+    """How far a blocker is on its way out."""
+
+    OPEN = "open"
+    FIX_PROPOSED = "fix proposed"
+    VALIDATED = "validated"
+    """Its validation command passed on the fixed commit; its phases may be tried again."""
+    RELEASED = "released"
+    """Its phases were tried again, and none failed of it."""
+    RECURRED = "recurred"
+    """It came back after its fix was validated."""
+
+
+LEGAL_MOVES: Mapping[BlockerState, frozenset[BlockerState]] = {
+    BlockerState.OPEN: frozenset({BlockerState.FIX_PROPOSED, BlockerState.VALIDATED}),
+    BlockerState.FIX_PROPOSED: frozenset(
+        {BlockerState.FIX_PROPOSED, BlockerState.VALIDATED, BlockerState.OPEN}
+    ),
+    BlockerState.VALIDATED: frozenset(
+        {BlockerState.RELEASED, BlockerState.RECURRED, BlockerState.FIX_PROPOSED}
+    ),
+    BlockerState.RELEASED: frozenset({BlockerState.RECURRED}),
+    BlockerState.RECURRED: frozenset({BlockerState.FIX_PROPOSED, BlockerState.VALIDATED}),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blocker:
+    """One blocker; its number stays the same when fingerprints are made anew."""
+
+    number: int
+    cause: KnownFingerprint
+    state: BlockerState
+    opened_at: float
+    updated_at: float
+    place: str = ""
+    """``path`` or ``path:line`` where the cause is believed to be; empty when nothing names one."""
+    introduced_by: str = ""
+    """The commit that brought the cause, where a bisection found it."""
+    fix_commit: str | None = None
+    fixed_at: float | None = None
+    recurred_in: str | None = None
+    """The attempt, as ``run/phase/number``, that failed of it after its fix."""
+    recurrences: int = 0
+
+    @property
+    def name(self) -> str:
+        """``B1``: what an operator types."""
+        return f"B{self.number}"
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether its phases wait for a fix."""
+        return self.state in {BlockerState.OPEN, BlockerState.FIX_PROPOSED, BlockerState.RECURRED}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockerEvent:
+    """Something that was done about a blocker, or that it did."""
+
+    at: float
+    event: str
+    """``opened``, ``fix proposed``, ``validation passed``, ``validation failed``, ``lifted``, ``replayed``,
+    ``drained``, ``released``, ``recurred``."""
+    text: str = ""
+    session_id: str | None = None
+    commit: str | None = None
+
+
+def check_move(blocker: Blocker, state: BlockerState) -> None:
+    """Refuse a move that the table does not hold.
+
+    Raises:
+        IllegalTransitionError: ``state`` does not follow the blocker's.
+    """
+    if state not in LEGAL_MOVES[blocker.state]:
+        legal = ", ".join(sorted(LEGAL_MOVES[blocker.state]))
+        raise IllegalTransitionError(
+            f"{blocker.name} is {blocker.state} and cannot become {state}",
+            hint=f"From {blocker.state} may follow: {legal}.",
+        )
