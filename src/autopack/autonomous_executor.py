@@ -199,15 +199,18 @@ class AutonomousExecutor:
 
     def _replay(self, room: _Room) -> AttemptOutcome | None:
         """The verdict on the answer that an earlier attempt paid for; None when the Builder is to be asked."""
-        stored = self.build.replayable(room.lease, base=room.base) if self.replay is not Replay.OFF else None
-        if stored is None:
+        if self.replay is Replay.OFF:
+            return None
+        found = self.build.replayable(room.lease, base=room.base)
+        if found is None:
             return failed(nothing_to_replay()) if self.replay is Replay.ONLY else None
+        number, stored = found
         logs = room.logs / "replay"
         room = replace(room, asked_on=stored.base_commit, is_replay=self.replay is Replay.FIRST, logs=logs)
         outcome = self._judge(room, self._load_scoped_context(room), stored.answer)
         if self.replay is Replay.FIRST and outcome.final_state is PhaseState.FAILED:
             return None
-        return outcome
+        return replace(outcome, replayed_from=number)
 
     def _enter(self, room: _Room, state: PhaseState) -> None:
         if not room.is_replay:

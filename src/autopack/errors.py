@@ -57,6 +57,18 @@ class WorkspaceError(AutopackError):
     """The repository, its base or a worktree is not as it must be."""
 
 
+class MergeConflictError(WorkspaceError):
+    """Two commits changed the same lines.
+
+    Attributes:
+        paths: The files, sorted.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", paths: tuple[str, ...] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.paths = paths
+
+
 class BuilderError(AutopackError):
     """A Builder's specification names nothing that can build."""
 

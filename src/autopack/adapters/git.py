@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 
 from autopack.adapters.git_command import DURABLE, Git, check_version
+from autopack.adapters.git_merge import is_ancestor, merge
 from autopack.adapters.git_pool import WorktreePool
 from autopack.adapters.git_tree import CommitTree, ObjectReader
 from autopack.adapters.git_worktree import GitWorktree
@@ -111,6 +112,24 @@ class GitWorkspace:
         if moved.returncode and self._find(ref) == self._find(old):
             raise WorkspaceError(f"cannot move branch {self.branch_of(run_id)}: {_last_line(moved.stderr)}")
         return not moved.returncode
+
+    def bring(self, run_id: str, commit: str, *, base: str, message: str) -> str:
+        """See ``Workspace.bring``."""
+        head = self.run_head(run_id, base=base)
+        if is_ancestor(self._git, commit, head):
+            return head
+        is_behind = is_ancestor(self._git, head, commit)
+        new = commit if is_behind else merge(self._git, head, commit, message=message)
+        if not self.advance(run_id, old=head, new=new):
+            raise WorkspaceError(
+                f"branch {self.branch_of(run_id)} moved while {commit[:12]} was brought into it",
+                hint="Try again when nothing works on the run.",
+            )
+        return new
+
+    def history(self, commit: str, *, limit: int) -> Sequence[str]:
+        """See ``Workspace.history``."""
+        return self._git.line("rev-list", "--first-parent", f"--max-count={limit}", commit).split()
 
     def find_commit(self, address: AttemptAddress) -> str | None:
         """See ``Workspace.find_commit``."""

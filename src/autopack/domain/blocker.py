@@ -77,6 +77,28 @@ class BlockerEvent:
     commit: str | None = None
 
 
+class Release(StrEnum):
+    """What became of a phase that a blocker held, once its fix was validated."""
+
+    HELD = "held"
+    """Not tried yet."""
+    REPLAYED = "replayed"
+    """COMPLETE with the change that was paid for before; the Builder was not asked."""
+    NEEDS_WORK = "needs work"
+    """There was no such change, or it does not pass on the fixed base."""
+    DRAINED = "drained"
+    """COMPLETE with a new change."""
+    FAILED = "failed"
+    """Failed again with a new change, of whatever cause."""
+
+
+def release_of(*, is_complete: bool, is_replay: bool) -> Release:
+    """What an attempt of a released phase makes of it."""
+    if is_complete:
+        return Release.REPLAYED if is_replay else Release.DRAINED
+    return Release.NEEDS_WORK if is_replay else Release.FAILED
+
+
 def check_move(blocker: Blocker, state: BlockerState) -> None:
     """Refuse a move that the table does not hold.
 

@@ -184,9 +184,10 @@ def _error(ratios: Sequence[float]) -> float:
 
 
 def _quantile(values: Sequence[float], share: float) -> float:
-    """The value below which ``share`` of the values lie, between neighbours in proportion."""
+    """The value below which the next one falls with a chance of ``share``, between neighbours in proportion."""
     ordered = sorted(values)
-    place = share * (len(ordered) - 1)
+    # Of n values the k-th has k/(n + 1) of those to come below it.
+    place = min(max(share * (len(ordered) + 1) - 1, 0.0), len(ordered) - 1.0)
     below = int(place)
     above = min(below + 1, len(ordered) - 1)
     return ordered[below] + (place - below) * (ordered[above] - ordered[below])

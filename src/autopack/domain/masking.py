@@ -34,7 +34,7 @@ _URL = re.compile(r"(?<=://)([^\s/:@'\"]{0,200}):[^\s/'\"]{1,500}@|(?<=://)[^\s/
 _KEY_BEGINS = "-----BEGIN "
 _KEY_LINE = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 _KEY_ENDS = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
-_KEY_BODY = re.compile(r"(?:(?:\s|\\n|\\r)*+[A-Za-z0-9+/=]{16,}+)*+")
+_KEY_BODY = re.compile(r"(?:(?:\s|\\n|\\r)*+[A-Za-z0-9+/=]{16,}+)*+(?:(?:\s|\\n|\\r)*+[A-Za-z0-9+/=]++\Z)?")
 _KEY_LONGEST = 20_000
 
 _WORDS = (

@@ -28,8 +28,9 @@ class DrainScope:
     skip_run_prefixes: tuple[str, ...] = ()
     skip_runs_with_queued: bool = True
     """Whether a failed phase waits while its run has a queued phase that may go."""
-    fingerprint: str | None = None
-    """Only failed phases that ended with it; None is every one. Their order is then by run and position."""
+    blocker: int | None = None
+    """Only the phases that the blocker of this number held when its fix was validated, in the order of their runs:
+    those that were not replayed yet, or, where ``replay`` asks for more, those that a replay did not complete."""
     replay: Replay = Replay.FIRST
     doom_check: bool = True
 

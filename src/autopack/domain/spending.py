@@ -126,7 +126,9 @@ class OverBudget:
     def __str__(self) -> str:
         places = 0 if self.unit == "tokens" else 2
         need = f" and the call needs about {self.wanted:,.{places}f}" if self.wanted else ""
-        return f"{self.subject} has used {self.used:,.{places}f} of {self.limit:,.{places}f} {self.unit}{need}"
+        return (
+            f"{self.subject} has used {self.used:,.{places}f} of {self.limit:,.{places}f} {self.unit}{need}"
+        )
 
 
 def over_budget(account: Account, spent: Amount, wanted: Amount, limits: SpendingLimits) -> OverBudget | None:

@@ -78,3 +78,5 @@ class AttemptOutcome:
     """Seconds since the epoch before which a requeued phase is not to be taken; None for at once."""
     fingerprint: str | None = None
     """The key of the failure's cause; the store gives every failed attempt one."""
+    replayed_from: int | None = None
+    """The earlier attempt of the phase whose answer was judged, where the Builder was not asked."""

@@ -67,7 +67,7 @@ def result_of(
         zero_yield_reason=zero_yield_reason(
             final_state=attempt.state, kind=kind, calls=spent.calls, had_answer=spent.had_answer
         ),
-        replayed=spent.calls == 0 and spent.had_answer,
+        replayed=outcome is not None and outcome.replayed_from is not None,
         timestamp=now,
     )
 

@@ -94,8 +94,12 @@ class BuildStep:
         stored = self._store.stored_answer(lease.address, FIRST_TURN)
         return stored.base_commit if stored is not None else None
 
-    def replayable(self, lease: Lease, *, base: str) -> StoredAnswer | None:
-        """The newest change that earlier attempts of the phase paid for, where judging it anew may help."""
+    def replayable(self, lease: Lease, *, base: str) -> tuple[int, StoredAnswer] | None:
+        """The newest change that earlier attempts of the phase paid for, where judging it anew may help.
+
+        Returns:
+            The attempt's number and its answer; None when there is none.
+        """
         address = lease.address
         earlier = [
             it
@@ -108,7 +112,8 @@ class BuildStep:
                 failure = attempt.outcome.failure if attempt.outcome is not None else None
                 kind = failure.kind if failure is not None else None
                 is_same_base = attempt.base_commit == base
-                return stored if is_worth_replaying(kind, is_same_base=is_same_base) else None
+                may_help = is_worth_replaying(kind, is_same_base=is_same_base)
+                return (attempt.address.number, stored) if may_help else None
         return None
 
     def ask(

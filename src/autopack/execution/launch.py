@@ -41,6 +41,9 @@ class Launcher:
         """Run ``python -m autopack.autonomous_executor`` to its end and book what it did not book itself."""
         token = self._conclusion.token_of(address)
         logs = attempt_folder(self._settings.state_folder, address)
+        with suppress(OSError):
+            # Of an earlier process of this attempt; were we killed before the next is written, it would be believed.
+            (logs / END_NAME).unlink()
         try:
             finished = self._processes.run(self._command(address, logs), is_cancelled=is_cancelled)
         except (ProcessError, ProcessLostError, OSError) as error:

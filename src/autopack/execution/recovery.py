@@ -1,5 +1,6 @@
 """What follows an attempt that did not end well: made again, or ended; and how a dead one is concluded."""
 
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +23,8 @@ UNUSABLE_RETURNCODE = 78
 ERROR_MARK = "error: "
 """Begins the line in which the attempt process says why it ended with one of these."""
 _FAULTS = frozenset({TRY_AGAIN_RETURNCODE, UNUSABLE_RETURNCODE})
+_OUTPUT = re.compile(r"\.(out|err)$|stdout|stderr")
+"""Names of files that hold what a program said; requests and records beside them are our own."""
 
 
 def settle(outcome: AttemptOutcome, phase: Phase, limits: AttemptSettings, *, now: float) -> AttemptOutcome:
@@ -117,9 +120,9 @@ class Conclusion:
             self._fail(address, _import_crash(finished, logs))
 
     def _end_late(self, attempt: Attempt, failure: FailureReport) -> None:
-        address = attempt.address
-        self._store.release_attempt(address, token=attempt.token, failure=failure, now=self._clock.now())
-        self._fail(address, failure)
+        # In one step: an attempt that was given back in between would be made, and wait for its end, once more.
+        with suppress(LeaseLostError):
+            self._store.finish_attempt(lease_of(attempt), _failed(failure), now=self._clock.now())
 
     def _settle(self, lease: Lease, failure: FailureReport) -> None:
         now = self._clock.now()
@@ -197,23 +200,36 @@ def _fault(finished: Finished, logs: Path) -> FailureReport:
 
 
 def _too_late(finished: Finished, attempt: Attempt | None, logs: Path) -> FailureReport:
-    """The attempt's own time limit: what it was doing shows in the log that was written to last."""
+    """The attempt's own time limit; what it was at shows in the logs that were begun last."""
     state = f" in {attempt.state}" if attempt is not None else " before it began"
-    newest = newest_file(logs)
+    step = newest_step(logs)
+    said = _newest_output(step) if step else logs / "executor.err"
+    # What hangs says something else each time; the step at which it hangs is the cause as far as it is known.
+    where = f", at {step.relative_to(logs).as_posix()}" if step else ""
     return FailureReport(
         kind=FailureKind.TIMEOUT,
-        message=f"The attempt was ended{state} after {finished.duration_seconds:.0f} s, its time limit",
+        message=f"The attempt was ended{state} after {finished.duration_seconds:.0f} s, its time limit{where}",
         duration_seconds=finished.duration_seconds,
-        log_paths=(*_log_paths(logs), *((str(newest),) if newest else ())),
-        evidence=read_tail(newest) if newest else "",
+        log_paths=(*_log_paths(logs), *((str(said),) if said and said.parent != logs else ())),
+        evidence=read_tail(said) if said else "",
         hint="Look at what hung, or give attempts more time with --phase-timeout-seconds.",
     )
 
 
-def newest_file(folder: Path) -> Path | None:
-    """The file below ``folder`` that was written to last; None when there is none."""
-    files = [path for path in folder.rglob("*") if path.is_file() and path.stat().st_size]
-    return max(files, key=lambda path: path.stat().st_mtime_ns, default=None)
+def newest_step(logs: Path) -> Path | None:
+    """The folder of the step of an attempt that wrote or began a file last; None before the first step."""
+    files = [path for path in logs.rglob("*") if path.is_file() and path.parent != logs]
+    newest = max(files, key=lambda path: path.stat().st_mtime_ns, default=None)
+    return newest.parent if newest is not None else None
+
+
+def _newest_output(folder: Path) -> Path | None:
+    said = [
+        path
+        for path in folder.glob("*")
+        if _OUTPUT.search(path.name) and path.is_file() and path.stat().st_size
+    ]
+    return max(said, key=lambda path: path.stat().st_mtime_ns, default=None)
 
 
 def _death(finished: Finished, logs: Path) -> FailureReport:

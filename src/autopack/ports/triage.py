@@ -1,10 +1,10 @@
 """The record of what holds a backlog up: blockers, what was done about each, and decisions to go on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from autopack.domain.attempt import Attempt
-from autopack.domain.blocker import Blocker, BlockerEvent, BlockerState
+from autopack.domain.blocker import Blocker, BlockerEvent, BlockerState, Release
 from autopack.domain.phase import Phase
 
 
@@ -56,4 +56,23 @@ class Triage(Protocol):
 
     def held_phases(self, fingerprint: str, *, limit: int) -> Sequence[Phase]:
         """Failed phases whose last attempt ended with a fingerprint, in the order of runs and positions."""
+        ...
+
+    def hold_phases(self, blocker: Blocker) -> int:
+        """Note which phases the blocker holds, before its stop is lifted; how many there are.
+
+        Those that were noted stay noted; one that failed of the blocker again counts as held again.
+        """
+        ...
+
+    def release_counts(self, blocker: Blocker) -> Mapping[Release, tuple[int, int]]:
+        """How many of the blocker's phases are where, and what their last answers had cost, in tokens."""
+        ...
+
+    def runs_to_release(self, blocker: Blocker) -> Sequence[str]:
+        """The runs with phases that the blocker held and that were not tried since, or need work."""
+        ...
+
+    def mark_needs_work(self, blocker: Blocker, run_id: str) -> None:
+        """Note that no answer of the run can be judged on the fixed base as it is."""
         ...

@@ -80,6 +80,21 @@ class Workspace(Protocol):
         """Move the run's branch from ``old`` to ``new``; False when it is not at ``old``."""
         ...
 
+    def bring(self, run_id: str, commit: str, *, base: str, message: str) -> str:
+        """Make the run's branch contain ``commit``: forward where it can, else by a merge; its new head.
+
+        Doing it again changes nothing.
+
+        Raises:
+            MergeConflictError: Both changed the same lines; the branch is as it was.
+            WorkspaceError: The branch moved meanwhile, or is checked out.
+        """
+        ...
+
+    def history(self, commit: str, *, limit: int) -> Sequence[str]:
+        """The commit and those before it along first parents, newest first, at most ``limit``."""
+        ...
+
     def find_commit(self, address: AttemptAddress) -> str | None:
         """The commit on the run's branch whose trailers name this phase's attempt, if it is there."""
         ...

@@ -122,8 +122,9 @@ class Backlog:
     def _holds(self) -> Iterator[HeldBack]:
         views = [it for it in self.runs() if self.scope.run_id in {None, it.run.run_id}]
         if self.scope.skip_runs_with_queued:
-            waiting = tuple(it.run.run_id for it in views if it.ready and it.failed)
-            yield _of_runs(views, lambda it: bool(it.ready), why.by_queued_phases(waiting))
+            idle = [it for it in views if it.ready and not it.is_busy]
+            waiting = tuple(it.run.run_id for it in idle if it.failed)
+            yield _of_runs(idle, lambda _: True, why.by_queued_phases(waiting))
         for known in sorted(self.store.known.values(), key=lambda it: (it.stopped_at or 0, it.fingerprint)):
             if known.stopped_at is not None:
                 key = known.fingerprint

@@ -7,10 +7,27 @@ import sqlalchemy as sa
 from autopack.adapters.store import fingerprints
 from autopack.adapters.store.codec import storable
 from autopack.adapters.store.rows import to_attempt, to_phase
-from autopack.adapters.store.tables import attempt, blocker, blocker_event, phase, run
+from autopack.adapters.store.tables import (
+    attempt,
+    blocker,
+    blocker_event,
+    blocker_phase,
+    builder_call,
+    phase,
+    run,
+)
 from autopack.domain.attempt import Attempt, AttemptAddress
-from autopack.domain.blocker import Blocker, BlockerEvent, BlockerState, check_move
+from autopack.domain.blocker import (
+    Blocker,
+    BlockerEvent,
+    BlockerState,
+    Release,
+    check_move,
+    release_of,
+)
 from autopack.domain.phase import Phase, PhaseState
+from autopack.domain.replay import Replay
+from autopack.domain.session import DrainResult, DrainScope
 from autopack.errors import StoreError
 
 _blocker = blocker.c
@@ -126,7 +143,9 @@ def note_recurrence(db: sa.Connection, fingerprint: str, address: AttemptAddress
         )
     )
     made_on = (base or "an unknown commit")[:12]
-    text = f"{address} failed of it on {made_on}, after the fix {(row.fix_commit or 'of unknown commit')[:12]}"
+    text = (
+        f"{address} failed of it on {made_on}, after the fix {(row.fix_commit or 'of unknown commit')[:12]}"
+    )
     add_event(db, row.number, BlockerEvent(at=now, event="recurred", text=text, commit=base))
 
 
@@ -175,3 +194,93 @@ def held_phases(db: sa.Connection, key: str, *, limit: int) -> tuple[Phase, ...]
         .limit(limit)
     )
     return tuple(to_phase(row) for row in db.execute(query))
+
+
+def hold_phases(db: sa.Connection, number: int, key: str) -> int:
+    """Note which phases the blocker holds, before its stop is lifted; those that are noted stay. How many there are."""
+    tokens = (
+        sa.select(
+            sa.func.coalesce(sa.func.sum(builder_call.c.input_tokens + builder_call.c.output_tokens), 0)
+        )
+        .where(
+            builder_call.c.run_id == phase.c.run_id,
+            builder_call.c.phase_id == phase.c.phase_id,
+            builder_call.c.number == phase.c.last_attempt,
+        )
+        .scalar_subquery()
+    )
+    known = sa.exists().where(
+        blocker_phase.c.number == number,
+        blocker_phase.c.run_id == phase.c.run_id,
+        blocker_phase.c.phase_id == phase.c.phase_id,
+    )
+    held = sa.select(
+        sa.literal(number), phase.c.run_id, phase.c.phase_id, sa.literal(str(Release.HELD)), tokens
+    ).where(phase.c.failure_fingerprint == key, phase.c.state == sa.literal_column("'FAILED'"), ~known)
+    db.execute(blocker_phase.insert().from_select(list(blocker_phase.c), held))
+    again = {"release": Release.HELD}
+    failed_again = sa.exists().where(
+        phase.c.run_id == blocker_phase.c.run_id,
+        phase.c.phase_id == blocker_phase.c.phase_id,
+        phase.c.failure_fingerprint == key,
+        phase.c.state == sa.literal_column("'FAILED'"),
+    )
+    # A fix that did not last has its phases back: they are tried again once the next one is validated.
+    db.execute(
+        blocker_phase.update()
+        .where(blocker_phase.c.number == number, blocker_phase.c.release == Release.FAILED, failed_again)
+        .values(**again)
+    )
+    count = sa.select(sa.func.count()).where(blocker_phase.c.number == number)
+    return int(db.scalar(count) or 0)
+
+
+def release_counts(db: sa.Connection, number: int) -> dict[Release, tuple[int, int]]:
+    """How many of a blocker's phases are where, and what their last answers had cost, in tokens."""
+    query = (
+        sa.select(
+            blocker_phase.c.release,
+            sa.func.count().label("size"),
+            sa.func.sum(blocker_phase.c.tokens).label("tokens"),
+        )
+        .where(blocker_phase.c.number == number)
+        .group_by(blocker_phase.c.release)
+    )
+    return {Release(row.release): (int(row.size), int(row.tokens or 0)) for row in db.execute(query)}
+
+
+def released_runs(db: sa.Connection, number: int) -> tuple[str, ...]:
+    """The runs of the phases that a blocker held and that are not COMPLETE, in their order."""
+    query = (
+        sa.select(run.c.run_id)
+        .join(blocker_phase, blocker_phase.c.run_id == run.c.run_id)
+        .where(
+            blocker_phase.c.number == number, blocker_phase.c.release.in_((Release.HELD, Release.NEEDS_WORK))
+        )
+        .distinct()
+        .order_by(run.c.run_id)
+    )
+    return tuple(db.scalars(query))
+
+
+def mark_needs_work(db: sa.Connection, number: int, run_id: str) -> None:
+    """Note that no answer of the run can be judged on the fixed base as it is."""
+    ours = (
+        blocker_phase.c.number == number,
+        blocker_phase.c.run_id == run_id,
+        blocker_phase.c.release == Release.HELD,
+    )
+    db.execute(blocker_phase.update().where(*ours).values(release=Release.NEEDS_WORK))
+
+
+def note_release(db: sa.Connection, scope: DrainScope, result: DrainResult) -> None:
+    """Note what an attempt made of a phase that its session releases."""
+    if scope.blocker is None:
+        return
+    release = release_of(is_complete=result.success, is_replay=scope.replay is Replay.ONLY)
+    ours = (
+        blocker_phase.c.number == scope.blocker,
+        blocker_phase.c.run_id == result.run_id,
+        blocker_phase.c.phase_id == result.phase_id,
+    )
+    db.execute(blocker_phase.update().where(*ours).values(release=release))

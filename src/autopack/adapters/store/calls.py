@@ -22,10 +22,10 @@ from autopack.domain.failure import FailureReport
 from autopack.domain.retry import pauses_builder
 from autopack.domain.spending import (
     UNLIMITED,
+    Amount,
     OverBudget,
     Reservation,
     SpendingLimits,
-    Amount,
     accounts_of,
     allowance,
     over_attempt,

@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from autopack.adapters.store import attempts, fingerprints, picks, reading, sessions
+from autopack.adapters.store import attempts, blockers, fingerprints, picks, reading, sessions
 from autopack.adapters.store.codec import decode, encode
 from autopack.adapters.store.tables import builder_call, drain_attempt, drain_session, run
 from autopack.domain.attempt import AttemptAddress
@@ -160,6 +160,8 @@ def book(db: sa.Connection, made: Pick, result: DrainResult, *, now: float) -> S
     _write_sample(db, result, is_known=is_repeated or (known is not None and known.seen > 0))
     stop = None if key is None else _count_repeat(db, made.session_id, key, now=now)
     _add_totals(db, made.session_id, result)
+    if not result.is_retryable:
+        blockers.note_release(db, _scope(db, made.session_id), result)
     return stop
 
 
@@ -213,6 +215,12 @@ def _evidence(db: sa.Connection, key: str, *, newest: int) -> tuple[str, ...]:
 def _limits(db: sa.Connection, session_id: str) -> DrainLimits:
     text = db.scalars(sa.select(_session.limits).where(_session.session_id == session_id)).one()
     return decode(DrainLimits, text)
+
+
+def _scope(db: sa.Connection, session_id: str) -> DrainScope:
+    return decode(
+        DrainScope, db.scalars(sa.select(_session.scope).where(_session.session_id == session_id)).one()
+    )
 
 
 def results(db: sa.Connection, session_id: str) -> tuple[DrainResult, ...]:

@@ -40,7 +40,8 @@ def held_back(
 def _by_queued(db: sa.Connection, scope: DrainScope) -> Iterator[HeldBack]:
     if not scope.skip_runs_with_queued:
         return
-    has_ready = run.c.ready_idx.is_not(None)
+    # What is queued in a run that is busy may be the very attempt under way.
+    has_ready = sa.and_(run.c.ready_idx.is_not(None), is_idle(), ~picks.is_open())
     some = sa.select(run.c.run_id).where(has_ready, run.c.failed > 0, *_run_in(scope)).order_by(run.c.seq)
     yield _of_runs(db, scope, has_ready, why.by_queued_phases(tuple(db.scalars(some.limit(2)))))
 

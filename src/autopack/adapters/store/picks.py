@@ -12,9 +12,11 @@ import sqlalchemy as sa
 
 from autopack.adapters.store import reading
 from autopack.adapters.store.reading import is_idle
-from autopack.adapters.store.tables import DRAINABLE, drain_attempt, fingerprint, phase, run
+from autopack.adapters.store.tables import DRAINABLE, blocker_phase, drain_attempt, fingerprint, phase, run
 from autopack.domain.attempt import AttemptAddress
+from autopack.domain.blocker import Release
 from autopack.domain.drain_policy import DrainLimits
+from autopack.domain.replay import Replay
 from autopack.domain.session import DrainScope
 
 _item = drain_attempt.c
@@ -29,6 +31,8 @@ def failed_candidates(
 ) -> tuple[sa.Row[Any], ...]:
     """The failed phases to try next, best first: one of each untouched run, and all that are left of touched ones."""
     allowed = (*in_scope(scope), is_idle(), ~is_open())
+    if scope.blocker is not None:
+        return _released(db, session_id, scope, limits, allowed, limit=limit)
     found = [
         *_untouched(db, session_id, limits, allowed, limit=limit),
         *_touched(db, session_id, limits, allowed, limit=limit),
@@ -85,6 +89,33 @@ def _touched(
         .limit(limit)
     )
     return db.execute(query).all()
+
+
+def _released(
+    db: sa.Connection,
+    session_id: str,
+    scope: DrainScope,
+    limits: DrainLimits,
+    allowed: Conditions,
+    *,
+    limit: int,
+) -> tuple[sa.Row[Any], ...]:
+    """The phases of a blocker that is mended: what they failed of is known, and the order of each run is kept."""
+    release = Release.HELD if scope.replay is Replay.ONLY else Release.NEEDS_WORK
+    mine = (blocker_phase.c.number == scope.blocker, blocker_phase.c.release == release)
+    ours = sa.and_(phase.c.run_id == blocker_phase.c.run_id, phase.c.phase_id == blocker_phase.c.phase_id)
+    query = (
+        sa.select(*_columns())
+        .select_from(blocker_phase)
+        .join(phase, ours)
+        .join(run, run.c.run_id == phase.c.run_id)
+        .where(*mine, _IS_DRAINABLE, *allowed)
+        .where(_tries_of_phase(session_id) < limits.max_attempts_per_phase)
+        .where(*_may_repeat(db, phase.c.failure_fingerprint, limits))
+        .order_by(run.c.seq, phase.c.idx)
+        .limit(limit)
+    )
+    return tuple(db.execute(query).all())
 
 
 def late_runs(session_id: str, limits: DrainLimits) -> sa.Select[str]:

@@ -13,9 +13,9 @@ from autopack.adapters.store.tables import drain_attempt, spending
 from autopack.domain.attempt import AttemptAddress
 from autopack.domain.spending import (
     Account,
+    Amount,
     OverBudget,
     SpendingLimits,
-    Amount,
     over_budget,
     shared_accounts,
     tokens_left,

@@ -22,10 +22,10 @@ from autopack.domain.run import Run
 from autopack.domain.spending import (
     NOTHING,
     UNLIMITED,
+    Amount,
     OverBudget,
     Reservation,
     SpendingLimits,
-    Amount,
 )
 from autopack.domain.telemetry import CallEvent
 from autopack.domain.verdicts import AttemptOutcome

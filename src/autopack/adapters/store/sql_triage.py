@@ -1,11 +1,11 @@
 """The record of blockers over SQL: each method is one transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from autopack.adapters.store import blockers
 from autopack.adapters.store.database import Database
 from autopack.domain.attempt import Attempt
-from autopack.domain.blocker import Blocker, BlockerEvent, BlockerState
+from autopack.domain.blocker import Blocker, BlockerEvent, BlockerState, Release
 from autopack.domain.phase import Phase
 
 
@@ -64,3 +64,23 @@ class SqlTriage:
         """Failed phases whose last attempt ended with a fingerprint, in the order of runs and positions."""
         with self._database.reading() as db:
             return blockers.held_phases(db, fingerprint, limit=limit)
+
+    def hold_phases(self, blocker: Blocker) -> int:
+        """Note which phases the blocker holds, before its stop is lifted; how many there are."""
+        with self._database.writing() as db:
+            return blockers.hold_phases(db, blocker.number, blocker.cause.fingerprint)
+
+    def release_counts(self, blocker: Blocker) -> Mapping[Release, tuple[int, int]]:
+        """How many of the blocker's phases are where, and what their last answers had cost, in tokens."""
+        with self._database.reading() as db:
+            return blockers.release_counts(db, blocker.number)
+
+    def runs_to_release(self, blocker: Blocker) -> Sequence[str]:
+        """The runs with phases that the blocker held and that were not tried since, or need work."""
+        with self._database.reading() as db:
+            return blockers.released_runs(db, blocker.number)
+
+    def mark_needs_work(self, blocker: Blocker, run_id: str) -> None:
+        """Note that no answer of the run can be judged on the fixed base as it is."""
+        with self._database.writing() as db:
+            blockers.mark_needs_work(db, blocker.number, run_id)

@@ -326,6 +326,19 @@ blocker_event = sa.Table(
     sa.Column("commit_id", sa.Text),
 )
 
+# The phases that a blocker held when its fix was validated, and what became of each.
+blocker_phase = sa.Table(
+    "blocker_phase",
+    metadata,
+    sa.Column("number", sa.Integer, sa.ForeignKey("blocker.number"), primary_key=True),
+    sa.Column("run_id", sa.Text, primary_key=True),
+    sa.Column("phase_id", sa.Text, primary_key=True),
+    sa.Column("release", sa.Text, nullable=False),
+    sa.Column("tokens", sa.BigInteger, nullable=False),
+    sa.ForeignKeyConstraint(["run_id", "phase_id"], ["phase.run_id", "phase.phase_id"]),
+    sa.Index("ix_blocker_phase_release", "number", "release"),
+)
+
 decision = sa.Table(
     "decision",
     metadata,

@@ -20,7 +20,6 @@ _PLAIN_TYPES = frozenset(
 """Classes that are everywhere: what they lack names no cause without the place."""
 
 
-
 class _Shape(NamedTuple):
     """A message that names what is wrong."""
 
@@ -38,7 +37,9 @@ def cause_of(name: str, message: str, place: str) -> Cause:
         place: The innermost file of the user's code; empty where none was printed.
     """
     name = _ALIASES.get(name, name)
-    return named_cause(message, place) or _by_type(name, message, place)
+    # A key says nothing by itself, whatever it looks like.
+    named = None if name == "KeyError" else named_cause(message, place)
+    return named or _by_type(name, message, place)
 
 
 def named_cause(message: str, place: str = "") -> Cause | None:

@@ -38,6 +38,20 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("number", "seq", name="pk_blocker_event"),
     )
     op.create_table(
+        "blocker_phase",
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("run_id", sa.Text(), nullable=False),
+        sa.Column("phase_id", sa.Text(), nullable=False),
+        sa.Column("release", sa.Text(), nullable=False),
+        sa.Column("tokens", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["number"], ["blocker.number"], name="fk_blocker_phase_blocker"),
+        sa.ForeignKeyConstraint(
+            ["run_id", "phase_id"], ["phase.run_id", "phase.phase_id"], name="fk_blocker_phase_phase"
+        ),
+        sa.PrimaryKeyConstraint("number", "run_id", "phase_id", name="pk_blocker_phase"),
+    )
+    op.create_index("ix_blocker_phase_release", "blocker_phase", ["number", "release"])
+    op.create_table(
         "decision",
         sa.Column("decision_id", sa.Integer(), sa.Identity(always=False), nullable=False),
         sa.Column("session_id", sa.Text()),
