@@ -28,6 +28,8 @@ _COMMANDS = {
         ("plan", "Check and import plan files."),
         ("run", "Work one run off and show its verdicts."),
         ("drain", "Work a backlog off: queued phases first, then failed ones."),
+        ("triage", "Show what holds the backlog up, and whether to go on."),
+        ("remediate", "Mend each blocker once, prove it, release what it held."),
         ("worker", "Make attempts of every active run."),
         ("status", "Show how far runs and phases are."),
         ("show", "Show a run, a phase or an attempt in full."),

@@ -41,7 +41,7 @@ def command(flags: Flags, run_id: str, workers: int | None, builder: str | None)
     from autopack import bootstrap
 
     settings = load(flags, builder=builder, workers=workers)
-    with open_store(flags, settings, writes=True) as store, _watch(flags, store, run_id) as on_event:
+    with open_store(flags, settings, writes=True) as store, watch(flags, store, run_id) as on_event:
         summary = bootstrap.drive_run(settings, store, run_id, workers=settings.workers, on_event=on_event)
     if flags.as_json:
         print_json(to_plain(summary))
@@ -66,7 +66,8 @@ def _print_summary(summary: "RunSummary") -> None:
 
 
 @contextmanager
-def _watch(flags: Flags, store: Store, run_id: str) -> Iterator[OnEvent]:
+def watch(flags: Flags, store: Store, run_id: str) -> Iterator[OnEvent]:
+    """A listener that draws on a terminal, prints lines into a pipe, and is still with ``--json``."""
     if flags.as_json:
         yield lambda _event: None
     elif sys.stdout.isatty():

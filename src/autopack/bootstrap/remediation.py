@@ -1,0 +1,156 @@
+"""Puts together what triage and remediation need."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from autopack import bootstrap
+from autopack.adapters.clock import SystemClock
+from autopack.adapters.process import GuardedProcesses
+from autopack.domain.blocker import Blocker, BlockerEvent, BlockerState
+from autopack.domain.drain_policy import DrainLimits
+from autopack.domain.phase import PhaseState
+from autopack.domain.plan import Plan
+from autopack.domain.session import DrainScope, Session
+from autopack.ports import Store
+from autopack.settings import Settings
+from autopack.triage.release import Releaser, ReleaseReport, validate_fix
+from autopack.triage.remediation import phase_id_of
+from autopack.triage.survey import BlockerView, survey, view_of
+from autopack.triage.validation import Validated, Validator, find_introduction
+
+if TYPE_CHECKING:
+    from autopack.drain.failed import DrainEvent
+    from autopack.execution.dispatch import RunEvent, RunSummary
+
+
+def survey_blockers(settings: Settings, store: Store, *, opens: bool) -> Sequence[BlockerView]:
+    """Every blocker with its evidence, the one that holds the most phases first."""
+    with closing(bootstrap.open_workspace(settings)) as workspace:
+        return survey(store, workspace, settings, now=SystemClock().now(), opens=opens)
+
+
+@contextmanager
+def _validator(settings: Settings, environ: Mapping[str, str]) -> Iterator[Validator]:
+    from autopack.adapters.ci_pytest import CommandCi
+
+    processes = GuardedProcesses(SystemClock())
+    runner = CommandCi(
+        processes,
+        settings=settings.ci,
+        root=settings.root,
+        cache_folder=settings.state_folder / "cache",
+        environ=environ,
+    )
+    with closing(bootstrap.open_workspace(settings)) as workspace:
+        yield Validator(
+            workspace=workspace, runner=runner, processes=processes, settings=settings, environ=environ
+        )
+
+
+def bisect_blocker(
+    settings: Settings, store: Store, name: str, *, environ: Mapping[str, str] = os.environ
+) -> Blocker:
+    """Look for the commit that brought a blocker's cause, and note it where one is found."""
+    now = SystemClock().now()
+    with closing(bootstrap.open_workspace(settings)) as workspace, _validator(settings, environ) as validator:
+        view = view_of(store.triage.blocker(name), store, workspace, settings, now=now)
+        bad = next((it.base_commit for it in view.evidence if it.base_commit), None) or workspace.resolve(
+            "HEAD"
+        )
+        found = find_introduction(workspace, validator, view.validation, bad)
+        if found is None:
+            return view.blocker
+        return store.triage.place_blocker(view.blocker, place="", introduced_by=found, now=now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fixed:
+    """A fix that was put to the test."""
+
+    blocker: Blocker
+    commit: str
+    command: str
+    validated: Validated
+
+
+def record_fix(
+    settings: Settings, store: Store, name: str, revision: str, *, environ: Mapping[str, str] = os.environ
+) -> Fixed:
+    """Validate a blocker on a commit; its stop is lifted only where that passes.
+
+    Raises:
+        StoreError: There is no such blocker.
+        WorkspaceError: There is no such commit.
+    """
+    clock = SystemClock()
+    with closing(bootstrap.open_workspace(settings)) as workspace, _validator(settings, environ) as validator:
+        commit = workspace.resolve(revision)
+        view = view_of(store.triage.blocker(name), store, workspace, settings, now=clock.now())
+        blocker, validated = validate_fix(
+            view.blocker, view.validation, commit, store=store, validator=validator, clock=clock
+        )
+    return Fixed(blocker=blocker, commit=commit, command=view.validation.command, validated=validated)
+
+
+def run_remediation(
+    settings: Settings,
+    store: Store,
+    plan: Plan,
+    *,
+    workers: int,
+    on_event: Callable[["RunEvent"], None],
+) -> "RunSummary":
+    """Import the remediation phases and work them off; their commits are on a branch of their own."""
+    store.import_plan(plan, now=SystemClock().now())
+    return bootstrap.drive_run(settings, store, plan.runs[0].run_id, workers=workers, on_event=on_event)
+
+
+def validate_run(
+    settings: Settings, store: Store, run_id: str, blockers: Sequence[Blocker]
+) -> Sequence[Fixed]:
+    """Validate every blocker whose phase of a remediation run is COMPLETE, on the head of the run's branch."""
+    with closing(bootstrap.open_workspace(settings)) as workspace:
+        head = workspace.run_head(run_id, base=store.run(run_id).spec.base)
+    complete = {it.phase_id for it in store.phases(run_id) if it.state is PhaseState.COMPLETE}
+    mended = [it for it in blockers if phase_id_of(it) in complete]
+    return [_propose_and_validate(settings, store, it, head, run_id) for it in mended]
+
+
+def _propose_and_validate(
+    settings: Settings, store: Store, blocker: Blocker, head: str, run_id: str
+) -> Fixed:
+    event = BlockerEvent(
+        at=SystemClock().now(), event="fix proposed", text=f"by {run_id}/{phase_id_of(blocker)}", commit=head
+    )
+    store.triage.move_blocker(blocker, BlockerState.FIX_PROPOSED, event, fix_commit=head)
+    return record_fix(settings, store, blocker.name, head)
+
+
+def release_blockers(
+    settings: Settings,
+    store: Store,
+    blockers: Sequence[Blocker],
+    limits: DrainLimits,
+    *,
+    workers: int,
+    canary_only: bool,
+    on_event: Callable[["DrainEvent"], None],
+) -> Sequence[ReleaseReport]:
+    """Let the phases of validated blockers go, one blocker after the other."""
+
+    def drain(scope: DrainScope, given: DrainLimits) -> Session:
+        request = bootstrap.DrainRequest(scope=scope, limits=given, preset="release")
+        return bootstrap.drive_drain(settings, store, request, workers=workers, on_event=on_event).session
+
+    with closing(bootstrap.open_workspace(settings)) as workspace:
+        releaser = Releaser(store=store, workspace=workspace, clock=SystemClock(), drain=drain)
+        return [releaser.release(blocker, limits, canary_only=canary_only) for blocker in blockers]
+
+
+def plan_file_of(settings: Settings, run_id: str) -> Path:
+    """Where the phases of a remediation run are written."""
+    return settings.state_folder / "remediation" / f"{run_id}.yaml"

@@ -1,0 +1,318 @@
+"""``autopack remediate``: plan, run, fixed, release."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from autopack.cli.flags import Flags, make_command
+from autopack.cli.render import print_json, print_table, say
+from autopack.cli.session import load, now, open_store
+from autopack.domain.blocker import Blocker, BlockerState
+from autopack.domain.drain_policy import PRESETS, Preset
+from autopack.errors import StoreError
+from autopack.ports import Store
+
+if TYPE_CHECKING:
+    from autopack.bootstrap.remediation import Fixed
+    from autopack.domain.plan import Plan
+    from autopack.triage.release import ReleaseReport
+    from autopack.triage.survey import BlockerView
+
+FAILED = 1
+INTERRUPTED = 130
+_Names = click.argument("names", metavar="[BLOCKER]...", nargs=-1)
+
+
+@click.group("remediate")
+def command() -> None:
+    """Mend each blocker once, prove it, and release what it held."""
+
+
+@make_command("plan")
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the document there."
+)
+@click.option(
+    "--plan-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where the phases go; default: below .autopack.",
+)
+@click.option("--run-id", metavar="RUN", help="The name of the remediation run.")
+@click.option("--base", metavar="REV", default="HEAD", show_default=True, help="What the fixes are made on.")
+@click.option(
+    "--budget-tokens", type=click.IntRange(1), default=60_000, show_default=True, help="For each phase."
+)
+def plan(
+    flags: Flags,
+    *,
+    output: Path | None,
+    plan_file: Path | None,
+    run_id: str | None,
+    base: str,
+    budget_tokens: int,
+) -> None:
+    """Write the remediation plan: what each cause is, what to change, and how it is proven."""
+    from autopack.bootstrap.remediation import plan_file_of, survey_blockers
+    from autopack.triage.remediation import make_plan, remediation_run, render
+
+    settings = load(flags)
+    with open_store(flags, settings, writes=True) as store:
+        views = survey_blockers(settings, store, opens=True)
+        run_id = run_id or _new_name()
+        sessions = [it for it in store.drains.sessions(limit=20) if it.total_processed]
+        identity = store.identity
+    made = remediation_run(views, run_id=run_id, base=base, budget_tokens=budget_tokens)
+    path = plan_file or plan_file_of(settings, run_id)
+    document = make_plan(
+        views,
+        session=sessions[0] if sessions else None,
+        decision=None,
+        identity=identity,
+        now=now(),
+        plan_file=str(path),
+    )
+    if made is not None:
+        _write_plan(path, made)
+    text = render(document)
+    if output is not None:
+        output.write_text(text, encoding="utf-8")
+    if flags.as_json:
+        print_json({"document": document, "plan_file": path if made is not None else None, "output": output})
+    elif output is not None:
+        say(f"written: {output}")
+    else:
+        say(text)
+    if made is not None:
+        click.echo(f"phases: {path}", err=flags.as_json or output is None)
+
+
+def _new_name() -> str:
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(now(), UTC).strftime("remediate-%Y%m%d-%H%M%S")
+
+
+def _write_plan(path: Path, made: "Plan") -> None:
+    from autopack.triage.plan_text import plan_text
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(plan_text(made), encoding="utf-8")
+
+
+@make_command(
+    "run",
+    epilog="Exit code 0: every fix passed its validation; 1: one did not; 130: interrupted, run it again.",
+)
+@_Names
+@click.option("--run-id", metavar="RUN", help="Go on with this remediation run, or give a new one its name.")
+@click.option("--base", metavar="REV", default="HEAD", show_default=True, help="What the fixes are made on.")
+@click.option(
+    "--budget-tokens", type=click.IntRange(1), default=60_000, show_default=True, help="For each phase."
+)
+@click.option("--workers", type=click.IntRange(1, 256), help="Attempts side by side.")
+@click.option("--builder", metavar="SPEC", help="Who makes the fixes; default: the repository's setting.")
+def run(
+    flags: Flags,
+    *,
+    names: tuple[str, ...],
+    run_id: str | None,
+    base: str,
+    budget_tokens: int,
+    workers: int | None,
+    builder: str | None,
+) -> int:
+    """Have the Builder mend blockers, on a branch of its own, and validate each fix."""
+    from autopack.bootstrap.remediation import run_remediation, survey_blockers, validate_run
+    from autopack.cli.run import watch
+    from autopack.triage.remediation import remediation_run
+
+    settings = load(flags, builder=builder, workers=workers)
+    with open_store(flags, settings, writes=True) as store:
+        views = _chosen(survey_blockers(settings, store, opens=True), names)
+        run_id = run_id or _unfinished(store) or _new_name()
+        made = remediation_run(views, run_id=run_id, base=base, budget_tokens=budget_tokens)
+        if made is None:
+            raise StoreError(
+                "no open blocker can be mended by a change of the repository",
+                hint="`autopack triage` lists them; `autopack remediate fixed BLOCKER --commit REV` records a fix.",
+            )
+        _retry_failed(store, run_id)
+        store.import_plan(made, now=now())
+        with watch(flags, store, run_id) as on_event:
+            summary = run_remediation(settings, store, made, workers=settings.workers, on_event=on_event)
+        fixed = validate_run(settings, store, run_id, [view.blocker for view in views])
+    if flags.as_json:
+        print_json({"run": summary, "fixes": fixed})
+    else:
+        _print_fixes(run_id, fixed, [view.blocker for view in views])
+    if summary.was_interrupted:
+        return INTERRUPTED
+    return 0 if len(fixed) == len(views) and all(it.validated.passed for it in fixed) else FAILED
+
+
+def _chosen(views: "Sequence[BlockerView]", names: tuple[str, ...]) -> "list[BlockerView]":
+    from autopack.triage.remediation import is_mendable
+
+    known = {view.blocker.name.lower(): view for view in views}
+    if missing := [name for name in names if name.lower() not in known]:
+        raise StoreError(f"there is no blocker {missing[0]!r}", hint="`autopack triage` lists them.")
+    chosen = [known[name.lower()] for name in names] or [view for view in views if is_mendable(view)]
+    for view in chosen:
+        if not is_mendable(view):
+            raise StoreError(
+                f"{view.blocker.name} is {view.blocker.state} and cannot be mended by a phase",
+                hint=f"Mend it by hand, then: autopack remediate fixed {view.blocker.name} --commit REV",
+            )
+    return chosen
+
+
+def _unfinished(store: Store) -> str | None:
+    """The newest remediation run that has phases left to do."""
+    from autopack.domain.phase import PhaseState
+
+    mine = [it for it in store.runs() if it.run_id.startswith("remediate-")]
+    open_ones = [
+        it.run_id
+        for it in mine
+        if any(n for state, n in it.counts.items() if state not in {PhaseState.COMPLETE, PhaseState.SKIPPED})
+    ]
+    return open_ones[-1] if open_ones else None
+
+
+def _retry_failed(store: Store, run_id: str) -> None:
+    """Put the failed phases of a run that is gone on with back into its queue."""
+    from autopack.domain.phase import PhaseState
+
+    if run_id not in {it.run_id for it in store.runs()}:
+        return
+    for phase in store.phases(run_id):
+        if phase.state is PhaseState.FAILED:
+            store.requeue_phase(run_id, phase.phase_id, now=now())
+
+
+def _print_fixes(run_id: str, fixed: "Sequence[Fixed]", blockers: Sequence[Blocker]) -> None:
+    by_name = {it.blocker.name: it for it in fixed}
+    rows = [
+        (
+            it.name,
+            "passed" if by_name[it.name].validated.passed else "failed",
+            by_name[it.name].validated.text,
+        )
+        if it.name in by_name
+        else (it.name, "no fix", f"autopack show {run_id}/mend-{it.name.lower()}")
+        for it in blockers
+    ]
+    print_table(("blocker", "validation", "why"), rows)
+    passed = [it for it in fixed if it.validated.passed]
+    if passed:
+        say(f"{len(passed)} stops are lifted: autopack remediate release")
+        say(f"the fixes are on branch autopack/{run_id}; read them, then: git merge autopack/{run_id}")
+    if len(passed) < len(blockers):
+        say("again, with what failed: autopack remediate run")
+
+
+@make_command("fixed", epilog="Exit code 1 when the validation does not pass; the stop stays then.")
+@click.argument("name", metavar="BLOCKER")
+@click.option("--commit", "revision", required=True, metavar="REV", help="The commit that holds the fix.")
+def fixed(flags: Flags, *, name: str, revision: str) -> int:
+    """Validate a fix that somebody made, and lift the blocker's stop if it passes."""
+    from autopack.bootstrap.remediation import record_fix
+
+    settings = load(flags)
+    with open_store(flags, settings, writes=True) as store:
+        result = record_fix(settings, store, name, revision)
+    if flags.as_json:
+        print_json(result)
+    else:
+        verdict = "passed" if result.validated.passed else "did not pass"
+        say(
+            f"{result.blocker.name}: `{result.command}` {verdict} on {result.commit[:12]}: {result.validated.text}"
+        )
+        if result.validated.passed:
+            say(f"next: autopack remediate release {result.blocker.name}")
+    return 0 if result.validated.passed else FAILED
+
+
+@make_command("release", epilog="Exit code 1 when a cause came back or phases failed again.")
+@_Names
+@click.option("--canary-only", is_flag=True, help="After the replays, drain one phase and no more.")
+@click.option("--workers", type=click.IntRange(1, 256), help="Attempts side by side.")
+@click.option("--builder", metavar="SPEC", help="Who makes the changes; default: the repository's setting.")
+def release(
+    flags: Flags, *, names: tuple[str, ...], canary_only: bool, workers: int | None, builder: str | None
+) -> int:
+    """Replay what validated blockers held, without the Builder where it can be; then drain the rest."""
+    from autopack.bootstrap.remediation import release_blockers
+    from autopack.cli.drain_view import watch
+
+    settings = load(flags, builder=builder, workers=workers)
+    with open_store(flags, settings, writes=True) as store:
+        chosen = _validated(store, names)
+        with watch(flags) as on_event:
+            reports = release_blockers(
+                settings,
+                store,
+                chosen,
+                PRESETS[Preset.STRICT],
+                workers=settings.workers,
+                canary_only=canary_only,
+                on_event=on_event,
+            )
+    if flags.as_json:
+        print_json(reports)
+    else:
+        print_reports(reports)
+    return FAILED if any(it.recurrences or it.failed for it in reports) else 0
+
+
+def _validated(store: Store, names: tuple[str, ...]) -> list[Blocker]:
+    if names:
+        return [store.triage.blocker(name) for name in names]
+    found = [it for it in store.triage.blockers() if it.state is BlockerState.VALIDATED]
+    if not found:
+        raise StoreError(
+            "no blocker waits for its release",
+            hint="`autopack remediate run` or `autopack remediate fixed` validates a fix first.",
+        )
+    return found
+
+
+def print_reports(reports: "Sequence[ReleaseReport]") -> None:
+    """One line a blocker, and what could not be merged."""
+    rows = [
+        (
+            it.blocker.name,
+            it.blocker.state,
+            it.held,
+            it.replayed,
+            it.drained,
+            it.failed,
+            it.left,
+            f"{it.tokens_recovered:,}",
+            f"{it.tokens_spent:,}",
+            it.recurrences,
+        )
+        for it in reports
+    ]
+    headers = (
+        "blocker",
+        "state",
+        "held",
+        "replayed",
+        "drained",
+        "failed",
+        "left",
+        "recovered",
+        "spent",
+        "recurred",
+    )
+    print_table(headers, rows)
+    for report in reports:
+        for conflict in report.conflicts:
+            say(f"{report.blocker.name}: the fix does not merge into {conflict}")
+
+
+for _command in (plan, run, fixed, release):
+    command.add_command(_command)

@@ -1,0 +1,84 @@
+"""``autopack triage``."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from autopack.cli.flags import Flags, make_command
+from autopack.cli.render import one_line, print_json, print_table, say
+from autopack.cli.session import load, open_store
+
+if TYPE_CHECKING:
+    from autopack.triage.survey import BlockerView
+
+
+@make_command("triage")
+@click.argument("blocker", required=False, metavar="[BLOCKER]")
+@click.option("--bisect", is_flag=True, help="Look for the commit that brought the blocker's cause.")
+def command(flags: Flags, *, blocker: str | None, bisect: bool) -> None:
+    """Show what holds the backlog up: causes shared by several failed phases, where they lie, what helps."""
+    from autopack.bootstrap.remediation import bisect_blocker, survey_blockers
+
+    if bisect and blocker is None:
+        raise click.UsageError("--bisect needs a BLOCKER")
+    settings = load(flags)
+    with open_store(flags, settings, writes=True) as store:
+        views = survey_blockers(settings, store, opens=True)
+        if blocker is not None:
+            named = store.triage.blocker(blocker)
+            if bisect:
+                bisect_blocker(settings, store, blocker)
+            views = [
+                it
+                for it in survey_blockers(settings, store, opens=False)
+                if it.blocker.number == named.number
+            ]
+    if flags.as_json:
+        print_json(views)
+    elif blocker is not None:
+        _print_one(views[0])
+    else:
+        _print_all(views)
+
+
+def _print_all(views: "Sequence[BlockerView]") -> None:
+    if not views:
+        say("no cause is shared by more than one failed phase")
+        return
+    rows = [
+        (
+            it.blocker.name,
+            it.blocker.state,
+            it.blocker.cause.phases,
+            it.blocker.cause.occurrences,
+            f"{it.blocker.cause.tokens:,}",
+            it.blocker.place,
+            one_line(it.blocker.cause.canonical.replace("\n", " | ")),
+        )
+        for it in views
+    ]
+    print_table(("blocker", "state", "holds", "failures", "tokens", "place", "cause"), rows)
+    if any(it.blocker.is_holding for it in views):
+        say("next: autopack remediate plan")
+
+
+def _print_one(view: "BlockerView") -> None:
+    blocker = view.blocker
+    say(f"{blocker.name} {blocker.state}: {blocker.cause.kind}")
+    for line in blocker.cause.canonical.splitlines():
+        say(f"  {line}")
+    say(f"fingerprint  {blocker.cause.fingerprint}")
+    say(
+        f"holds        {blocker.cause.phases} failed phases; {blocker.cause.occurrences} attempts failed of it"
+    )
+    brought = f", brought by {blocker.introduced_by[:12]}" if blocker.introduced_by else ""
+    say(f"place        {blocker.place or 'not known'}{brought}")
+    say(f"believed     {view.remedy.cause}")
+    for option in view.remedy.options:
+        say(f"  - {option}")
+    say(f"validation   {view.validation.command}")
+    for event in view.history:
+        say(f"{event.event:18} {one_line(event.text)}")
+    for attempt in view.evidence:
+        say(f"evidence     autopack show {attempt.address.run_id}/{attempt.address.phase_id}")

@@ -1,0 +1,161 @@
+"""From a fix to the phases that it lets go: validated once, replayed without the Builder, then drained."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from autopack.domain.blocker import Blocker, BlockerEvent, BlockerState, Release
+from autopack.domain.drain_policy import DrainLimits
+from autopack.domain.replay import Replay
+from autopack.domain.session import DrainKind, DrainScope, Session
+from autopack.errors import StoreError, WorkspaceError
+from autopack.ports import Clock, Store, Workspace
+from autopack.triage.validation import Validated, Validation, Validator
+
+Drain = Callable[[DrainScope, DrainLimits], Session]
+"""Runs one drain session to its end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseReport:
+    """What a release did, from the record."""
+
+    blocker: Blocker
+    sessions: tuple[str, ...]
+    """The drain sessions that it ran, in order."""
+    held: int
+    """Phases that the blocker held when its fix was validated."""
+    replayed: int
+    drained: int
+    failed: int
+    """Phases that failed again, of whatever cause."""
+    left: int
+    """Phases that were not tried to their end: the canary failed, or a limit stopped the drain."""
+    tokens_recovered: int
+    """What the answers had cost that were replayed to COMPLETE."""
+    tokens_spent: int
+    recurrences: int
+    conflicts: tuple[str, ...]
+    """Runs into which the fix could not be merged."""
+
+
+def validate_fix(
+    blocker: Blocker, validation: Validation, commit: str, *, store: Store, validator: Validator, clock: Clock
+) -> tuple[Blocker, Validated]:
+    """Run a blocker's validation once on a commit; only where it passes its stop is lifted.
+
+    Killed anywhere, it can be done again: which phases the blocker holds is noted before the stop is lifted.
+    """
+    judged = validator.run(validation, commit)
+    now = clock.now()
+    if not judged.passed:
+        event = BlockerEvent(at=now, event="validation failed", text=judged.text, commit=commit)
+        return store.triage.move_blocker(blocker, BlockerState.FIX_PROPOSED, event, fix_commit=commit), judged
+    store.triage.hold_phases(blocker)
+    store.drains.lift(blocker.cause.fingerprint, why=f"{blocker.name} is fixed by {commit[:12]}", now=now)
+    event = BlockerEvent(at=now, event="validation passed", text=judged.text, commit=commit)
+    return store.triage.move_blocker(blocker, BlockerState.VALIDATED, event, fix_commit=commit), judged
+
+
+class Releaser:
+    """Lets the phases of validated blockers go."""
+
+    def __init__(self, *, store: Store, workspace: Workspace, clock: Clock, drain: Drain) -> None:
+        self._store = store
+        self._workspace = workspace
+        self._clock = clock
+        self._drain = drain
+
+    def release(self, blocker: Blocker, limits: DrainLimits, *, canary_only: bool = False) -> ReleaseReport:
+        """Replay what was paid for, then drain what needs new work: one phase first, and the rest if it went well.
+
+        Every step finds in the record what was done before it, so that a release which was killed goes on.
+
+        Raises:
+            StoreError: The blocker's fix is not validated.
+        """
+        if blocker.state is not BlockerState.VALIDATED or blocker.fix_commit is None:
+            raise StoreError(
+                f"{blocker.name} is {blocker.state}: its fix is not validated",
+                hint=f"autopack remediate fixed {blocker.name} --commit REV",
+            )
+        conflicts = self._bring_fix(blocker, blocker.fix_commit)
+        sessions = [self._replay(blocker, limits)]
+        if self._is_mended(blocker) and self._needs_work(blocker):
+            sessions.append(self._drain_new(blocker, limits, batch_size=1))
+            if self._is_mended(blocker) and not canary_only and sessions[-1].total_failed == 0:
+                sessions.append(self._drain_new(blocker, limits, batch_size=None))
+        return self._conclude(blocker, sessions, conflicts)
+
+    def _bring_fix(self, blocker: Blocker, commit: str) -> tuple[str, ...]:
+        conflicts: list[str] = []
+        for run_id in self._store.triage.runs_to_release(blocker):
+            base = self._store.run(run_id).spec.base
+            message = f"Bring the fix of {blocker.name} into {run_id}\n\n{blocker.cause.fingerprint}\n"
+            try:
+                self._workspace.bring(run_id, commit, base=base, message=message)
+            except WorkspaceError as error:
+                conflicts.append(f"{run_id}: {error}")
+                self._store.triage.mark_needs_work(blocker, run_id)
+        return tuple(conflicts)
+
+    def _replay(self, blocker: Blocker, limits: DrainLimits) -> Session:
+        return self._drain(_scope(blocker, Replay.ONLY), _limits(limits, batch_size=None))
+
+    def _drain_new(self, blocker: Blocker, limits: DrainLimits, *, batch_size: int | None) -> Session:
+        return self._drain(_scope(blocker, Replay.OFF), _limits(limits, batch_size=batch_size))
+
+    def _is_mended(self, blocker: Blocker) -> bool:
+        return self._store.triage.blocker(blocker.name).state is BlockerState.VALIDATED
+
+    def _needs_work(self, blocker: Blocker) -> bool:
+        return Release.NEEDS_WORK in self._store.triage.release_counts(blocker)
+
+    def _conclude(
+        self, blocker: Blocker, sessions: list[Session], conflicts: tuple[str, ...]
+    ) -> ReleaseReport:
+        counts = self._store.triage.release_counts(blocker)
+        now = self._store.triage.blocker(blocker.name)
+        sizes = {release: counts.get(release, (0, 0))[0] for release in Release}
+        report = ReleaseReport(
+            blocker=now,
+            sessions=tuple(session.session_id for session in sessions),
+            held=sum(sizes.values()),
+            replayed=sizes[Release.REPLAYED],
+            drained=sizes[Release.DRAINED],
+            failed=sizes[Release.FAILED],
+            left=sizes[Release.HELD] + sizes[Release.NEEDS_WORK],
+            tokens_recovered=counts.get(Release.REPLAYED, (0, 0))[1],
+            tokens_spent=sum(session.total_tokens for session in sessions),
+            recurrences=now.recurrences - blocker.recurrences,
+            conflicts=conflicts,
+        )
+        return self._note(report)
+
+    def _note(self, report: ReleaseReport) -> ReleaseReport:
+        is_done = report.left == 0 and report.blocker.state is BlockerState.VALIDATED
+        state = BlockerState.RELEASED if is_done else report.blocker.state
+        text = (
+            f"{report.held} held: {report.replayed} replayed, {report.drained} drained, {report.failed} failed again, "
+            f"{report.left} left; {report.tokens_recovered:,} tokens recovered, {report.tokens_spent:,} spent; "
+            f"{report.recurrences} recurrences"
+        )
+        event = BlockerEvent(
+            at=self._clock.now(),
+            event="released" if is_done else "release stopped",
+            text=text,
+            session_id=report.sessions[-1] if report.sessions else None,
+            commit=report.blocker.fix_commit,
+        )
+        return replace(report, blocker=self._store.triage.move_blocker(report.blocker, state, event))
+
+
+def _scope(blocker: Blocker, replay: Replay) -> DrainScope:
+    # Phases that wait for the failed one do not hold it back, and those that may go are not in its way: each
+    # attempt is addressed.
+    return DrainScope(
+        kind=DrainKind.FAILED, blocker=blocker.number, replay=replay, skip_runs_with_queued=False
+    )
+
+
+def _limits(limits: DrainLimits, *, batch_size: int | None) -> DrainLimits:
+    return replace(limits, batch_size=batch_size, max_attempts_per_phase=1)

@@ -1,0 +1,205 @@
+"""How it is checked that a blocker is gone: made from the gate that failed, and run once on the fixed commit."""
+
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from autopack.domain.attempt import Attempt
+from autopack.domain.blocker import Blocker
+from autopack.domain.ci_report import CiReport, bad_cases, proves
+from autopack.domain.failure import FailureKind, FailureReport
+from autopack.ports import CiRequest, CiRunner, Command, Processes, Workspace
+from autopack.settings import Settings
+from autopack.triage.place import named_files
+
+_COMMAND_SECONDS = 600.0
+
+
+class Check(StrEnum):
+    """Which gate is asked again."""
+
+    COLLECTION = "collection"
+    """The test modules that could not be collected are collected."""
+    TESTS = "tests"
+    """The tests that failed pass."""
+    CI = "ci"
+    """The whole CI command runs and proves something."""
+    EXECUTOR = "executor"
+    """The program that makes attempts starts."""
+    REPLAY = "replay"
+    """A phase that the blocker holds passes every gate with the change that was paid for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validation:
+    """What is run to see that a blocker is gone."""
+
+    check: Check
+    command: str
+    """As an operator would type it."""
+    targets: tuple[str, ...] = ()
+    """Test modules or node ids."""
+    ci: str = ""
+    """The CI command that failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validated:
+    """What came of it."""
+
+    passed: bool
+    text: str
+    """One line of evidence."""
+
+
+_COLLECTION = frozenset({FailureKind.COLLECTION_ERROR, FailureKind.IMPORT_ERROR})
+
+
+def validation_of(
+    blocker: Blocker, attempts: Sequence[Attempt], *, ci: str, is_file: Callable[[str], bool]
+) -> Validation:
+    """The validation of a blocker, from the newest attempts that ended with its fingerprint.
+
+    Args:
+        blocker: The blocker.
+        attempts: Its evidence, newest first.
+        ci: The CI command of the phases that it holds.
+        is_file: Whether a key is a file of the repository.
+    """
+    failures = [it.outcome.failure for it in attempts if it.outcome is not None and it.outcome.failure]
+    kind = FailureKind(blocker.cause.kind)
+    if kind is FailureKind.IMPORT_CRASH:
+        return Validation(check=Check.EXECUTOR, command="python -m autopack.autonomous_executor --help")
+    modules = _test_modules(failures, is_file)
+    if kind in _COLLECTION and modules:
+        return Validation(
+            check=Check.COLLECTION, command=f"{ci} --collect-only {' '.join(modules)}", targets=modules, ci=ci
+        )
+    if kind is FailureKind.TEST_REGRESSION and (tests := _tests(failures)):
+        return Validation(check=Check.TESTS, command=f"{ci} {' '.join(tests)}", targets=tests, ci=ci)
+    if kind in {FailureKind.COLLECTION_ERROR, FailureKind.UNRUNNABLE}:
+        return Validation(check=Check.CI, command=ci, ci=ci)
+    return Validation(check=Check.REPLAY, command=f"autopack remediate release {blocker.name} --canary-only")
+
+
+def _test_modules(failures: Iterable[FailureReport], is_file: Callable[[str], bool]) -> tuple[str, ...]:
+    named = (key for failure in failures for key in named_files(failure, is_file))
+    return tuple(dict.fromkeys(key for key in named if _is_test_module(key)))
+
+
+def _is_test_module(key: str) -> bool:
+    name = key.rsplit("/", 1)[-1]
+    return name.endswith(".py") and (name.startswith("test_") or name.endswith("_test.py"))
+
+
+def _tests(failures: Iterable[FailureReport]) -> tuple[str, ...]:
+    names = (line.split(": ", 1)[0].split(" ", 1)[0] for failure in failures for line in failure.details)
+    return tuple(dict.fromkeys(name for name in names if "::" in name))
+
+
+class Validator:
+    """Runs validations, each in a clean worktree of the commit that it is about."""
+
+    def __init__(
+        self,
+        *,
+        workspace: Workspace,
+        runner: CiRunner,
+        processes: Processes,
+        settings: Settings,
+        environ: Mapping[str, str],
+    ) -> None:
+        self._workspace = workspace
+        self._runner = runner
+        self._processes = processes
+        self._settings = settings
+        self._environ = environ
+
+    def run(self, validation: Validation, commit: str) -> Validated:
+        """Whether the blocker is gone on ``commit``; a check that could not run did not pass."""
+        logs = self._settings.state_folder / "logs" / "validation" / commit[:12]
+        if validation.check is Check.EXECUTOR:
+            return self._start_executor(logs)
+        if validation.check is Check.REPLAY:
+            return Validated(
+                passed=True, text="nothing to run: the first phase that is released is the proof"
+            )
+        with self._workspace.worktree() as worktree:
+            worktree.reset(commit)
+            request = CiRequest(
+                worktree=worktree.path,
+                command=validation.ci,
+                timeout_seconds=_COMMAND_SECONDS,
+                log_folder=logs,
+                only=validation.targets if self._runner.can_select(validation.ci) else (),
+                collect_only=validation.check is Check.COLLECTION and self._runner.can_select(validation.ci),
+            )
+            return _judge(validation, self._runner.run(request))
+
+    def _start_executor(self, logs: Path) -> Validated:
+        logs.mkdir(parents=True, exist_ok=True)
+        finished = self._processes.run(
+            Command(
+                argv=(sys.executable, "-P", "-m", "autopack.autonomous_executor", "--help"),
+                cwd=self._settings.state_folder,
+                env=dict(self._environ),
+                stdout_path=logs / "executor.out",
+                stderr_path=logs / "executor.err",
+                timeout_seconds=_COMMAND_SECONDS,
+            )
+        )
+        passed = finished.returncode == 0
+        return Validated(passed=passed, text=f"the executor ended with exit code {finished.returncode}")
+
+
+def _judge(validation: Validation, report: CiReport) -> Validated:
+    seen = {node_id.split("::")[0] for node_id in report.collectors}
+    if validation.check is Check.COLLECTION and seen.issuperset(validation.targets):
+        # A module that skips itself, because an optional package is missing, is collected well.
+        red = sorted(bad_cases(report.collectors))
+        text = f"{len(red)} cannot be collected: {', '.join(red[:3])}" if red else "every module is collected"
+        return Validated(passed=not red, text=text)
+    if (reason := proves(report)) is not None:
+        return Validated(passed=False, text=reason)
+    red = bad_cases(report.collectors)
+    if validation.check is Check.TESTS:
+        red += bad_cases(report.tests)
+    if red:
+        return Validated(passed=False, text=f"{len(red)} still fail: {', '.join(sorted(red)[:3])}")
+    return Validated(
+        passed=True, text=f"{len(report.tests)} tests of {len(report.collectors)} modules looked at"
+    )
+
+
+def find_introduction(
+    workspace: Workspace, validator: Validator, validation: Validation, bad: str, *, most: int = 512
+) -> str | None:
+    """The first commit along the history of ``bad`` on which the validation does not pass.
+
+    Looks back in doubling steps for a commit that passes, then halves the stretch between: about twice the
+    logarithm of the distance in runs.
+
+    Returns:
+        None when the validation passes on ``bad`` itself, or on no commit of the ``most`` newest.
+    """
+    history = workspace.history(bad, limit=most)
+    if validator.run(validation, history[0]).passed:
+        return None
+    newest_bad, step = 0, 1
+    while step < len(history) and not validator.run(validation, history[step]).passed:
+        newest_bad, step = step, step * 2
+    if step >= len(history):
+        last = len(history) - 1
+        if last == newest_bad or not validator.run(validation, history[last]).passed:
+            return None
+        step = last
+    good = step
+    while good - newest_bad > 1:
+        middle = (good + newest_bad) // 2
+        if validator.run(validation, history[middle]).passed:
+            good = middle
+        else:
+            newest_bad = middle
+    return history[newest_bad]
