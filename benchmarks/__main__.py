@@ -7,6 +7,7 @@ BENCHMARKS = (
     ("benchmarks.overhead",),
     ("benchmarks.gate_truth",),
     ("benchmarks.collection_gate", "--quick"),
+    ("benchmarks.drain_waste", "--quick"),
 )
 
 

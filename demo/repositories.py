@@ -1,4 +1,7 @@
-"""Turns three pinned source distributions into git repositories, the same ones on every machine.
+"""Turns three pinned source distributions into four git repositories, the same ones on every machine.
+
+One of them is taken twice: the second time with the files of ``backlog/files`` on top, as the repository of a project
+whose backlog is stuck.
 
 Run as a program (``python demo/repositories.py FOLDER``) it prints one JSON object on its standard output:
 the path and the commit of each repository by name. What it does goes to standard error.
@@ -18,7 +21,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-PINS = Path(__file__).resolve().parent.parent / "requirements" / "demo-sources.txt"
+CHECKOUT = Path(__file__).resolve().parent.parent
+PINS = CHECKOUT / "requirements" / "demo-sources.txt"
+BACKLOG = "backlog"
+BACKLOG_BASE = "cachetools"
+BACKLOG_FILES = CHECKOUT / "demo" / BACKLOG / "files"
+# A project that Autopack works on keeps the two commands that its operators know.
+COMMANDS = ("drain_queued_phases.py", "batch_drain_controller.py")
 PIN = re.compile(r"^(?P<name>[a-z0-9-]+)==(?P<version>[0-9.]+) --hash=sha256:(?P<sha256>[0-9a-f]{64})$")
 MAX_UNPACKED_BYTES = 50_000_000
 
@@ -62,7 +71,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repository:
-    """A git repository with one commit: the content of a source distribution."""
+    """A git repository that begins with a commit of a source distribution's content."""
 
     name: str
     version: str
@@ -85,7 +94,7 @@ def read_pins(path: Path = PINS) -> tuple[Source, ...]:
 
 
 def prepare(folder: Path, *, say: Say = lambda _: None) -> tuple[Repository, ...]:
-    """Fresh repositories in ``folder``, one for each pinned source, named like it.
+    """Fresh repositories in ``folder``, one for each pinned source, named like it, and ``backlog``.
 
     Downloads are kept in ``folder/downloads`` and used again; repositories of an earlier run are replaced.
 
@@ -95,7 +104,27 @@ def prepare(folder: Path, *, say: Say = lambda _: None) -> tuple[Repository, ...
     sources = read_pins()
     downloads = folder / "downloads"
     fetch(sources, downloads, say=say)
-    return tuple(make_repository(source, downloads, folder / source.name, say=say) for source in sources)
+    made = [make_repository(source, downloads, folder / source.name, say=say) for source in sources]
+    base = next(source for source in sources if source.name == BACKLOG_BASE)
+    return (*made, make_backlog(base, downloads, folder / BACKLOG, say=say))
+
+
+def make_backlog(source: Source, downloads: Path, target: Path, *, say: Say = lambda _: None) -> Repository:
+    """The repository of a project whose backlog is stuck: a source's files, and the project's own in a second commit.
+
+    Raises:
+        SourceError: As ``make_repository``.
+    """
+    begun = make_repository(source, downloads, target)
+    shutil.copytree(BACKLOG_FILES, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    (target / "scripts").mkdir()
+    for name in COMMANDS:
+        shutil.copyfile(CHECKOUT / "scripts" / name, target / "scripts" / name)
+    _git(target, "add", "--all")
+    _git(target, "commit", "--quiet", "--no-verify", "--message=Add the file organiser and its research")
+    commit = _git(target, "rev-parse", "HEAD")
+    say(f"{BACKLOG}: {commit[:10]} in {target}")
+    return Repository(name=BACKLOG, version=begun.version, path=target, commit=commit)
 
 
 def fetch(sources: Sequence[Source], downloads: Path, *, say: Say = lambda _: None) -> None:

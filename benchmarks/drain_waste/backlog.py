@@ -8,7 +8,7 @@ from random import Random
 from autopack.domain.phase import Checks, PhaseSpec, Scope
 from autopack.domain.plan import Plan
 from autopack.domain.run import Order, RunSpec
-from benchmarks.drain_waste.causes import BLOCKERS, OVER, USEFUL, Cause, note_of
+from benchmarks.drain_waste.causes import BLOCKERS, OVER, USEFUL, Cause, good_answer, note_of
 
 SIZES = (20, 100, 500)
 SHARES = (0, 50, 90, 100)
@@ -59,6 +59,16 @@ class Member:
         """What an attempt uses that comes to the Builder."""
         extra = _USEFUL_STEP * (self.number % 17) if self.is_useful else 0
         return self.cause.tokens + extra
+
+    @property
+    def has_good_answer(self) -> bool:
+        """Whether its last attempt paid for an answer that passes by now."""
+        return self.is_useful and self.before.answer is good_answer and not self.skipped_builder
+
+    @property
+    def skipped_builder(self) -> bool:
+        """Whether its last attempt ended before the Builder."""
+        return self.before.breaks_executor or (self.was_foreseen and self.before.is_foreseen)
 
     def spec(self) -> PhaseSpec:
         """The phase as a plan states it."""

@@ -20,12 +20,15 @@ class Cause:
     """What an attempt uses that comes to the Builder."""
     is_foreseen: bool = False
     """Whether it shows before the Builder is asked, so that it costs nothing."""
-    ci: str = f"{CI} tests/unit"
+    ci: str | None = None
+    """What the phase's own CI runs; None is what the repository's runs."""
     paths: tuple[str, ...] = ("docs/",)
     deliverable: str = ""
     """The file that all its phases must leave behind; empty for one of each phase's own."""
     base: str = "main"
     breaks_executor: bool = False
+    is_shared: bool = True
+    """Whether all its phases fail for one reason, and not each for its own."""
 
 
 def _edits(**files: str) -> Answer:
@@ -51,7 +54,9 @@ def _doubled_path(name: str, number: int) -> Answer:
 def _refusal(name: str, number: int) -> Answer:
     rng = Random(name)
     request = f"req_{rng.getrandbits(80):020x}"
-    stamp = f"2026-{rng.randint(1, 12):02}-{rng.randint(1, 28):02}T{rng.randint(0, 23):02}:{number % 60:02}:07Z"
+    stamp = (
+        f"2026-{rng.randint(1, 12):02}-{rng.randint(1, 28):02}T{rng.randint(0, 23):02}:{number % 60:02}:07Z"
+    )
     said = (
         "Error code: 403 - {'type': 'error', 'error': {'type': 'permission_error', 'message': 'Your organization"
         f" does not have access to this model.'}}, 'request_id': '{request}'}} at {stamp}"
@@ -59,7 +64,7 @@ def _refusal(name: str, number: int) -> Answer:
     return {"failure": {"kind": "builder_error", "message": said}}
 
 
-def _stale_patch(name: str, number: int) -> Answer:
+def _stale_patch(_name: str, number: int) -> Answer:
     line = 40 + number
     patch = (
         "diff --git a/calc/core.py b/calc/core.py\n--- a/calc/core.py\n+++ b/calc/core.py\n"
@@ -110,8 +115,8 @@ BLOCKERS = (
 )
 
 OVER = (
-    Cause(name="forgot its file", answer=_other_file, tokens=24_000),
-    Cause(name="former base", answer=good_answer, tokens=33_000, base="former"),
+    Cause(name="forgot its file", answer=_other_file, tokens=24_000, is_shared=False),
+    Cause(name="former base", answer=good_answer, tokens=33_000, is_foreseen=True, base="former"),
     Cause(name="wrong sum", answer=_wrong_sum, tokens=36_000, paths=("calc/", "docs/")),
 )
 """What useful phases failed with once: one cause of each phase's own, and two that many share and that are gone."""

@@ -7,6 +7,7 @@ from random import Random
 
 from autopack.domain.failure import FailureReport
 from benchmarks.drain_waste.backlog import Member
+from benchmarks.drain_waste.causes import Cause
 
 _SECONDS = re.compile(r"\b\d+\.\d+ ?s\b")
 _STAMP = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -26,6 +27,19 @@ class Recording:
     fingerprint: str
     places: Mapping[str, str]
     """What stands in its texts for a thing of its own: a path or an id, and which (``root``, ``run``, ``file``)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recordings:
+    """One recording for each cause, and a second one for those that a look at the base foresees."""
+
+    looked: Mapping[str, Recording]
+    """With the doom check, by the name of the cause."""
+    unlooked: Mapping[str, Recording]
+
+    def of(self, cause: Cause, *, looked: bool) -> Recording:
+        """What an attempt that meets the cause left behind, with or without the doom check."""
+        return self.looked[cause.name] if looked and cause.is_foreseen else self.unlooked[cause.name]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +68,9 @@ def retell(recording: Recording, member: Member, attempt: int) -> Told:
         for word, place in recording.places.items():
             text = text.replace(word, own[place])
         text = _SECONDS.sub(lambda _: f"{rng.uniform(0.01, 90):.2f}s", text)
-        text = _STAMP.sub(lambda _: f"2026-0{rng.randint(1, 9)}-1{rng.randint(0, 9)}T0{rng.randint(0, 9)}:17:00Z", text)
+        text = _STAMP.sub(
+            lambda _: f"2026-0{rng.randint(1, 9)}-1{rng.randint(0, 9)}T0{rng.randint(0, 9)}:17:00Z", text
+        )
         text = _REQUEST.sub(lambda _: f"req_{rng.getrandbits(80):020x}", text)
         text = _LINE.sub(lambda found: str(int(found[0]) + shift), text)
         text = _COUNT.sub(lambda _: str(rng.randint(1, 400)), text)
@@ -63,7 +79,9 @@ def retell(recording: Recording, member: Member, attempt: int) -> Told:
     failure = recording.failure
     details = [tell(line) for line in failure.details]
     rng.shuffle(details)
-    begin = f"2026-05-1{rng.randint(0, 9)} 0{rng.randint(0, 9)}:{rng.randint(10, 59)}:12,{rng.randint(100, 999)}"
+    begin = (
+        f"2026-05-1{rng.randint(0, 9)} 0{rng.randint(0, 9)}:{rng.randint(10, 59)}:12,{rng.randint(100, 999)}"
+    )
     told = replace(
         failure,
         message=tell(failure.message),

@@ -215,7 +215,7 @@ def test_the_written_file_names_every_setting_with_its_default(load):
     tables = (CiSettings, AttemptSettings, SpendingLimits, TelemetrySettings)
     wanted = {item.name for kind in (Settings, *tables) for item in fields(kind)}
     assert named == wanted - {"root", "ci", "attempt", "budget", "telemetry"}
-    assert set(tomllib.loads(text)) == {"ci", "attempt"}
+    assert set(tomllib.loads(text)) == {"ci", "attempt", "budget", "telemetry"}
 
 
 def test_the_written_file_explains_settings():

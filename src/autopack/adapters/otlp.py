@@ -91,6 +91,7 @@ def _send_metrics(
         )
         tokens.record(event.input_tokens, {**about, "gen_ai.token.type": "input"})
         tokens.record(event.output_tokens, {**about, "gen_ai.token.type": "output"})
+    provider.force_flush(timeout_millis=timeout_ms)
     provider.shutdown(timeout_millis=timeout_ms)
 
 

@@ -144,7 +144,11 @@ def release_blockers(
 
     def drain(scope: DrainScope, given: DrainLimits) -> Session:
         request = bootstrap.DrainRequest(scope=scope, limits=given, preset="release")
-        return bootstrap.drive_drain(settings, store, request, workers=workers, on_event=on_event).session
+        outcome = bootstrap.drive_drain(settings, store, request, workers=workers, on_event=on_event)
+        if outcome.was_interrupted:
+            # The next step must not begin; starting the release again goes on here.
+            raise KeyboardInterrupt
+        return outcome.session
 
     with closing(bootstrap.open_workspace(settings)) as workspace:
         releaser = Releaser(store=store, workspace=workspace, clock=SystemClock(), drain=drain)

@@ -70,11 +70,10 @@ class Stage:
         Raises:
             DemoCommandError: It ended with another exit code; the message shows its last words.
         """
-        environment = {key: value for key, value in os.environ.items() if not key.startswith(_OWN_VARIABLES)}
         done = subprocess.run(
             [sys.executable, "-m", "autopack", "--root", str(self.root), *arguments],
             cwd=self.root,
-            env=environment,
+            env=clean_environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -133,6 +132,11 @@ class _Watch:
                     yield f"  {run_id}/{phase.phase_id}: {verdict_of(phase)}"
 
 
+def clean_environment() -> dict[str, str]:
+    """The operator's environment without what leads Autopack elsewhere."""
+    return {key: value for key, value in os.environ.items() if not key.startswith(_OWN_VARIABLES)}
+
+
 def play(stages: Sequence[Stage], *, say: Say) -> tuple[StageEnd, ...]:
     """Work all stages off.
 
@@ -145,14 +149,14 @@ def play(stages: Sequence[Stage], *, say: Say) -> tuple[StageEnd, ...]:
     count = sum(map(len, expected.values()))
     say(f"Working off {count} phases of {len(stages)} plans, {_LANES} repositories at a time ...")
     with ExitStack() as stack:
-        stores = {stage.name: stack.enter_context(closing(_open(stage))) for stage in stages}
+        stores = {stage.name: stack.enter_context(closing(open_stage(stage))) for stage in stages}
         runs = {name: _runs_of(keys) for name, keys in expected.items()}
         watches = [_Watch(stores[name], runs[name]) for name in stores]
         pool = ThreadPoolExecutor(max_workers=_LANES)
         # After Ctrl-C, or a command that broke, no further repository is begun.
         stack.callback(pool.shutdown, cancel_futures=True)
         _watch([pool.submit(stage.work_off, runs[stage.name]) for stage in stages], watches, say)
-        return tuple(_end(stage, stores[stage.name], expected[stage.name]) for stage in stages)
+        return tuple(end_of(stage, stores[stage.name], expected[stage.name]) for stage in stages)
 
 
 def read_expected(stages: Sequence[Stage]) -> Mapping[str, Mapping[str, str]]:
@@ -168,7 +172,8 @@ def verdict_of(phase: Phase) -> str:
     return WAITING if phase.state is PhaseState.QUEUED else phase.state.value
 
 
-def _open(stage: Stage) -> Store:
+def open_stage(stage: Stage) -> Store:
+    """The store of a stage's repository."""
     from autopack import bootstrap
 
     return bootstrap.open_store(load_settings(stage.root, environ={}))
@@ -189,7 +194,8 @@ def _watch(futures: Sequence[Future[None]], watches: Sequence[_Watch], say: Say)
             future.result()
 
 
-def _end(stage: Stage, store: Store, expected: Mapping[str, str]) -> StageEnd:
+def end_of(stage: Stage, store: Store, expected: Mapping[str, str]) -> StageEnd:
+    """How the phases of a stage stand, beside how they should."""
     return StageEnd(
         stage=stage, phases=tuple(_phase_end(store, key, wanted) for key, wanted in expected.items())
     )

@@ -16,6 +16,7 @@ from autopack.cli.render import printable, say
 from autopack.domain.phase import PhaseState
 
 _WIDTH = 100
+_PHASE_WIDTH = 28
 _REASON_LINES = 2
 
 
@@ -46,42 +47,55 @@ def result_as_json(result: DemoResult) -> dict[str, object]:
             {"name": end.stage.name, "path": end.stage.root, "log": _log(end.stage).splitlines()}
             for end in result.stages
         ],
-        "phases": [
-            {
-                "repository": end.stage.name,
-                "run_id": phase.run_id,
-                "phase_id": phase.phase_id,
-                "expected": phase.expected,
-                "verdict": phase.verdict,
-                "is_as_expected": phase.is_as_expected,
-                "reason": phase.reason,
-                "commit": phase.commit,
-                "duration_seconds": round(phase.duration_seconds, 2),
-                "tokens": phase.tokens,
-            }
-            for end in result.stages
-            for phase in end.phases
-        ],
+        "phases": [phase for end in result.stages for phase in phases_as_json(end)],
     }
 
 
+def phases_as_json(end: StageEnd) -> list[dict[str, object]]:
+    """The phases of one repository."""
+    return [
+        {
+            "repository": end.stage.name,
+            "run_id": phase.run_id,
+            "phase_id": phase.phase_id,
+            "expected": phase.expected,
+            "verdict": phase.verdict,
+            "is_as_expected": phase.is_as_expected,
+            "reason": phase.reason,
+            "commit": phase.commit,
+            "duration_seconds": round(phase.duration_seconds, 2),
+            "tokens": phase.tokens,
+        }
+        for phase in end.phases
+    ]
+
+
 def print_result(result: DemoResult) -> None:
-    """Print the table, the logs, one commit in full, the sums and the next steps."""
+    """Print the table, the logs, one commit in full, and the sums."""
     for end in result.stages:
-        for run_id, phases in groupby(end.phases, key=lambda phase: phase.run_id):
-            say()
-            _print_run(run_id, tuple(phases))
+        print_runs(end)
     _print_logs(result)
     say()
     for line in _sums(result):
         say(line)
+
+
+def print_runs(end: StageEnd) -> None:
+    """Print the phases of one repository, run by run."""
+    for run_id, phases in groupby(end.phases, key=lambda phase: phase.run_id):
+        say()
+        _print_run(run_id, tuple(phases))
+
+
+def print_next_steps(stages: tuple[StageEnd, ...], *, backlog: Stage) -> None:
+    """Print commands with which to look around."""
     say()
-    for line in _next_steps(result.stages):
+    for line in _next_steps(stages, backlog):
         say(line)
 
 
 def _print_run(run_id: str, phases: tuple[PhaseEnd, ...]) -> None:
-    heading = f"    {'phase':20} {'must end as':25} {'verdict':25} {'seconds':>7} {'tokens':>8}"
+    heading = f"    {'phase':{_PHASE_WIDTH}} {'must end as':25} {'verdict':25} {'seconds':>7} {'tokens':>8}"
     click.secho(run_id, bold=True)
     click.secho(heading, dim=True)
     for phase in phases:
@@ -89,7 +103,7 @@ def _print_run(run_id: str, phases: tuple[PhaseEnd, ...]) -> None:
         numbers = f"{phase.duration_seconds:7.1f} {phase.tokens:8,}"
         colour = "green" if phase.verdict == PhaseState.COMPLETE else "yellow"
         verdict = click.style(f"{phase.verdict:25}", fg=colour)
-        click.echo(f" {mark} {phase.phase_id:20} {phase.expected:25} {verdict} {numbers}")
+        click.echo(f" {mark} {phase.phase_id:{_PHASE_WIDTH}} {phase.expected:25} {verdict} {numbers}")
         for line in wrap(printable(phase.reason), _WIDTH - 6, max_lines=_REASON_LINES, placeholder=" ..."):
             click.echo(f"      {line}")
 
@@ -135,15 +149,17 @@ def _sums(result: DemoResult) -> Iterator[str]:
     )
 
 
-def _next_steps(stages: tuple[StageEnd, ...]) -> Iterator[str]:
+def _next_steps(stages: tuple[StageEnd, ...], backlog: Stage) -> Iterator[str]:
     stage = stages[-1].stage
     refused = next((it for it in stages[-1].phases if it.reason), stages[-1].phases[0])
     complete = next((it for it in stages[-1].phases if it.commit), stages[-1].phases[0])
-    program = f"{_nearest(Path(sys.executable).parent / 'autopack')} --root {_nearest(stage.root)}"
+    bare = f"{_nearest(Path(sys.executable).parent / 'autopack')} --root"
+    program = f"{bare} {_nearest(stage.root)}"
     yield "Look around:"
     yield f"  {program} status"
     yield f"  {program} show {refused.run_id}/{refused.phase_id}"
     yield f"  git -C {_nearest(stage.root)} log -p autopack/{complete.run_id}"
+    yield f"  {bare} {_nearest(backlog.root)} drain fingerprints"
     yield "In a repository of your own: autopack init, write a plan, autopack plan import, autopack run."
 
 

@@ -1,6 +1,7 @@
 """``autopack drain``: queued, failed, lift, fingerprints, sessions."""
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import TYPE_CHECKING
 
 import click
@@ -10,6 +11,7 @@ from autopack.cli.flags import Flags, make_command
 from autopack.cli.render import one_line, print_json, print_table, say, to_plain
 from autopack.cli.session import load, now, open_store
 from autopack.domain.drain_policy import PRESETS, DrainLimits, Preset, StopRule, with_changes
+from autopack.domain.phase import PhaseState
 from autopack.domain.replay import Replay
 from autopack.domain.session import DrainKind, DrainScope, Session
 
@@ -22,6 +24,16 @@ _EXIT_CODES = (
 _FAILED, _LIMIT, _INTERRUPTED = 1, 4, 130
 _LIMIT_RULES = frozenset({StopRule.TOTAL_MINUTES, StopRule.ZERO_YIELD, StopRule.BUDGET})
 _Count = click.IntRange(1)
+
+
+class _Duration(click.FloatRange):
+    """A number of seconds or minutes; what float() takes for one beside those is refused."""
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = float(super().convert(value, param, ctx))  # type: ignore[arg-type]  # it takes texts too
+        if not isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
 
 
 @click.group("drain")
@@ -37,8 +49,8 @@ def command() -> None:
 @click.option(
     "--skip-run-prefix", "prefixes", multiple=True, metavar="P", help="Leave out runs so named; repeatable."
 )
-@click.option("--phase-timeout-seconds", type=click.FloatRange(0.1), help="Wall time of one attempt.")
-@click.option("--max-total-minutes", type=click.FloatRange(0), help="Begin nothing after so long.")
+@click.option("--phase-timeout-seconds", type=_Duration(0.1), help="Wall time of one attempt.")
+@click.option("--max-total-minutes", type=_Duration(0), help="Begin nothing after so long.")
 @click.option("--workers", type=click.IntRange(1, 256), help="Attempts side by side.")
 @click.option("--builder", metavar="SPEC", help="Who makes the changes; default: the repository's setting.")
 @click.option("--dry-run", is_flag=True, help="Show what would be drained; take nothing.")
@@ -98,10 +110,10 @@ def queued(
 @click.option("--max-consecutive-zero-yield", type=_Count, help="Attempts in a row without a Builder call.")
 @click.option(
     "--phase-timeout-seconds",
-    type=click.FloatRange(0.1),
+    type=_Duration(0.1),
     help="Wall time of one attempt.  [default: 900; strict: 600; lenient: 1800]",
 )
-@click.option("--max-total-minutes", type=click.FloatRange(0), help="Begin nothing after so long.")
+@click.option("--max-total-minutes", type=_Duration(0), help="Begin nothing after so long.")
 @click.option(
     "--skip-runs-with-queued/--no-skip-runs-with-queued",
     default=True,
@@ -199,10 +211,11 @@ def _drain(
                 settings, store, request, workers=settings.workers, on_event=on_event
             )
         fingerprints = {it.fingerprint: it for it in store.drains.fingerprints(limit=1000)}
+        waiting = store.totals().get(PhaseState.QUEUED, 0)
     if flags.as_json:
         print_json(to_plain(outcome))
     else:
-        print_outcome(outcome, fingerprints)
+        print_outcome(outcome, fingerprints, waiting=waiting)
     return exit_code(outcome)
 
 

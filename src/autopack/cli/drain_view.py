@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from autopack.cli.flags import Flags
 from autopack.cli.render import one_line, print_json, print_table, say, to_plain
+from autopack.cli.session import now
 from autopack.domain.drain_policy import Stop, StopRule
-from autopack.domain.session import DrainKind, DrainResult, HeldBack, KnownFingerprint, Session
+from autopack.domain.session import DrainKind, DrainResult, HeldBack, KnownFingerprint, Pick, Session
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -64,7 +65,11 @@ def lines_of(event: "DrainEvent") -> Sequence[str]:
         return ()
     lines = [f"{_count(event.session)} {describe_result(event.booked)}"]
     if event.stopped is not None:
-        lines.append(f"  stopped everywhere: {event.stopped}")
+        stop = event.stopped
+        lines.append(
+            f"  cause {stop.subject} is stopped everywhere, seen {stop.seen:g} times of {stop.limit:g}; once it is "
+            f"mended: autopack drain lift {stop.subject} --why REASON"
+        )
     return lines
 
 
@@ -90,46 +95,81 @@ def _live() -> Iterator[OnEvent]:
     from rich.text import Text
 
     console = Console(highlight=False)
-    with Live(
-        Text("looking for the first phase"), console=console, refresh_per_second=4, transient=True
-    ) as live:
+    board = _Board()
+    with Live(board, console=console, refresh_per_second=4, transient=True) as live:
 
         def on_event(event: "DrainEvent") -> None:
             for line in lines_of(event):
                 live.console.print(Text(one_line(line)))
-            live.update(_panel(event))
+            board.event = event
 
         yield _while_read(on_event)
 
 
-def _panel(event: "DrainEvent") -> "RenderableType":
-    from rich.console import Group
-    from rich.progress_bar import ProgressBar
-    from rich.text import Text
+class _Board:
+    """What is drawn below the lines of a drain; drawn anew several times a second, so that its times move."""
 
+    def __init__(self) -> None:
+        self.event: DrainEvent | None = None
+
+    def __rich__(self) -> "RenderableType":
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.text import Text
+
+        if self.event is None:
+            return Text("looking for the first phase")
+        session = self.event.session
+        size = session.limits.batch_size or max(session.picked, 1)
+        bar = ProgressBar(total=size, completed=min(session.total_processed, size), width=60)
+        return Group(bar, *(Text(one_line(line)) for line in board_lines(self.event, now=now())))
+
+
+def board_lines(event: "DrainEvent", *, now: float) -> Sequence[str]:
+    """How far a drain is, what it works on, what it found, and which limit is nearest."""
     session = event.session
-    size = session.limits.batch_size or max(session.picked, 1)
-    done = f"{_count(session)}: {session.total_success} ok, {session.total_failed} failed"
-    spent = f"{session.total_tokens:,} tokens spent, {session.tokens_not_spent:,} not spent"
-    lines = [
-        f"{session.session_id}  {done}  {spent}",
-        f"under way: {', '.join(str(pick.address) for pick in event.under_way) or 'nothing'}",
-        *(f"  {count}x {key}" for key, count in list(session.fingerprint_counts.items())[:_TOP]),
-        f"will stop it next: {_describe_next(event.next_stop)}   (Ctrl-C: finish what runs; twice: stop now)",
-    ]
-    bar = ProgressBar(total=size, completed=session.total_processed, width=60)
-    return Group(bar, *(Text(one_line(line)) for line in lines))
+    ended = f"{session.total_success} completed, {session.total_failed} failed"
+    return (
+        f"{session.session_id}: {_count(session)} attempts booked, {ended}",
+        f"spent: {session.total_tokens:,} tokens; saved on what is known to be broken: {session.tokens_not_spent:,}",
+        f"now: {', '.join(_under_way(pick, now) for pick in event.under_way) or 'nothing is under way'}",
+        *_causes(session),
+        f"nearest limit: {_describe_next(event.next_stop)}",
+        "Ctrl-C: finish what is under way, then stop; again: stop at once. --resume goes on either way.",
+    )
+
+
+def _under_way(pick: Pick, now: float) -> str:
+    place = f"{pick.address.run_id}/{pick.address.phase_id}"
+    return f"{place} (attempt {pick.address.number}, {max(now - pick.picked_at, 0):.0f} s)"
+
+
+def _causes(session: Session) -> Iterator[str]:
+    most = session.limits.max_fingerprint_repeats
+    for key, count in list(session.fingerprint_counts.items())[:_TOP]:
+        is_stopped = key in session.stopped_fingerprints
+        yield f"cause {key}: {count} times, " + ("stopped everywhere" if is_stopped else f"stops at {most}")
+    if (hidden := len(session.fingerprint_counts) - _TOP) > 0:
+        yield f"and {hidden} other causes"
 
 
 def _describe_next(stop: Stop) -> str:
-    return "the end of the backlog" if stop.rule is StopRule.NOTHING_LEFT else str(stop)
+    return "none; it ends with the backlog" if stop.rule is StopRule.NOTHING_LEFT else str(stop)
 
 
 # --- when it ends ---------------------------------------------------------------------------------------
 
 
-def print_outcome(outcome: "DrainOutcome", known: Mapping[str, KnownFingerprint]) -> None:
-    """Print what the session did, what it found, and what it left alone and why."""
+def print_outcome(
+    outcome: "DrainOutcome", known: Mapping[str, KnownFingerprint], *, waiting: int = 0
+) -> None:
+    """Print what the session did, what it found, and what it left alone and why.
+
+    Args:
+        outcome: The session as its controller left it.
+        known: What is known of the fingerprints that it met.
+        waiting: How many phases of all runs are QUEUED now.
+    """
     session = outcome.session
     say(
         f"{session.session_id}: {session.total_processed} attempts, {session.total_success} completed, "
@@ -139,10 +179,10 @@ def print_outcome(outcome: "DrainOutcome", known: Mapping[str, KnownFingerprint]
     _print_fingerprints(session, known)
     if session.stop is not None and session.stop.rule is not StopRule.NOTHING_LEFT:
         say(f"stopped by {session.stop}")
-    _print_held(session, outcome.held_back)
+    _print_held(session, outcome.held_back, waiting=waiting)
     if outcome.was_interrupted:
         say(f"interrupted; `autopack drain {session.scope.kind} --resume` goes on where it stopped")
-    say(f"session file: {outcome.file}")
+    say(f"session file: {outcome.file}" + ("" if outcome.file.exists() else ", which could not be written"))
 
 
 def _print_fingerprints(session: Session, known: Mapping[str, KnownFingerprint]) -> None:
@@ -163,17 +203,28 @@ def _print_fingerprints(session: Session, known: Mapping[str, KnownFingerprint])
     say()
 
 
-def _print_held(session: Session, held: Sequence[HeldBack]) -> None:
+def _print_held(session: Session, held: Sequence[HeldBack], *, waiting: int) -> None:
     from autopack.drain.selection import command_that_helps
 
-    if session.total_processed == 0:
-        kind = "failed" if session.scope.kind is DrainKind.FAILED else "queued"
-        say(f"no {kind} phase may be drained now" + (":" if held else "; there is none"))
+    if session.total_processed == 0 and session.scope.kind is DrainKind.QUEUED:
+        say(_why_no_queued(waiting))
+    elif session.total_processed == 0:
+        say("no failed phase may be drained now" + (":" if held else "; there is none"))
     elif held:
         say("left alone:")
     _print_reasons(held)
     if session.total_processed == 0 and (helps := command_that_helps(held)):
         say(f"next: {helps}")
+
+
+def _why_no_queued(waiting: int) -> str:
+    if not waiting:
+        return "no queued phase may be drained now; there is none"
+    return (
+        f"no queued phase may be drained now: {waiting} wait for phases that are not COMPLETE, for an attempt that "
+        "is under way, or for their time\nnext: autopack status, and autopack drain failed where they wait for a "
+        "failed phase"
+    )
 
 
 # --- before it begins -----------------------------------------------------------------------------------
@@ -195,7 +246,8 @@ def print_plan(flags: Flags, plan: "DrainPlan") -> None:
 def _print_reasons(held: Sequence[HeldBack]) -> None:
     ordered = sorted(held, key=lambda one: -one.phases)
     for one in ordered[:_MOST_REASONS]:
-        say(f"  {one.phases} phases of {one.runs} runs: {one.reason} ({', '.join(one.examples)})")
+        phases = "1 phase" if one.phases == 1 else f"{one.phases} phases of {one.runs} runs"
+        say(f"  {phases}: {one.reason} ({', '.join(one.examples)})")
         if one.hint:
             say(f"    {one.hint}")
     if rest := ordered[_MOST_REASONS:]:

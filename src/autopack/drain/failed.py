@@ -152,9 +152,12 @@ class BatchDrainController:
             export(self.state_folder / FOLDER, session, tuple(self.drains.results(session.session_id)))
 
     def _mend_files(self) -> None:
-        """Have the files of ended sessions say so, whose controllers died before they could write it."""
+        """Have our file there from the begin, and those of sessions whose controllers died say how they ended."""
+        self._export()
+        folder = self.state_folder / FOLDER
         for other in self.drains.sessions(limit=_NEWEST):
-            if other.completed_at is not None and is_stale(self.state_folder / FOLDER, other):
+            is_taken_in = other.stop is not None and other.stop.subject == self.session.session_id
+            if is_taken_in or (other.completed_at is not None and is_stale(folder, other)):
                 self._write(other)
 
     # --- what is next ---

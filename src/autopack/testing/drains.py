@@ -32,9 +32,13 @@ class MemoryDrains:
 
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
+        store.session_of = self._session_of
         self._sessions: dict[str, Session] = {}
         self._items: list[Item] = []
         self._samples: dict[str, Sample] = {}
+
+    def _session_of(self, address: AttemptAddress) -> str | None:
+        return next((pick.session_id for pick in self.open_picks() if pick.address == address), None)
 
     def start(
         self,

@@ -10,6 +10,7 @@ from autopack.domain.attempt import Attempt, AttemptAddress, Lease
 from autopack.domain.baseline import Baseline, BaselineKey
 from autopack.domain.ci_report import CiReport
 from autopack.domain.failure import FailureReport
+from autopack.domain.masked import masked
 from autopack.domain.phase import Phase, PhaseState
 from autopack.domain.plan import Plan, PlanChange
 from autopack.domain.plan_merge import MergedRun, merge_run, new_run
@@ -246,7 +247,7 @@ class MemoryStore(MemoryCalls, MemoryFingerprints):
 
     def _end(self, attempt: Attempt, outcome: AttemptOutcome, *, now: float) -> None:
         state = outcome.final_state
-        outcome, is_stopped = self._note(attempt.address, outcome, now=now)
+        outcome, is_stopped = self._note(attempt.address, masked(outcome), now=now)
         stored = self.phase(attempt.address.run_id, attempt.address.phase_id)
         self._write(replace(moves.finished(stored, outcome, now=now), is_stopped=is_stopped))
         finished_at = now if state.is_terminal else None
@@ -281,7 +282,7 @@ class MemoryStore(MemoryCalls, MemoryFingerprints):
         self._write(
             moves.released(self.phase(attempt.address.run_id, attempt.address.phase_id), failure, now=now)
         )
-        outcome = AttemptOutcome(final_state=PhaseState.QUEUED, failure=failure)
+        outcome = masked(AttemptOutcome(final_state=PhaseState.QUEUED, failure=failure))
         self._attempts[attempt.address] = replace(
             attempt, state=PhaseState.QUEUED, token=attempt.token + 1, outcome=outcome
         )

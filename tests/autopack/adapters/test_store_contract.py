@@ -394,6 +394,14 @@ class TestVerdicts:
         assert outcome.fingerprint
         assert phase.failure_fingerprint == outcome.fingerprint
 
+    def test_secrets_that_programs_printed_are_not_kept(self, store):
+        filled(store, a_run("one"))
+        key = "sk-ant-" + "a1B2" * 8
+        told = replace(BROKEN, message=f"refused: {key}", evidence=f"Authorization: Bearer {key}")
+        ended(store, "one", replace(FAILED, failure=told))
+        assert key not in repr(store.attempts("shop", "one"))
+        assert key not in repr(store.phase("shop", "one"))
+
     def test_a_retryable_failure_uses_up_no_attempt(self, store):
         filled(store, a_run("one"))
         ended(store, "one", AttemptOutcome(final_state=PhaseState.FAILED, failure=OVERLOADED))

@@ -1,6 +1,5 @@
 """A drain that is left, taken over, shared, or overtaken by somebody else."""
 
-import json
 import sqlite3
 from contextlib import closing
 
@@ -87,6 +86,7 @@ def test_a_phase_that_somebody_else_took_off_the_queue_is_dropped(bench, tmp_pat
     controller.tick()
     with closing(sqlite3.connect(tmp_path / "autopack.db")) as database, database:
         database.execute("UPDATE phase SET state = 'SKIPPED' WHERE phase_id = 'p0'")
+        database.execute("UPDATE run SET ready_idx = NULL, ready_at = NULL")
     bench.dispatcher.is_idle = False
     session = bench.drive(controller)
     assert bench.dispatcher.asked == ["r/p1/2"]
@@ -196,18 +196,18 @@ def test_the_file_is_whole_after_every_attempt_and_tells_what_the_store_tells(be
         ("p0", 2, PhaseState.COMPLETE),
         ("p1", 2, PhaseState.FAILED),
     ]
-    assert NAMES <= told.keys()
-    assert RESULT_NAMES <= told["results"][0].keys()
-    json.dumps(told)
+    assert told.keys() >= set(NAMES.split())
+    assert told["results"][0].keys() >= set(RESULT_NAMES.split())
 
 
-NAMES = set(
-    "session_id started_at completed_at batch_size limits total_processed total_success total_failed total_timeouts "
-    "total_telemetry_events fingerprint_counts stopped_fingerprints stopped_runs stop_reason results".split()
-)
-RESULT_NAMES = set(
-    "run_id phase_id phase_index attempt initial_state final_state success error_message failure_kind "
-    "failure_fingerprint subprocess_returncode subprocess_duration_seconds subprocess_stdout_path "
-    "subprocess_stderr_path subprocess_stdout_excerpt subprocess_stderr_excerpt telemetry_events_collected "
-    "telemetry_yield_per_minute tokens_used zero_yield_reason replayed timestamp".split()
-)
+# The words that a session's file, and a result in it, have always had.
+NAMES = """
+    session_id started_at completed_at batch_size limits total_processed total_success total_failed total_timeouts
+    total_telemetry_events fingerprint_counts stopped_fingerprints stopped_runs stop_reason results
+"""
+RESULT_NAMES = """
+    run_id phase_id phase_index attempt initial_state final_state success error_message failure_kind
+    failure_fingerprint subprocess_returncode subprocess_duration_seconds subprocess_stdout_path
+    subprocess_stderr_path subprocess_stdout_excerpt subprocess_stderr_excerpt telemetry_events_collected
+    telemetry_yield_per_minute tokens_used zero_yield_reason replayed timestamp
+"""

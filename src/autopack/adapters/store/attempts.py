@@ -16,6 +16,7 @@ from autopack.adapters.store.tables import approval, attempt, phase, phase_need
 from autopack.domain import moves
 from autopack.domain.attempt import Attempt, AttemptAddress, Lease
 from autopack.domain.failure import FailureReport
+from autopack.domain.masked import masked
 from autopack.domain.phase import Phase, PhaseState
 from autopack.domain.verdicts import AttemptOutcome
 from autopack.errors import LeaseLostError, NotClaimableError, StoreError
@@ -135,7 +136,7 @@ def finish(db: sa.Connection, lease: Lease, outcome: AttemptOutcome, *, now: flo
 def _conclude(
     db: sa.Connection, stored: Phase, address: AttemptAddress, outcome: AttemptOutcome, *, now: float
 ) -> None:
-    outcome, is_stopped = fingerprints.note(db, address, outcome, now=now)
+    outcome, is_stopped = fingerprints.note(db, address, masked(outcome), now=now)
     moved = moves.finished(stored, outcome, now=now)
     _write_phase(db, replace(moved, is_stopped=is_stopped))
     _end(db, address, outcome, now=now)
@@ -179,7 +180,8 @@ def _release(db: sa.Connection, holder: Attempt, failure: FailureReport, *, now:
     stored = reading.read_phase(db, holder.address.run_id, holder.address.phase_id)
     _write_phase(db, moves.released(stored, failure, now=now))
     heads.refresh_run(db, holder.address.run_id)
-    _end(db, holder.address, AttemptOutcome(final_state=PhaseState.QUEUED, failure=failure), now=now)
+    given_back = AttemptOutcome(final_state=PhaseState.QUEUED, failure=failure)
+    _end(db, holder.address, masked(given_back), now=now)
     # The process may only seem dead. A new token keeps what it still has to say from counting.
     db.execute(attempt.update().where(*reading.is_at(holder.address)).values(token=holder.token + 1))
 

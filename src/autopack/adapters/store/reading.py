@@ -42,7 +42,8 @@ def no_such_run(db: sa.Connection, run_id: str) -> StoreError:
 
 def _unknown(message: str, name: str, known: Sequence[str]) -> StoreError:
     near = get_close_matches(name, known)
-    return StoreError(message, hint=f"Did you mean {', '.join(near)}?" if near else "")
+    hint = f"Did you mean {', '.join(near)}?" if near else "`autopack status` lists what there is."
+    return StoreError(message, hint=hint)
 
 
 def read_run(db: sa.Connection, run_id: str) -> Run:

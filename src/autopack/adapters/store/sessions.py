@@ -77,7 +77,7 @@ def _insert(db: sa.Connection, row: dict[str, Any]) -> str:
 def _inserted(db: sa.Connection, row: dict[str, Any]) -> bool:
     dialect = sqlite if db.dialect.name == "sqlite" else postgresql
     insert = dialect.insert(drain_session).values(**row).on_conflict_do_nothing()
-    return db.execute(insert).rowcount > 0
+    return db.execute(insert.returning(_session.session_id)).first() is not None
 
 
 def _open_sessions(db: sa.Connection) -> Sequence[sa.Row[Any]]:

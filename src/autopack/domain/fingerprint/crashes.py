@@ -12,11 +12,13 @@ _BLAMED = re.compile(r"\n(?:\[gw\d+\] )?(?:\[[ \d]+%\] )?FAILED ([^\n: ]{1,500})
 _FATAL = re.compile(r"Fatal Python error: ([\w ]{1,80})")
 _FRAME = re.compile(r'\n[ ]*File "([^"\n]{1,500})", line \d+,? in ')
 _DUMP_FRAME = re.compile(r'\n[ ]*File "([^"\n]{1,500})", line \d+ in ')
-_SESSION = re.compile(r"={3,} test session starts ={3,}|\n[.FEsxX]{5,}[^\n]*$")
+_SESSION = "= test session starts ="
+_DOTS = re.compile(r"\n[.FEsxX]{5,}[^\n]{0,200}\Z")
 _SESSION_END = re.compile(
     r"\n(?:=+ )?\d+ (?:passed|failed|errors?|skipped|deselected)[^\n]* in [\d.]+s|no tests ran"
 )
 _NESTED_CODE = re.compile(r"\b(?:rc|exit code|exit status|returncode)\"?[=: ]{1,2}(-\d+|1[34]\d)\b")
+_CODE_WORDS = ('rc"', "rc=", "exit code ", "exit status ", "returncode")
 _ANY_CODE = re.compile(r"\b(?:rc|returncode)\"?[=: ]{1,2}(-?\d+)\b")
 _SIGNAL_WORDS = {
     "Segmentation fault": 11,
@@ -71,14 +73,14 @@ def find_silent_death(text: str, returncode: int | None) -> Cause | None:
 
 def _left(text: str, returncode: int | None) -> str:
     """How a test session ended that never came to its last line."""
-    if _SESSION.search(text) and not _SESSION_END.search(text):
+    if (_SESSION in text or _DOTS.search(text, max(0, len(text) - 500))) and not _SESSION_END.search(text):
         return exit_of(text, returncode)
     return ""
 
 
 def exit_of(text: str, returncode: int | None) -> str:
     """The exit code in words; one that a log tells of counts more than the log's own program's."""
-    found = _ANY_CODE.search(text)
+    found = _ANY_CODE.search(text) if any(word in text for word in _CODE_WORDS) else None
     code = found[1] if found else returncode
     return "exit code unknown" if code is None else f"exit code {code}"
 
@@ -86,7 +88,7 @@ def exit_of(text: str, returncode: int | None) -> str:
 def _signal(text: str, returncode: int | None) -> int:
     code = returncode
     if code is None or 0 < code < 128:
-        found = _NESTED_CODE.search(text)
+        found = _NESTED_CODE.search(text) if any(word in text for word in _CODE_WORDS) else None
         code = int(found[1]) if found else 0
     if code < 0:
         return -code

@@ -24,6 +24,7 @@ _EVENT = re.compile(
 )
 """The lines of an output that matter; source lines, which have four spaces before them, are passed over at once."""
 
+_SECTIONS = ("== FAILURES ==", "== ERRORS ==")
 GROUPS = frozenset({"ExceptionGroup", "BaseExceptionGroup"})
 
 
@@ -51,7 +52,9 @@ class Raised:
 def find_raised(text: str) -> list[list[Raised]]:
     """Chains of exceptions in the order of the text; inside a chain the first raised comes first."""
     reader = _Reader()
-    for event in _EVENT.finditer(text):
+    # What pytest prints before its first section is which tests passed.
+    sections = [at for title in _SECTIONS if (at := text.find(title)) >= 0]
+    for event in _EVENT.finditer(text, min(sections, default=0)):
         reader.read(event)
     return reader.chains
 

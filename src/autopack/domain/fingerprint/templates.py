@@ -58,11 +58,13 @@ def _short_path(found: re.Match[str]) -> str:
     path = found[0].replace("\\", "/")
     if not path.startswith("/") and path[1:2] != ":":
         return path
-    return file_name(path)
+    name = file_name(path)
+    # A folder's name may be that of the checkout.
+    return name if "." in name else "<path>"
 
 
 def file_name(path: str) -> str:
-    """The last part of a path, digits masked; nothing of a temporary one, whose every part is made up."""
+    """The last part of a path, digits masked."""
     parts = path.replace("\\", "/").rstrip("/").split("/")
     return re.sub(r"\d{2,}", "#", parts[-1])
 

@@ -28,6 +28,8 @@ _INDENTED_TRACE = re.compile(r"\n([ │]{2,12})Traceback \(most recent call last
 
 def unwrap(text: str) -> str:
     """A stream as lines of the tool itself, after an empty line; no line is longer than 4,000 characters."""
+    if not text:
+        return ""
     text = "\n" + text
     if "\\n" in text:
         text = unescape_json(text)

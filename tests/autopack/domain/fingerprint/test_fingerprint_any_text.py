@@ -27,7 +27,12 @@ PIECES = st.sampled_from(
 TEXT = st.lists(PIECES | st.text(max_size=20), max_size=40).map("".join)
 
 
-@given(stdout=TEXT, stderr=TEXT, returncode=st.none() | st.integers(-64, 255), kind=st.text(max_size=8) | st.sampled_from(FailureKind))
+@given(
+    stdout=TEXT,
+    stderr=TEXT,
+    returncode=st.none() | st.integers(-64, 255),
+    kind=st.text(max_size=8) | st.sampled_from(FailureKind),
+)
 def test_any_text_has_a_key(stdout, stderr, returncode, kind):
     report = FailureText(stdout=stdout, stderr=stderr, returncode=returncode, kind=kind)
     key = fingerprint(report)

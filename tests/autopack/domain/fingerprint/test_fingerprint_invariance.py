@@ -2,7 +2,7 @@
 
 import json
 import string
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -26,14 +26,18 @@ NAMES = st.text(string.ascii_lowercase, min_size=3, max_size=12)
 LINES = st.integers(1, 99_999)
 SECONDS = st.floats(0.01, 5000).map(lambda seconds: f"{seconds:.2f}s")
 IDS = st.from_regex(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-a[0-9a-f]{3}-[0-9a-f]{12}", fullmatch=True)
-TIMES = st.datetimes(min_value=datetime(2000, 1, 1)).map(lambda time: time.strftime("%Y-%m-%d %H:%M:%S"))
+TIMES = st.integers(10**9, 4 * 10**9).map(
+    lambda seconds: f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}"
+)
 
 
 def key(stdout="", stderr="", returncode=1):
     return str(fingerprint(FailureText(stdout=stdout, stderr=stderr, returncode=returncode)))
 
 
-def traceback(root="/srv/shop", line=12, file="shop/prices.py", error="ValueError: price of item is negative"):
+def traceback(
+    root="/srv/shop", line=12, file="shop/prices.py", error="ValueError: price of item is negative"
+):
     return (
         "Traceback (most recent call last):\n"
         f'  File "{root}/run.py", line {line + 3}, in <module>\n    main()\n'
@@ -141,7 +145,9 @@ def test_the_stream_does_not_matter(text):
 CAUSES = [
     lambda name: traceback(file=f"shop/{name}.py"),
     lambda name: traceback(error=f"ModuleNotFoundError: No module named '{name}'"),
-    lambda name: traceback(error=f"ImportError: cannot import name '{name}' from 'shop' (/srv/shop/__init__.py)"),
+    lambda name: traceback(
+        error=f"ImportError: cannot import name '{name}' from 'shop' (/srv/shop/__init__.py)"
+    ),
     lambda name: traceback(error=f"NameError: name '{name}' is not defined"),
     lambda name: traceback(error=f"AttributeError: 'Cart' object has no attribute '{name}'"),
     lambda name: traceback(error=f"shop.errors.{name.title()}Error: broken"),

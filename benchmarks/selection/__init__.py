@@ -1,0 +1,1 @@
+"""What the choice of the next phase costs in a backlog of up to a million."""

@@ -1,0 +1,1 @@
+"""Sorts a folder of downloads."""

@@ -1,0 +1,191 @@
+"""The Builder step: paid once, held back by pauses and budgets, and told of."""
+
+from dataclasses import replace
+
+import pytest
+
+from autopack.domain.attempt import AttemptAddress
+from autopack.domain.budget import Usage
+from autopack.domain.failure import FailureKind, FailureReport
+from autopack.domain.phase import PhaseSpec, PhaseState
+from autopack.domain.plan import Plan
+from autopack.domain.run import Order, RunSpec
+from autopack.domain.spending import UNLIMITED
+from autopack.domain.verdicts import AttemptOutcome
+from autopack.execution.build import BuildStep
+from autopack.execution.context import ScopedContext
+from autopack.execution.recovery import settle
+from autopack.ports import BuildAnswer
+from autopack.settings import AttemptSettings
+from autopack.testing import FrozenClock, MemoryStore
+
+SETTINGS = AttemptSettings(budget_tokens=10_000)
+OVERLOADED = FailureReport(
+    kind=FailureKind.BUILDER_ERROR, message="overloaded", retryable=True, retry_after_seconds=40.0
+)
+
+
+class Scripted:
+    """A Builder whose answers are written down beforehand."""
+
+    spec = "scripted:"
+    edits_worktree = False
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+        self.requests = []
+
+    def build(self, request, watch):
+        self.requests.append(request)
+        return self.answers.pop(0)
+
+
+def answer(tokens):
+    return BuildAnswer(text="diff", usage=Usage(input_tokens=tokens), model="m")
+
+
+class Bench:
+    """A store with a run of two phases, and steps that share its clock."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.store = MemoryStore()
+        self.clock = FrozenClock()
+        phases = tuple(PhaseSpec(phase_id=name, goal="g") for name in ("one", "two"))
+        run = RunSpec(run_id="shop", goal="g", phases=phases, order=Order.INDEPENDENT)
+        self.store.import_plan(Plan(runs=(run,)), now=1.0)
+
+    def claim(self, phase_id="one"):
+        address = self.store.next_address("shop", phase_id)
+        return self.store.claim_attempt(
+            address, owner="me", now=self.clock.now(), is_owner_dead=lambda *_: False
+        )
+
+    def step(self, builder, limits=UNLIMITED, **parts):
+        return BuildStep(
+            store=self.store, builder=builder, clock=self.clock, settings=SETTINGS, limits=limits, **parts
+        )
+
+    def ask(self, step, lease, prompt="do it"):
+        phase = self.store.phase("shop", lease.address.phase_id)
+        context = ScopedContext(files=(), stubs={})
+        return step.ask(phase, lease, context, prompt, None, base="b", logs=self.folder)
+
+    def end(self, lease, failure):
+        """Book what the failed step makes of the attempt; the phase after it."""
+        phase = self.store.phase("shop", lease.address.phase_id)
+        outcome = AttemptOutcome(final_state=PhaseState.FAILED, failure=failure)
+        settled = settle(outcome, phase, SETTINGS, now=self.clock.now())
+        self.store.finish_attempt(lease, settled, now=self.clock.now())
+        return self.store.phase("shop", lease.address.phase_id)
+
+
+@pytest.fixture
+def bench(tmp_path):
+    return Bench(tmp_path)
+
+
+def test_an_overload_pauses_the_builder_for_other_phases_too(bench):
+    builder = Scripted(BuildAnswer(failure=OVERLOADED), answer(5))
+    step = bench.step(builder)
+    lease = bench.claim("one")
+    phase = bench.end(lease, bench.ask(step, lease).failure)
+    assert (phase.state, phase.attempts, phase.requeues) == (PhaseState.QUEUED, 0, 1)
+    other = bench.claim("two")
+    assert step.hold(other) == bench.ask(step, other).failure
+    phase = bench.end(other, step.hold(other))
+    assert (phase.state, phase.attempts, phase.requeues) == (PhaseState.QUEUED, 0, 0)
+    assert phase.retry_at >= bench.clock.now() + 40
+    assert len(builder.requests) == 1
+    bench.clock.advance(60)
+    lease = bench.claim("two")
+    assert step.hold(lease) is None
+    assert bench.ask(step, lease).text == "diff"
+
+
+def test_waiting_may_last_and_neither_counts_nor_forgets_the_faults(bench):
+    step = bench.step(Scripted(BuildAnswer(failure=OVERLOADED)))
+    lease = bench.claim()
+    bench.end(lease, bench.ask(step, lease).failure)
+    for _ in range(SETTINGS.max_transient_retries + 3):
+        lease = bench.claim()
+        phase = bench.end(lease, step.hold(lease))
+    assert (phase.state, phase.requeues, phase.attempts) == (PhaseState.QUEUED, 1, 0)
+    assert lease.address == AttemptAddress(run_id="shop", phase_id="one", number=1)
+
+
+def test_faults_themselves_end_at_their_limit_without_using_the_attempt_up(bench):
+    step = bench.step(Scripted(*[BuildAnswer(failure=OVERLOADED)] * 9))
+    phase, faults = bench.store.phase("shop", "one"), 0
+    while phase.state is PhaseState.QUEUED:
+        lease = bench.claim()
+        phase, faults = bench.end(lease, bench.ask(step, lease).failure), faults + 1
+        bench.clock.advance(60)
+    assert (phase.state, phase.attempts, faults) == (
+        PhaseState.FAILED,
+        0,
+        SETTINGS.max_transient_retries + 1,
+    )
+
+
+@pytest.mark.parametrize("limit", ["run_tokens", "day_tokens"])
+def test_a_shared_budget_that_is_spent_lets_the_phase_wait(bench, limit):
+    limits = replace(UNLIMITED, **{limit: 2000})
+    builder = Scripted(answer(2000), answer(5))
+    lease = bench.claim("one")
+    bench.ask(bench.step(builder, limits), lease)
+    bench.store.finish_attempt(
+        lease,
+        AttemptOutcome(
+            final_state=PhaseState.FAILED, failure=FailureReport(kind=FailureKind.TIMEOUT, message="late")
+        ),
+        now=bench.clock.now(),
+    )
+    other = bench.claim("two")
+    step = bench.step(builder, limits)
+    assert step.hold(other).kind is FailureKind.BUDGET_EXCEEDED
+    failure = bench.ask(step, other).failure
+    assert f"raise [budget] {limit}" in failure.message
+    phase = bench.end(other, failure)
+    assert (phase.state, phase.attempts, phase.requeues) == (PhaseState.QUEUED, 0, 0)
+    assert len(builder.requests) == 1
+    bench.clock.advance(100)
+    raised = bench.step(builder, replace(UNLIMITED, **{limit: 50_000}))
+    assert bench.ask(raised, bench.claim("two")).text == "diff"
+
+
+def test_a_prompt_that_the_attempts_budget_does_not_hold_fails_it_for_good(bench):
+    builder = Scripted()
+    lease = bench.claim()
+    failure = bench.ask(bench.step(builder), lease, prompt="x" * 4 * 10_001).failure
+    phase = bench.end(lease, failure)
+    assert (phase.state, phase.attempts, phase.failure_kind) == (
+        PhaseState.FAILED,
+        1,
+        FailureKind.BUDGET_EXCEEDED,
+    )
+    assert builder.requests == []
+
+
+@pytest.mark.parametrize(
+    ("run_tokens", "allowed"),
+    [
+        pytest.param(0, 10_000, id="what the attempt may use"),
+        pytest.param(7000, 7000, id="what the run has left"),
+    ],
+)
+def test_a_builder_is_told_what_it_may_use(bench, run_tokens, allowed):
+    builder = Scripted(answer(5))
+    bench.ask(bench.step(builder, replace(UNLIMITED, run_tokens=run_tokens)), bench.claim())
+    assert builder.requests[0].budget_tokens == allowed
+
+
+def test_every_call_is_told_once_it_has_ended(bench):
+    told = []
+    step = bench.step(Scripted(answer(77)), on_call=told.append)
+    lease = bench.claim()
+    bench.ask(step, lease)
+    [event] = told
+    assert (event.address, event.tokens, event.model, event.builder) == (lease.address, 77, "m", "scripted:")
+    assert event.predicted_tokens is not None
+    assert event.ended_at is not None

@@ -1,0 +1,366 @@
+"""Drains that are killed at every step that matters and at random instants, and what is true when they went on.
+
+``AUTOPACK_KILLS=50`` kills that often on each database and at every step; without it a few times.
+"""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import closing, suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from leftovers import assert_nothing_is_left, processes_of, read_ledger
+from project import Project, phase
+from workers import END_SECONDS, Gate, lines, log_of, log_path, make_project, start
+
+from autopack.domain.failure import FailureKind
+from autopack.domain.phase import PhaseState
+from autopack.domain.run import Order
+
+KILLING = Path(__file__).parents[1] / "support" / "killing_drain.py"
+IS_THOROUGH = "AUTOPACK_KILLS" in os.environ
+KILLS = int(os.environ.get("AUTOPACK_KILLS", "4"))
+KILLS_PER_PROJECT = 2
+"""One below the deaths in a row after which a phase fails, which is right, and tested elsewhere."""
+SEED = int(os.environ.get("AUTOPACK_KILL_SEED", "20261124"))
+FILES = {"docs/old.txt": "old\n"}
+BROKEN = ("b", "c", "d")
+FAILED_DRAIN = ("drain", "failed", "--workers", "1", "--max-fingerprint-repeats", "2")
+FAILED_DRAIN += ("--max-attempts-per-phase", "1")
+RUNS = {"a": (Order.STRICT, ("one", "two")), "b": (Order.INDEPENDENT, ("bad", "good"))}
+QUEUED_DRAIN = ("drain", "queued", "--workers", "2")
+
+
+def told(project):
+    """What all sessions together say was done, and every file of theirs."""
+    with project.store() as store:
+        sessions = sorted(store.drains.sessions(limit=100), key=lambda it: it.started_at)
+        results = [it for session in sessions for it in store.drains.results(session.session_id)]
+        known = store.drains.fingerprints(limit=100)
+        open_picks = store.drains.open_picks()
+    assert open_picks == ()
+    for session in sessions:
+        document = read_file(project, session.session_id)
+        assert document["total_processed"] == session.total_processed
+        assert (document["completed_at"] is None) is (session.completed_at is None)
+    return {
+        "totals": [sum(getattr(it, name) for it in sessions) for name in TOTALS],
+        "results": sorted((it.run_id, it.phase_id, it.attempt, it.final_state, it.failure_fingerprint) for it in results),
+        "counts": sorted(pair for it in sessions for pair in it.fingerprint_counts.items()),
+        "stopped": sorted(key for it in sessions for key in it.stopped_fingerprints),
+        "known": sorted((it.fingerprint, it.seen, it.stopped_at is not None) for it in known),
+    }  # fmt: skip
+
+
+TOTALS = ("picked", "total_processed", "total_success", "total_failed", "total_timeouts")
+
+
+def read_file(project, session_id):
+    return json.loads((project.root / ".autopack/sessions" / f"{session_id}.json").read_text())
+
+
+def files_are_whole(project):
+    for path in (project.root / ".autopack").glob("sessions/*.json"):
+        assert json.loads(path.read_text())["session_id"] == path.stem
+
+
+def phases(project, run_ids):
+    with project.store() as store:
+        found = [it for run_id in run_ids for it in store.phases(run_id)]
+        assert not store.in_flight()
+    return [(it.run_id, it.phase_id, it.state, it.failure_kind, it.attempts, it.commit) for it in found]
+
+
+# --- every step -----------------------------------------------------------------------------------------
+
+
+def prepare(root):
+    """A run that its stored answer completes, and three of one cause, all of them failed before."""
+    project = Project.make(root, FILES)
+    project.configure(f'[ci]\ncommand = "true"\npython = "{sys.executable}"\n')
+    for run_id in ("a", *BROKEN):
+        project.plan(phase(paths=("docs/",), deliverables=("docs/out.md",)), run_id=run_id)
+        project.answer(edits={"docs/else.md": "x\n"}, run_id=run_id)
+        assert project.attempt(run_id=run_id).final_state is PhaseState.FAILED
+    project.answer(edits={"docs/out.md": "x\n"}, run_id="a")
+    # A checkout knows its place, which is not the copies'.
+    shutil.rmtree(root / ".autopack/worktrees")
+    shutil.rmtree(root / ".git/worktrees")
+    return project
+
+
+def drain(project, *words, kill=()):
+    """A drain's exit code."""
+    program = [str(KILLING), *map(str, kill)] if kill else ["-m", "autopack"]
+    with log_path(project).open("ab") as log:
+        return subprocess.run(
+            [sys.executable, *program, "--root", str(project.root), *words],
+            cwd=project.root,
+            env={**project.executor_environ, "AUTOPACK_BUILDER": project.builder},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            timeout=END_SECONDS,
+            check=False,
+        ).returncode
+
+
+def copy(template, root):
+    shutil.copytree(template.root, root, symlinks=True)
+    return replace(template, root=root)
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    return prepare(tmp_path_factory.mktemp("drain") / "template")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(template, tmp_path_factory):
+    project = copy(template, tmp_path_factory.mktemp("undisturbed") / "repo")
+    assert drain(project, *FAILED_DRAIN) == 1, log_of(project)
+    found = {**told(project), "phases": phases(project, ("a", *BROKEN))}
+    # The cause was known from before: two attempts of it, and the third run is left alone.
+    assert found["totals"] == [3, 3, 1, 2, 0], log_of(project)
+    assert [seen for _, seen, is_stopped in found["known"] if is_stopped] == [2]
+    return found
+
+
+STEPS = [
+    ("start", 1, "after"),
+    ("pick", 1, "after"),
+    ("submit", 1, "after"),
+    ("book", 1, "before"),
+    ("book", 3, "after"),
+    ("mark", 1, "before"),
+    ("rename", 2, "before"),
+    ("finish", 1, "after"),
+]
+EVERY_STEP = [
+    (name, number, where)
+    for name, most in {
+        "start": 1, "touch": 3, "pick": 4, "submit": 3, "spent": 3, "book": 3, "mark": 1, "rename": 4, "export": 4,
+        "open_picks": 3, "session": 3, "finish": 1,
+    }.items()
+    for number in range(1, most + 1)
+    for where in ("before", "after")
+]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "step", EVERY_STEP if IS_THOROUGH else STEPS, ids=lambda step: " ".join(map(str, step))
+)
+@pytest.mark.parametrize("goes_on", ["--resume"] if not IS_THOROUGH else ["--resume", "anew"])
+def test_killed_at_any_step_a_drain_ends_as_if_undisturbed(step, goes_on, template, undisturbed, tmp_path):
+    project = copy(template, tmp_path / "repo")
+    assert drain(project, *FAILED_DRAIN, kill=step) == -signal.SIGKILL, log_of(project)
+    files_are_whole(project)
+    go_on(project, FAILED_DRAIN, is_resumed=goes_on == "--resume")
+    assert {**told(project), "phases": phases(project, ("a", *BROKEN))} == undisturbed, log_of(project)
+    assert all(call.usage for call in read_ledger(project))
+    assert_nothing_is_left(project)
+
+
+def go_on(project, words, *, is_resumed):
+    """What an operator does next: resume what is not ended, else drain what is left."""
+    with project.store() as store:
+        newest = store.drains.sessions(limit=1)
+    is_left = bool(newest) and newest[0].completed_at is None
+    resumed = ("--resume",) if is_resumed and is_left else ()
+    assert drain(project, *words, *resumed) in {0, 1}, log_of(project)
+
+
+# --- time limits ----------------------------------------------------------------------------------------
+
+CALM = "mkdir -p docs; echo x > docs/x.txt"
+HANG = "echo looking; setsid sleep 307 & sleep 306"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("builder", "ci", "step"),
+    [
+        pytest.param(HANG, "true", "builder", id="in the Builder"),
+        # The CI of the base is well: there is no old.txt where a change was made.
+        pytest.param(CALM, f"sh -c 'test ! -e docs/x.txt || {{ {HANG}; }}'", "ci", id="in CI"),
+    ],
+)
+def test_what_hangs_is_ended_at_the_limit_and_its_run_left_alone(builder, ci, step, tmp_path):
+    project = Project.make(tmp_path / "repo", FILES, builder=f"command:{builder}")
+    project.configure(f'[ci]\ncommand = "{ci}"\npython = "{sys.executable}"\n')
+    project.plan(*(phase(name, paths=("docs/",)) for name in ("p", "q", "s")), run_id="r")
+    words = ("drain", "queued", "--workers", "1", "--phase-timeout-seconds", str(TIMEOUT_SECONDS))
+    assert drain(project, *words) == 1, log_of(project)
+    assert_nothing_is_left(project)
+    found = told(project)
+    assert found["totals"] == [2, 2, 0, 2, 2], log_of(project)
+    assert [count for _, count in found["counts"]] == [2]
+    with project.store() as store:
+        (session,) = store.drains.sessions(limit=1)
+        late = store.attempts("r", "p")[0].outcome
+    assert session.stopped_runs == ("r",)
+    assert project.phase("s", run_id="r").state is PhaseState.QUEUED
+    assert late.failure.kind is FailureKind.TIMEOUT
+    assert late.failure.message.endswith(f"its time limit, at {step}"), late.failure.message
+    assert late.failure.evidence == "looking\n"
+    assert TIMEOUT_SECONDS <= late.failure.duration_seconds < TIMEOUT_SECONDS + 10
+
+
+TIMEOUT_SECONDS = 15
+"""Long enough for an attempt on a busy machine to come to what hangs."""
+
+
+# --- several at once ------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_two_drains_and_a_worker_do_nothing_twice(database_url, tmp_path):
+    names = ("one", "two")
+    runs = dict.fromkeys("abc", (Order.INDEPENDENT, names))
+    project = make_project(tmp_path / "repo", database_url, runs)
+    programs = [
+        start(project, *QUEUED_DRAIN),
+        start(project, *QUEUED_DRAIN),
+        start(project, "worker", "--once"),
+    ]
+    for program in programs:
+        assert program.wait(END_SECONDS) == 0, log_of(project)
+    go_on(project, QUEUED_DRAIN, is_resumed=False)
+    assert lines(project, "overlaps") == []
+    assert sorted(lines(project, "asked")) == sorted(f"{run_id}/{name}" for run_id in runs for name in names)
+    assert {it[2] for it in phases(project, runs)} == {PhaseState.COMPLETE}
+    results = told(project)["results"]
+    assert len({(run_id, phase_id, number) for run_id, phase_id, number, *_ in results}) == len(results)
+    assert_nothing_is_left(project)
+
+
+@pytest.mark.slow
+def test_two_drains_share_what_stops_a_cause(template, tmp_path):
+    project = copy(template, tmp_path / "repo")
+    words = [word if word != "2" else "1" for word in FAILED_DRAIN]
+    pair = [start(project, *words, AUTOPACK_BUILDER=project.builder) for _ in range(2)]
+    for program in pair:
+        assert program.wait(END_SECONDS) in {0, 1}, log_of(project)
+    found = told(project)
+    # As many as it may be seen, and one more for each further drain at most.
+    assert 1 <= sum(count for _, count in found["counts"]) <= 1 + 2 - 1
+    assert len(found["stopped"]) == 1
+    assert project.phase(run_id="a").state is PhaseState.COMPLETE
+    assert_nothing_is_left(project)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        pytest.param([signal.SIGINT], id="once: what is under way is finished"),
+        pytest.param([signal.SIGINT, signal.SIGINT], id="twice: it is stopped"),
+    ],
+)
+def test_an_interrupt_leaves_a_session_that_goes_on(numbers, tmp_path):
+    project = make_project(tmp_path / "repo", None, {"a": (Order.STRICT, ("one", "two"))}, is_gated=True)
+    with closing(Gate(project)) as gate:
+        controller = start(project, *QUEUED_DRAIN)
+        assert gate.wait() == ["a/one"]
+        for number in numbers:
+            controller.send_signal(number)
+            with suppress(subprocess.TimeoutExpired):
+                controller.wait(1)
+        if len(numbers) == 1:
+            gate.open()
+        assert controller.wait(END_SECONDS) == 130, log_of(project)
+        assert "--resume` goes on" in log_of(project)
+        files_are_whole(project)
+        resumed = start(project, *QUEUED_DRAIN, "--resume")
+        for _ in range(len(numbers)):
+            gate.wait()
+            gate.open()
+        assert resumed.wait(END_SECONDS) == 0, log_of(project)
+    found = told(project)
+    assert found["totals"] == [2, 2, 2, 0, 0]
+    assert [result[:3] for result in found["results"]] == [("a", "one", 1), ("a", "two", 1)]
+    assert len([call for call in read_ledger(project) if call.usage]) == 2
+    assert_nothing_is_left(project)
+
+
+# --- random instants ------------------------------------------------------------------------------------
+
+
+def facts(project):
+    return {
+        **told(project),
+        "phases": phases(project, RUNS),
+        "branches": project.git("for-each-ref", "refs/heads"),
+    }
+
+
+def kill(project, controller, what):
+    """Kill the controller alone, or all that works for it too."""
+    pids = [controller.pid, *processes_of(project.root)] if what == "everything" else [controller.pid]
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    controller.wait(END_SECONDS)
+
+
+def work_off(project, rng, kills, seconds, *, is_resumed):
+    """Drain until nothing is left, and kill at ``kills`` instants; how many found something to kill."""
+    killed = 0
+    for _ in range(kills):
+        controller = start(project, *QUEUED_DRAIN, *resumed_words(project, is_resumed=is_resumed))
+        with suppress(subprocess.TimeoutExpired):
+            controller.wait(rng.uniform(0.05, seconds))
+        if controller.returncode is not None:
+            break
+        kill(project, controller, rng.choice(["controller", "everything"]))
+        files_are_whole(project)
+        killed += 1
+    go_on(project, QUEUED_DRAIN, is_resumed=is_resumed)
+    return killed
+
+
+def resumed_words(project, *, is_resumed):
+    with project.store() as store:
+        newest = store.drains.sessions(limit=1)
+    return ("--resume",) if is_resumed and newest and newest[0].completed_at is None else ()
+
+
+@pytest.fixture(scope="module")
+def quiet(tmp_path_factory):
+    """What comes of the plan when nothing is killed, and how long that takes here and now."""
+    project = make_project(tmp_path_factory.mktemp("quiet") / "repo", None, RUNS)
+    began = os.times().elapsed
+    assert start(project, *QUEUED_DRAIN).wait(END_SECONDS) == 1, log_of(project)
+    found = facts(project)
+    assert found["totals"] == [4, 4, 3, 1, 0]
+    return found, os.times().elapsed - began
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batch", range(-(-KILLS // KILLS_PER_PROJECT)))
+def test_killed_at_random_instants_a_drain_ends_as_if_undisturbed(batch, new_database, quiet, tmp_path):
+    found, seconds = quiet
+    rng = random.Random(f"{SEED} {batch}")
+    killed = 0
+    while killed < KILLS_PER_PROJECT:
+        # An instant may lie beyond the end of all work; then another project gets the kill that is left.
+        with new_database() as url:
+            project = make_project(tmp_path / f"{killed}-{rng.random()}/repo", url, RUNS)
+            now = work_off(
+                project, rng, KILLS_PER_PROJECT - killed, seconds, is_resumed=rng.choice([True, False])
+            )
+            assert facts(project) == found, log_of(project)
+            lost = [call.phase for call in read_ledger(project) if call.usage is None]
+            assert len(lost) <= now * len(RUNS)
+            asked = lines(project, "asked")
+            assert all(asked.count(name) <= 1 + lost.count(name) for name in asked)
+            assert lines(project, "overlaps") == []
+            assert_nothing_is_left(project)
+        killed += now
