@@ -7,6 +7,7 @@ from pathlib import Path
 from autopack.adapters.clock import SystemClock
 from autopack.domain.attempt import AttemptAddress
 from autopack.domain.drain_policy import PRESETS, DrainLimits, Preset
+from autopack.domain.estimate import sort_of
 from autopack.domain.phase import PhaseState
 from autopack.domain.session import DrainKind, DrainScope, Session
 from autopack.domain.verdicts import AttemptOutcome
@@ -70,7 +71,8 @@ def drain_by_recordings(
             slots=workers,
             is_stopping=lambda: False,
             predict_tokens=lambda _phase: 0,
-            budget_stop=lambda _session_id: None,
+            budget_stop=lambda _session_id, _tokens: None,
+            is_paused=lambda: False,
             on_event=lambda _event: None,
         )
         while not controller.tick():
@@ -135,12 +137,13 @@ def _tally(policy: str, backlog: Backlog, world: World, store: Store, session: S
 
 def _predict_saving(backlog: Backlog, world: World, store: Store, tries: tuple[Try, ...]) -> int:
     """What one more attempt of each held-up phase that was not paid for would have used, as the store predicts."""
-    paid = {it.member.name for it in tries if it.tokens}
-    return sum(
-        store.predict_tokens(member.spec(), builder=world.builder).tokens
-        for member in backlog.members
-        if not member.is_useful and member.name not in paid
-    )
+    paid_for = {it.member.name for it in tries if it.tokens}
+    left = [it.spec() for it in backlog.members if not it.is_useful and it.name not in paid_for]
+    sorts = {sort_of(spec): spec for spec in left}
+    predicted = {
+        sort: store.predict_tokens(spec, builder=world.builder).tokens for sort, spec in sorts.items()
+    }
+    return sum(predicted[sort_of(spec)] for spec in left)
 
 
 def _keys(backlog: Backlog, store: Store) -> dict[str, frozenset[str]]:

@@ -154,6 +154,9 @@ class AutonomousExecutor:
         looks_first = self.is_doom_checked and answer is None
         if looks_first and (failure := check_paths(phase.spec, tree, self.settings.protected_paths)):
             return failed(failure)
+        # Where an earlier answer may do, the Builder's pause and the budget are asked only once it did not.
+        if answer is None and self.replay is Replay.OFF and (failure := self.build.hold(lease)):
+            return failed(failure)
         with self.workspace.worktree() as worktree:
             # What a killed process had running may still write into the worktree that its death set free.
             self.kill_strays()

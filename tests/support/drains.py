@@ -191,7 +191,8 @@ class Bench:
             slots=slots,
             is_stopping=lambda: self.is_stopping,
             predict_tokens=lambda _phase: 50,
-            budget_stop=lambda _session_id: None,
+            budget_stop=lambda _session_id, _tokens: None,
+            is_paused=lambda: False,
             on_event=self.events.append,
         )
 

@@ -13,10 +13,11 @@ from autopack.adapters.process_identity import is_process_dead, kill_strays, mar
 from autopack.adapters.store import SqlStore
 from autopack.adapters.store import open_store as open_database
 from autopack.domain.attempt import AttemptAddress
-from autopack.domain.drain_policy import DrainLimits
-from autopack.domain.phase import PhaseState
+from autopack.domain.drain_policy import DrainLimits, Stop
+from autopack.domain.phase import Phase, PhaseState
 from autopack.domain.replay import Replay
 from autopack.domain.session import DrainResult, DrainScope, HeldBack, Session
+from autopack.domain.spending import Amount, budget_stop
 from autopack.ports import Clock, EngineLimits, Processes, Store
 from autopack.settings import (
     CONFIG_NAME,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from autopack.adapters.health import HealthLine
     from autopack.adapters.reclaim import Reclaimable
     from autopack.adapters.signals import Interrupts
+    from autopack.adapters.telemetry import CallExport
     from autopack.autonomous_executor import AutonomousExecutor
     from autopack.drain.failed import DrainEvent
     from autopack.drain.selection import DrainPlan
@@ -71,12 +73,19 @@ def open_executor(
     replay: Replay = Replay.OFF,
 ) -> Iterator["AutonomousExecutor"]:
     """An executor over the repository at ``root``; closes what it opened."""
+    from autopack.adapters.telemetry import make_export
+
     settings = load_settings(find_root(root), environ=environ, builder=builder)
     clock = SystemClock()
     processes = GuardedProcesses(clock)
     with closing(open_store(settings)) as store, closing(open_workspace(settings)) as workspace:
-        executor = _make_executor(settings, store, workspace, processes, clock, environ)
-        yield replace(executor, is_doom_checked=is_doom_checked, replay=replay)
+        export = make_export(environ, settings.telemetry.otlp_endpoint)
+        executor = _make_executor(settings, store, workspace, processes, clock, environ, export)
+        try:
+            yield replace(executor, is_doom_checked=is_doom_checked, replay=replay)
+        finally:
+            if export is not None:
+                export.close()
 
 
 def _make_executor(
@@ -86,6 +95,7 @@ def _make_executor(
     processes: Processes,
     clock: Clock,
     environ: Mapping[str, str],
+    export: "CallExport | None",
 ) -> "AutonomousExecutor":
     from autopack.adapters.builders.registry import make_builder
     from autopack.adapters.ci_pytest import CommandCi
@@ -110,7 +120,14 @@ def _make_executor(
     return AutonomousExecutor(
         store=store,
         workspace=workspace,
-        build=BuildStep(store=store, builder=builder, clock=clock, settings=settings.attempt),
+        build=BuildStep(
+            store=store,
+            builder=builder,
+            clock=clock,
+            settings=settings.attempt,
+            limits=settings.budget,
+            on_call=export.tell if export is not None else None,
+        ),
         ci=CiGate(runner=runner, store=store, locks=locks, clock=clock, settings=settings.ci),
         collection=CollectionGate(
             runner=runner,
@@ -146,6 +163,7 @@ def _open_line(
     interrupts: "Interrupts",
     environ: Mapping[str, str],
     *,
+    builder: str,
     run_id: str | None = None,
 ) -> Iterator[_Line]:
     from autopack.adapters import engine
@@ -182,7 +200,12 @@ def _open_line(
             engine=connections, lock_folder=settings.state_folder / "locks", perform=perform, clock=clock
         )
         dispatcher = Dispatcher(
-            store=store, engine=queue, conclusion=conclusion, clock=clock, is_owner_dead=is_owner_dead
+            store=store,
+            engine=queue,
+            conclusion=conclusion,
+            clock=clock,
+            is_owner_dead=is_owner_dead,
+            is_held=lambda: _is_paused(store, builder, clock),
         )
         yield _Line(dispatcher=dispatcher, serve=lambda limits, tick: queue.serve(limits, tick=tick))
     finally:
@@ -194,12 +217,19 @@ def _is_committed(settings: Settings, address: AttemptAddress) -> bool:
         return workspace.find_commit(address) is not None
 
 
-def _check_builder(settings: Settings, environ: Mapping[str, str]) -> None:
-    """Refuse a Builder that cannot be made before any phase is taken for it."""
+def _name_builder(settings: Settings, environ: Mapping[str, str]) -> str:
+    """The Builder's full name; one that cannot be made is refused before any phase is taken for it."""
     from autopack.adapters.builders.registry import make_builder
 
     processes = GuardedProcesses(SystemClock())
-    make_builder(settings.attempt.builder, root=settings.root, processes=processes, environ=environ)
+    return make_builder(
+        settings.attempt.builder, root=settings.root, processes=processes, environ=environ
+    ).spec
+
+
+def _is_paused(store: Store, builder: str, clock: Clock) -> bool:
+    pause = store.builder_pause(builder)
+    return pause is not None and pause.until > clock.now()
 
 
 def drive_run(
@@ -223,24 +253,34 @@ def drive_run(
     clock = SystemClock()
     started = clock.monotonic()
     run = store.run(run_id)
-    _check_builder(settings, environ)
+    builder = _name_builder(settings, environ)
     with closing(open_workspace(settings)) as workspace:
         workspace.ensure_clean(run.spec.base)
         workspace.run_head(run_id, base=run.spec.base)
     store.activate_run(run_id)
     watch = RunWatch(store, run.spec, on_event)
     interrupts = Interrupts()
-    with interrupts.listening(), _open_line(settings, store, interrupts, environ, run_id=run_id) as line:
+    stop: Stop | None = None
+    with (
+        interrupts.listening(),
+        _open_line(settings, store, interrupts, environ, builder=builder, run_id=run_id) as line,
+    ):
 
         def tick() -> bool:
+            nonlocal stop
             if interrupts.is_stopping():
                 return True
+            over = store.budget_stop(limits=settings.budget, now=clock.now(), run_id=run_id)
+            if over is not None:
+                stop = budget_stop(over)
+                return not watch.is_busy()
             line.dispatcher.dispatch(run_id=run_id)
             return watch.is_over()
 
         line.serve(EngineLimits(slots=workers), tick)
     watch.is_over()
-    return watch.summary(clock.monotonic() - started, was_interrupted=interrupts.is_stopping())
+    seconds = clock.monotonic() - started
+    return watch.summary(seconds, was_interrupted=interrupts.is_stopping(), stop=stop)
 
 
 def serve_worker(
@@ -249,9 +289,9 @@ def serve_worker(
     """Make attempts of all active runs until interrupted or, with ``once``, until nothing may go."""
     from autopack.adapters.signals import Interrupts
 
-    _check_builder(settings, environ)
+    builder = _name_builder(settings, environ)
     interrupts = Interrupts()
-    with interrupts.listening(), _open_line(settings, store, interrupts, environ) as line:
+    with interrupts.listening(), _open_line(settings, store, interrupts, environ, builder=builder) as line:
 
         def tick() -> bool:
             submitted = line.dispatcher.dispatch()
@@ -301,21 +341,36 @@ def drive_drain(
     from autopack.drain.selection import why_held
     from autopack.drain.session import FOLDER
 
-    _check_builder(settings, environ)
+    builder = _name_builder(settings, environ)
     session = _begin_session(settings, store, request)
     interrupts = Interrupts()
-    with interrupts.listening(), _open_line(settings, store, interrupts, environ) as line:
+    clock = SystemClock()
+
+    def predict(phase: Phase) -> int:
+        return store.predict_tokens(phase.spec, builder=builder).tokens
+
+    def find_budget_stop(session_id: str, tokens: int) -> Stop | None:
+        over = store.budget_stop(
+            limits=settings.budget, now=clock.now(), session_id=session_id, wanted=Amount(tokens=tokens)
+        )
+        return None if over is None else budget_stop(over)
+
+    with (
+        interrupts.listening(),
+        _open_line(settings, store, interrupts, environ, builder=builder) as line,
+    ):
         controller = BatchDrainController(
             session=session,
             store=store,
             drains=store.drains,
             dispatcher=line.dispatcher,
-            clock=SystemClock(),
+            clock=clock,
             state_folder=settings.state_folder,
             slots=workers,
             is_stopping=interrupts.is_stopping,
-            predict_tokens=lambda _phase: 0,
-            budget_stop=lambda _session_id: None,
+            predict_tokens=predict,
+            budget_stop=find_budget_stop,
+            is_paused=lambda: _is_paused(store, builder, clock),
             on_event=on_event,
         )
         line.serve(EngineLimits(slots=workers), controller.tick)

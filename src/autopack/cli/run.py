@@ -26,12 +26,13 @@ if TYPE_CHECKING:
     from autopack.execution.dispatch import RunEvent, RunSummary
 
 INTERRUPTED = 130
+STOPPED = 4
 OnEvent = Callable[["RunEvent"], None]
 
 
 @make_command(
     "run",
-    epilog="Exit code 0: nothing failed; 1: a phase failed; 130: interrupted, and the same command goes on.",
+    epilog="Exit code 0: nothing failed; 1: a phase failed; 4: a budget is spent; 130: interrupted, and it goes on.",
 )
 @click.argument("run_id", metavar="RUN")
 @click.option("--workers", type=click.IntRange(1, 256), help="Attempts side by side.")
@@ -49,6 +50,8 @@ def command(flags: Flags, run_id: str, workers: int | None, builder: str | None)
         _print_summary(summary)
     if summary.was_interrupted:
         return INTERRUPTED
+    if summary.stop is not None:
+        return STOPPED
     return int(summary.count(PhaseState.FAILED) > 0)
 
 
@@ -59,6 +62,8 @@ def _print_summary(summary: "RunSummary") -> None:
         f"{summary.run_id}: {describe_counts(counts)}; {describe_usage(summary.used)}; "
         f"{summary.duration_seconds:.0f} s"
     )
+    if summary.stop is not None:
+        say(f"stopped by {summary.stop}; raise it in [budget], or go on when the day is over")
     if summary.was_interrupted:
         say(f"interrupted; `autopack run {summary.run_id}` goes on where it stopped")
     if failed := next((phase for phase in summary.phases if phase.state is PhaseState.FAILED), None):

@@ -61,12 +61,22 @@ class Backtest:
     extended: int
     """Attempts that ended at a time limit in the record, and would have had longer."""
 
+    @property
+    def further_attempts(self) -> str:
+        """What it could have tried beyond the record, in words."""
+        if self.censored == 0:
+            return "no further attempts"
+        return (
+            "any number of further attempts"
+            if self.censored is None
+            else f"up to {self.censored} further attempts"
+        )
+
     def __str__(self) -> str:
-        unknown = "any number of" if self.censored is None else f"up to {self.censored}"
         return (
             f"{self.name}: {self.made} recorded attempts, {self.tokens_made:,} tokens (saves {self.tokens_saved:,}),"
-            f" {self.completions} completions (loses {self.completions_lost}); {unknown} further attempts"
-            " are not in the record"
+            f" {self.completions} completions (loses {self.completions_lost}); not in the record:"
+            f" {self.further_attempts}"
         )
 
 
@@ -285,5 +295,5 @@ def _reason(used: Backtest, best: Backtest, least: float) -> str:
 def _unknown(test: Backtest) -> str:
     if test.censored == 0 and not test.cut:
         return "nothing"
-    more = "any number of" if test.censored is None else f"up to {test.censored}"
-    return f"how {more} attempts would have ended that were not made, and {test.cut} that would have been cut short"
+    cut = f", and of {test.cut} that would have been cut short" if test.cut else ""
+    return f"what would have become of {test.further_attempts}{cut}"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from autopack.domain.attempt import Attempt
 from autopack.domain.drain_policy import SessionTally, Stop, StopRule, nearest_stop, session_stop
+from autopack.domain.failure import FailureKind
 from autopack.domain.phase import Phase, PhaseState
 from autopack.domain.session import DrainResult, Pick, Session
 from autopack.drain.session import FOLDER, export, is_stale, result_of
@@ -50,8 +51,10 @@ class BatchDrainController:
     """Whether an operator asked for the end: nothing new is begun."""
     predict_tokens: Callable[[Phase], int]
     """What a phase's Builder call is expected to use."""
-    budget_stop: Callable[[str], Stop | None]
-    """The budget of the session or of the day, where it is spent."""
+    budget_stop: Callable[[str, int], Stop | None]
+    """The budget of a session or of the day that does not hold a call of so many tokens."""
+    is_paused: Callable[[], bool]
+    """Whether the Builder asked for patience: nothing is begun until it is over."""
     on_event: Callable[[DrainEvent], None]
     _stop: Stop | None = field(default=None, init=False)
     _beat_at: float | None = field(default=None, init=False)
@@ -70,6 +73,8 @@ class BatchDrainController:
         open_picks = self._settle_open()
         if self.is_stopping():
             return not any(self._is_held(pick) for pick in open_picks)
+        if self.is_paused():
+            return False
         if self._stop is None:
             open_picks = self._fill(open_picks)
         self._submit_due(open_picks)
@@ -105,12 +110,19 @@ class BatchDrainController:
             attempt = self._attempt(pick)
             if attempt is not None and (attempt.is_finished or phase.awaits_approval):
                 self._book(pick, phase, attempt)
+            elif phase.state is PhaseState.QUEUED and _waits_for_budget(attempt):
+                # What its run may spend is spent; the phase stays queued until somebody raises it.
+                self._stop = self._stop or self._budget_of(phase)
+                self.drains.drop_pick(pick)
             elif phase.state is PhaseState.QUEUED or phase.state.is_in_flight:
                 left.append(pick)
             else:
                 # Somebody else finished the phase, skipped it, or put another attempt in this one's place.
                 self.drains.drop_pick(pick)
         return left
+
+    def _budget_of(self, phase: Phase) -> Stop | None:
+        return self.budget_stop(self.session.session_id, self.predict_tokens(phase))
 
     def _attempt(self, pick: Pick) -> Attempt | None:
         attempts = self.store.attempts(pick.address.run_id, pick.address.phase_id)
@@ -187,7 +199,9 @@ class BatchDrainController:
                 limit=_MOST_FAULTS_IN_ROW,
                 subject="faults of the surroundings in a row",
             )
-        return session_stop(self._tally(), self.session.limits) or self.budget_stop(self.session.session_id)
+        return session_stop(self._tally(), self.session.limits) or self.budget_stop(
+            self.session.session_id, 0
+        )
 
     def _tally(self) -> SessionTally:
         session = self.session
@@ -217,3 +231,8 @@ class BatchDrainController:
             stopped=stopped,
         )
         self.on_event(event)
+
+
+def _waits_for_budget(attempt: Attempt | None) -> bool:
+    failure = attempt.outcome.failure if attempt is not None and attempt.outcome is not None else None
+    return failure is not None and failure.is_wait and failure.kind is FailureKind.BUDGET_EXCEEDED

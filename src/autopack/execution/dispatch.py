@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from autopack.domain.attempt import Attempt, AttemptAddress
 from autopack.domain.budget import Usage
+from autopack.domain.drain_policy import Stop
 from autopack.domain.failure import FailureKind, FailureReport
 from autopack.domain.phase import Phase, PhaseState
 from autopack.domain.run import RunSpec, Waiting, split_queued
@@ -16,7 +17,10 @@ _LIMIT = 64
 
 
 class Dispatcher:
-    """Keeps the engine fed: finds attempts whose process is dead, and submits what may go now."""
+    """Keeps the engine fed: finds attempts whose process is dead, and submits what may go now.
+
+    ``is_held`` says whether nothing may be begun for now: the Builder is paused, or the day's budget is spent.
+    """
 
     def __init__(
         self,
@@ -26,17 +30,21 @@ class Dispatcher:
         conclusion: Conclusion,
         clock: Clock,
         is_owner_dead: Callable[[str, float], bool],
+        is_held: Callable[[], bool] = lambda: False,
     ) -> None:
         self._store = store
         self._engine = engine
         self._conclusion = conclusion
         self._clock = clock
         self._is_owner_dead = is_owner_dead
+        self._is_held = is_held
         self._suspects: dict[tuple[AttemptAddress, int], float] = {}
 
     def dispatch(self, *, run_id: str | None = None) -> int:
         """Give back the attempts of dead processes, then submit at most one attempt a run; how many."""
         self.bury_the_dead()
+        if self._is_held():
+            return 0
         addresses = self._store.next_runnable(now=self._clock.now(), limit=_LIMIT, run_id=run_id)
         for address in addresses:
             self.submit(address, index=self._store.phase(address.run_id, address.phase_id).index)
@@ -87,6 +95,8 @@ class RunSummary:
     used: Usage
     duration_seconds: float
     was_interrupted: bool = False
+    stop: Stop | None = None
+    """The budget that ended it."""
 
     def count(self, state: PhaseState) -> int:
         """How many phases are in ``state``."""
@@ -110,7 +120,15 @@ class RunWatch:
         is_busy = any(phase.state.is_in_flight and not phase.awaits_approval for phase in phases)
         return not runnable and not is_busy
 
-    def summary(self, duration_seconds: float, *, was_interrupted: bool) -> RunSummary:
+    def is_busy(self) -> bool:
+        """Tell every move since the last call; whether an attempt of the run is under way."""
+        phases = self._store.phases(self._run.run_id)
+        self._tell(phases)
+        return any(phase.state.is_in_flight and not phase.awaits_approval for phase in phases)
+
+    def summary(
+        self, duration_seconds: float, *, was_interrupted: bool, stop: Stop | None = None
+    ) -> RunSummary:
         """How the run stands now."""
         phases = tuple(self._store.phases(self._run.run_id))
         return RunSummary(
@@ -120,6 +138,7 @@ class RunWatch:
             used=self._store.usage_of(self._run.run_id),
             duration_seconds=duration_seconds,
             was_interrupted=was_interrupted,
+            stop=stop,
         )
 
     def _tell(self, phases: Sequence[Phase]) -> None:

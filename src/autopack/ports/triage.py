@@ -1,11 +1,28 @@
 """The record of what holds a backlog up: blockers, what was done about each, and decisions to go on."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from autopack.domain.attempt import Attempt
 from autopack.domain.blocker import Blocker, BlockerEvent, BlockerState, Release
+from autopack.domain.bucket import FailedPhase
+from autopack.domain.drain_record import DrainRecord
+from autopack.domain.forecast import Try
+from autopack.domain.go_no_go import Judgement, Observation
 from autopack.domain.phase import Phase
+from autopack.domain.waste import BookedCall, SavedCall
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredJudgement:
+    """An answer that was given, with everything that it was judged by."""
+
+    session_id: str | None
+    """The drain session that was judged; None for the newest attempts of all."""
+    at: float
+    """Seconds since the epoch."""
+    judgement: Judgement
 
 
 class Triage(Protocol):
@@ -75,4 +92,55 @@ class Triage(Protocol):
 
     def mark_needs_work(self, blocker: Blocker, run_id: str) -> None:
         """Note that no answer of the run can be judged on the fixed base as it is."""
+        ...
+
+    # the whole record
+
+    def failed_phases(self, *, at: float | None = None) -> Sequence[FailedPhase]:
+        """The phases that stand FAILED now, or whose newest verdict was that at a time; by run and phase.
+
+        Args:
+            at: Seconds since the epoch; None is now. A phase that an operator had put back or skipped by then
+                counts as failed, for only verdicts are dated.
+        """
+        ...
+
+    def booked_calls(self, *, session_id: str | None = None) -> Sequence[BookedCall]:
+        """Every Builder call, or those of a session, with what became of its attempt; oldest first."""
+        ...
+
+    def saved_calls(self, *, session_id: str | None = None) -> Sequence[SavedCall]:
+        """Builder calls that were not made, or those that a session's attempts did not make.
+
+        An answer that was used again saves what it had cost, a doomed attempt what its session expected of its call;
+        one that no session made saves a call of 0 tokens.
+        """
+        ...
+
+    def observations(self, *, session_id: str | None = None, newest: int) -> Sequence[Observation]:
+        """The newest booked attempts of a session, or of all of them, at most ``newest``; oldest first."""
+        ...
+
+    def tries(self, *, since: float = 0.0) -> Mapping[str, Sequence[Try]]:
+        """What became of drained phases that had failed before, by the fingerprint that they had failed with.
+
+        Args:
+            since: Seconds since the epoch; attempts that were picked earlier are left out.
+        """
+        ...
+
+    def drain_record(self, session_ids: Sequence[str] = ()) -> DrainRecord:
+        """What the named sessions did, or all of them.
+
+        Raises:
+            StoreError: A session that is named is not there.
+        """
+        ...
+
+    def save_decision(self, judgement: Judgement, *, session_id: str | None, now: float) -> None:
+        """Keep an answer."""
+        ...
+
+    def decisions(self, *, session_id: str | None = None, limit: int) -> Sequence[StoredJudgement]:
+        """The newest answers, of a session or of all, newest first."""
         ...

@@ -1,5 +1,6 @@
 from collections import Counter
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -133,7 +134,9 @@ class Drain:
             elapsed_seconds=self.now - self.begin,
             seconds=min(outcome.seconds, limit),
             final_state=PhaseState.COMPLETE if is_complete else PhaseState.FAILED,
-            tokens=int(outcome.tokens * min(1, limit / outcome.seconds)) if outcome.seconds else outcome.tokens,
+            tokens=int(outcome.tokens * min(1, limit / outcome.seconds))
+            if outcome.seconds
+            else outcome.tokens,
             calls=outcome.calls,
             fingerprint=f"late:{place}" if is_timeout else outcome.fingerprint or None,
             expected_fingerprint=self.last.get(place),
@@ -174,7 +177,7 @@ LIMITS = st.builds(
 PLACES = [(f"run-{run}", f"phase-{phase}") for run in range(3) for phase in range(3)]
 
 
-def outcomes(keys, *, faults=st.booleans()):
+def outcomes(keys, *, faults):
     one = st.builds(
         Outcome,
         fingerprint=st.sampled_from(["", *keys]),
@@ -189,7 +192,7 @@ def outcomes(keys, *, faults=st.booleans()):
     )
 
 
-SHARED = st.dictionaries(st.sampled_from(PLACES), outcomes(["F", "G"]), min_size=1)
+SHARED = st.dictionaries(st.sampled_from(PLACES), outcomes(["F", "G"], faults=st.booleans()), min_size=1)
 KINDS = st.sampled_from(DrainKind)
 
 
@@ -309,7 +312,13 @@ USED = replace(WIDE, max_attempts_per_phase=2)
             id="a cause seen three times",
         ),
         pytest.param(
-            {"batch_size": 5}, 5, {"batch_size": 4}, Bounds(low=1, high=1), 1, 0, id="a batch ends the session"
+            {"batch_size": 5},
+            5,
+            {"batch_size": 4},
+            Bounds(low=1, high=1),
+            1,
+            0,
+            id="a batch ends the session",
         ),
         pytest.param(
             {"stop_on_first_failure": True},
@@ -324,7 +333,13 @@ USED = replace(WIDE, max_attempts_per_phase=2)
             {"max_total_seconds": 45}, 5, {"max_total_minutes": 4}, Bounds(low=1, high=1), 1, 0, id="time"
         ),
         pytest.param(
-            {"max_attempts_per_phase": 3}, 9, {}, Bounds(low=2, high=5), 0, 3, id="a third attempt was never made"
+            {"max_attempts_per_phase": 3},
+            9,
+            {},
+            Bounds(low=2, high=5),
+            0,
+            3,
+            id="a third attempt was never made",
         ),
         pytest.param(
             {"phase_timeout_seconds": 5, "max_timeouts_per_run": 9},
@@ -356,7 +371,7 @@ def test_where_nobody_counted_the_backlog_there_is_no_upper_bound():
     uncounted = replace(record, sessions=tuple(replace(one, left_phases=None) for one in record.sessions))
     found = backtest(uncounted, USED, name="no batch")
     assert (found.censored, found.attempts.high, found.tokens.high) == (None, None, None)
-    assert "any number of further attempts are not in the record" in str(found)
+    assert str(found).endswith("not in the record: any number of further attempts")
 
 
 @pytest.mark.parametrize(
@@ -381,8 +396,12 @@ def test_how_a_session_ended_decides_whether_it_could_go_on(stop, censored):
 
 def test_a_phase_that_needs_a_lost_one_is_not_tried_either():
     record = Drain(backlog_of(a=["F", ""], b=[""])).drain(USED).record
-    after = replace(record.attempts[-1], run_id="run-a", phase_id="z", needs=("a",), picked_at=900, booked_at=910)
-    found = backtest(replace(record, attempts=(*record.attempts, after)), replace(USED, max_attempts_per_phase=1))
+    after = replace(
+        record.attempts[-1], run_id="run-a", phase_id="z", needs=("a",), picked_at=900, booked_at=910
+    )
+    found = backtest(
+        replace(record, attempts=(*record.attempts, after)), replace(USED, max_attempts_per_phase=1)
+    )
     assert found.refused == {"max_attempts_per_phase": 1, "needs": 1}
     assert found.completions_lost == 2
 
@@ -408,7 +427,9 @@ def test_a_lift_that_the_record_does_not_hold_is_noticed():
 
 
 def trials(record, used):
-    return backtest(record, None, name="used"), [backtest(record, it, name=name) for name, it in policies_around(used)]
+    return backtest(record, None, name="used"), [
+        backtest(record, it, name=name) for name, it in policies_around(used)
+    ]
 
 
 def test_the_recommendation_saves_tokens_and_no_completion():
@@ -447,4 +468,4 @@ def test_nothing_else_on_the_frontier_is_better_than_the_recommendation(backlog,
     assert found.best in fit
     assert found.best.tokens_made == min(one.tokens_made for one in fit)
     costs = [(one.tokens_made, one.completions.low) for one in found.frontier]
-    assert all(a[0] < b[0] and a[1] < b[1] for a, b in zip(costs, costs[1:], strict=False))
+    assert all(a[0] < b[0] and a[1] < b[1] for a, b in pairwise(costs))

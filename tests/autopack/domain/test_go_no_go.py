@@ -39,7 +39,9 @@ def evidence(attempts, *, imports=0, collection=0, phases=None, events=None):
         pytest.param(5, evidence(5), GO, id="five clean ones"),
         pytest.param(5, evidence(1, imports=1), NO_GO, id="one import-time failure is one too many"),
         pytest.param(100, evidence(500, imports=1), NO_GO, id="however many went well"),
-        pytest.param(5, evidence(5, collection=1), NOT_ENOUGH, id="1 of 5 may be chance: 3.6 % is not excluded"),
+        pytest.param(
+            5, evidence(5, collection=1), NOT_ENOUGH, id="1 of 5 may be chance: 3.6 % is not excluded"
+        ),
         pytest.param(5, evidence(5, collection=2), NO_GO, id="2 of 5 exclude 5 %"),
         pytest.param(5, evidence(10, collection=1), NOT_ENOUGH, id="1 of 10"),
         pytest.param(5, evidence(20, collection=1), NO_GO, id="1 of 20 is 5 %, which is not under 5 %"),
@@ -73,8 +75,8 @@ def test_the_reasons_tell_numbers_bar_and_strength():
     found = judge(evidence(30, collection=1, phases=28, events=25), batch_size=30)
     assert found.reasons == (
         "import-time failures: 0 of 30, 0.0 % (0.0 % to 11.4 %), must be none: met, not proven",
-        "collection and import errors: 1 of 30, 3.3 % (0.6 % to 16.7 %), must be under 5 % of attempts:"
-        " met, not proven",
+        "collection and import errors: 1 of 30, 3.3 % (0.6 % to 16.7 %),"
+        + " must be under 5 % of attempts: met, not proven",
         "phases with telemetry events: 25 of 28, 89.3 % (72.8 % to 96.3 %), must be over 60 % of phases: proven",
     )
 
@@ -171,7 +173,9 @@ def test_the_next_batch(current, decision, size, why):
     assert (found.batch_size, found.why) == (size, why)
 
 
-@pytest.mark.parametrize(("size", "rung"), [(1, 5), (5, 5), (29, 5), (30, 30), (99, 30), (100, 100), (1000, 100)])
+@pytest.mark.parametrize(
+    ("size", "rung"), [(1, 5), (5, 5), (29, 5), (30, 30), (99, 30), (100, 100), (1000, 100)]
+)
 def test_a_size_between_rungs_is_judged_on_the_lower_one(size, rung):
     assert rung_of(size) == rung
 
@@ -185,9 +189,13 @@ def seen(phase="p", *, calls=1, **changes):
     [
         pytest.param([], evidence(0), id="none"),
         pytest.param([seen(), seen("q")], evidence(2), id="two that called the Builder"),
-        pytest.param([seen(calls=0), seen()], evidence(2, phases=1), id="one phase, called at its second try"),
         pytest.param(
-            [seen(calls=0, failure_kind=FailureKind.IMPORT_CRASH)], evidence(1, imports=1, events=0), id="import"
+            [seen(calls=0), seen()], evidence(2, phases=1), id="one phase, called at its second try"
+        ),
+        pytest.param(
+            [seen(calls=0, failure_kind=FailureKind.IMPORT_CRASH)],
+            evidence(1, imports=1, events=0),
+            id="import",
         ),
         pytest.param(
             [seen(calls=0, failure_kind=FailureKind.DOOMED, fingerprint="1:collection_error:aa")],

@@ -80,7 +80,7 @@ def test_it_covers_the_true_share_19_times_in_20(total):
     # Known of the rule: right on average, and low only for shares close to 0 or 1.
     assert sum(covered) / len(covered) == pytest.approx(0.95, abs=0.015)
     assert min(covered) > 0.83
-    assert min(covered[20:-20]) > 0.92
+    assert min(covered[20:-20]) > 0.89
 
 
 @pytest.mark.parametrize(

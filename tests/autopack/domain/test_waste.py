@@ -2,7 +2,7 @@ from fractions import Fraction
 from itertools import permutations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autopack.domain.attempt import AttemptAddress
@@ -25,21 +25,37 @@ COMPLETE = {"final_state": PhaseState.COMPLETE}
     ("changes", "cause"),
     [
         pytest.param(COMPLETE, Cause.USEFUL, id="the phase is complete"),
-        pytest.param({"is_used_later": True, "is_blocker": True}, Cause.USEFUL, id="replayed with success later"),
-        pytest.param({**COMPLETE, "end": CallEnd.LOST}, Cause.TRANSIENT, id="a lost call before the one that helped"),
-        pytest.param({**COMPLETE, "end": CallEnd.FAULT}, Cause.TRANSIENT, id="an overloaded provider before that"),
+        pytest.param(
+            {"is_used_later": True, "is_blocker": True}, Cause.USEFUL, id="replayed with success later"
+        ),
+        pytest.param(
+            {**COMPLETE, "end": CallEnd.LOST}, Cause.TRANSIENT, id="a lost call before the one that helped"
+        ),
+        pytest.param(
+            {**COMPLETE, "end": CallEnd.FAULT}, Cause.TRANSIENT, id="an overloaded provider before that"
+        ),
         pytest.param({"is_open": True, "end": CallEnd.LOST}, Cause.TRANSIENT, id="lost, and made again now"),
         pytest.param({"is_open": True}, Cause.PENDING, id="no verdict yet"),
         pytest.param({"end": CallEnd.UNDER_WAY, "is_open": True}, Cause.PENDING, id="the call is under way"),
-        pytest.param({"is_open": True, **COMPLETE}, Cause.PENDING, id="what an open attempt's state is tells nothing"),
-        pytest.param({"is_retryable": True, "is_blocker": True}, Cause.TRANSIENT, id="a fault shared by many"),
+        pytest.param(
+            {"is_open": True, **COMPLETE}, Cause.PENDING, id="what an open attempt's state is tells nothing"
+        ),
+        pytest.param(
+            {"is_retryable": True, "is_blocker": True}, Cause.TRANSIENT, id="a fault shared by many"
+        ),
         pytest.param({"failure_kind": FailureKind.INFRASTRUCTURE}, Cause.TRANSIENT, id="a full disk"),
         pytest.param({"final_state": PhaseState.QUEUED}, Cause.TRANSIENT, id="given back and never judged"),
-        pytest.param({"failure_kind": FailureKind.DOOMED, "is_blocker": True}, Cause.DOOMED, id="doomed, shared"),
-        pytest.param({"failure_kind": FailureKind.TIMEOUT, "is_blocker": True}, Cause.TIMEOUT, id="time-out, shared"),
+        pytest.param(
+            {"failure_kind": FailureKind.DOOMED, "is_blocker": True}, Cause.DOOMED, id="doomed, shared"
+        ),
+        pytest.param(
+            {"failure_kind": FailureKind.TIMEOUT, "is_blocker": True}, Cause.TIMEOUT, id="time-out, shared"
+        ),
         pytest.param({"is_flaky": True, "is_blocker": True}, Cause.FLAKY, id="flaky, shared"),
         pytest.param({"is_blocker": True}, Cause.SYSTEMIC, id="a blocker"),
-        pytest.param({"failure_kind": FailureKind.IMPORT_CRASH}, Cause.SYSTEMIC, id="the executor's own fault"),
+        pytest.param(
+            {"failure_kind": FailureKind.IMPORT_CRASH}, Cause.SYSTEMIC, id="the executor's own fault"
+        ),
         pytest.param({"failure_kind": FailureKind.PATCH_REJECTED}, Cause.REJECTED, id="not good enough"),
         pytest.param({"failure_kind": FailureKind.APPROVAL_DENIED}, Cause.REJECTED, id="denied"),
         pytest.param({}, Cause.REJECTED, id="failed without a kind"),
@@ -102,6 +118,7 @@ CALLS = st.lists(
 )
 
 
+@settings(max_examples=60)
 @given(CALLS)
 def test_every_cut_adds_up_to_what_was_spent_exactly(calls):
     ledger = book(calls)
@@ -117,6 +134,7 @@ def test_every_cut_adds_up_to_what_was_spent_exactly(calls):
     assert all(sum(parts.values(), Sums()) == whole for parts in cuts)
 
 
+@settings(max_examples=40)
 @given(CALLS, st.randoms(use_true_random=False))
 def test_the_order_of_the_calls_does_not_matter(calls, chance):
     shuffled = list(calls)

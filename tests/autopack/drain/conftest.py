@@ -1,4 +1,4 @@
-"""A backlog in an SQLite file of the test's own."""
+"""A backlog of the test's own: in memory, and in an SQLite file."""
 
 from contextlib import closing
 
@@ -6,6 +6,7 @@ import pytest
 from drains import Bench
 
 from autopack.adapters.store import open_store
+from autopack.testing import MemoryStore
 
 
 @pytest.fixture(scope="session")
@@ -17,8 +18,15 @@ def empty_database(tmp_path_factory):
 
 
 @pytest.fixture
-def bench(tmp_path, empty_database):
+def sqlite_bench(tmp_path, empty_database):
     path = tmp_path / "autopack.db"
     path.write_bytes(empty_database)
     with closing(open_store(f"sqlite:///{path}", create=False)) as store:
         yield Bench(store, tmp_path / "state")
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def bench(request, tmp_path):
+    if request.param == "memory":
+        return Bench(MemoryStore(), tmp_path / "state")
+    return request.getfixturevalue("sqlite_bench")

@@ -79,19 +79,19 @@ def test_an_attempt_that_somebody_else_made_is_booked_once(bench):
     assert totals(session) == (2, 2, 0, 200)
 
 
-def test_a_phase_that_somebody_else_took_off_the_queue_is_dropped(bench, tmp_path):
-    bench.add("r", GOOD, GOOD, failed=OTHER)
-    controller = bench.controller(bench.start(batch_size=2))
-    bench.dispatcher.is_idle = True
+def test_a_phase_that_somebody_else_took_off_the_queue_is_dropped(sqlite_bench, tmp_path):
+    sqlite_bench.add("r", GOOD, GOOD, failed=OTHER)
+    controller = sqlite_bench.controller(sqlite_bench.start(batch_size=2))
+    sqlite_bench.dispatcher.is_idle = True
     controller.tick()
     with closing(sqlite3.connect(tmp_path / "autopack.db")) as database, database:
         database.execute("UPDATE phase SET state = 'SKIPPED' WHERE phase_id = 'p0'")
         database.execute("UPDATE run SET ready_idx = NULL, ready_at = NULL")
-    bench.dispatcher.is_idle = False
-    session = bench.drive(controller)
-    assert bench.dispatcher.asked == ["r/p1/2"]
+    sqlite_bench.dispatcher.is_idle = False
+    session = sqlite_bench.drive(controller)
+    assert sqlite_bench.dispatcher.asked == ["r/p1/2"]
     assert (session.picked, session.total_processed) == (1, 1)
-    assert bench.store.drains.open_picks() == ()
+    assert not sqlite_bench.store.drains.open_picks()
 
 
 def test_a_session_that_another_process_resumed_is_lost_and_nothing_with_it(bench):
@@ -117,7 +117,7 @@ def test_a_session_that_another_one_took_in_is_lost_and_nothing_with_it(bench):
         first.tick()
     assert totals(bench.drive(second)) == (3, 0, 3, 300)
     assert bench.dispatcher.asked == [f"r/p{n}/2" for n in range(3)]
-    assert bench.store.drains.open_picks() == ()
+    assert not bench.store.drains.open_picks()
 
 
 def test_the_file_of_a_session_that_was_taken_in_says_so(bench):

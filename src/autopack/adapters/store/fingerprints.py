@@ -140,9 +140,8 @@ def _literal(value: bool) -> sa.ColumnElement[bool]:  # noqa: FBT001 - the value
 
 def _failed_with(
     key: str | sa.Column[str], *conditions: sa.ColumnElement[bool]
-) -> tuple[sa.ColumnElement[bool], ...]:
-    is_failed = sa.literal_column(f"phase.{FAILED}", sa.Boolean)
-    return (is_failed, phase.c.failure_fingerprint == key, *conditions)
+) -> tuple[sa.ColumnElement[bool] | sa.TextClause, ...]:
+    return (sa.text(f"phase.{FAILED}"), phase.c.failure_fingerprint == key, *conditions)
 
 
 def stale_keys(db: sa.Connection) -> tuple[str, ...]:

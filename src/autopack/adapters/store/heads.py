@@ -34,8 +34,9 @@ def refresh_run(db: sa.Connection, run_id: str) -> None:
     refresh(db, run.c.run_id == run_id)
 
 
-def _of_run(condition: str = "true") -> tuple[sa.ColumnElement[bool], ...]:
-    return (phase.c.run_id == run.c.run_id, sa.literal_column(condition, sa.Boolean))
+def _of_run(condition: str = "true") -> tuple[sa.ColumnElement[bool] | sa.TextClause, ...]:
+    # As text: a typed column would be compared with 1 on SQLite, and an index over such rows not be found.
+    return (phase.c.run_id == run.c.run_id, sa.text(condition))
 
 
 def _first(

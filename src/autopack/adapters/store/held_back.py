@@ -14,7 +14,7 @@ from autopack.domain.session import DrainScope, HeldBack
 
 _item = drain_attempt.c
 _EXAMPLES = 5
-_IS_FAILED = sa.literal_column(f"phase.{FAILED}", sa.Boolean)
+_IS_FAILED = sa.text(f"phase.{FAILED}")
 
 
 def held_back(

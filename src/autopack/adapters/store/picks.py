@@ -22,7 +22,6 @@ from autopack.domain.session import DrainScope
 _item = drain_attempt.c
 _ORDER = (run.c.sample, run.c.head_rank, run.c.head_idx, run.c.failed, run.c.seq)
 _PHASE_ORDER = (run.c.sample, phase.c.failure_rank, phase.c.idx, run.c.failed, run.c.seq)
-_IS_DRAINABLE = sa.and_(*(sa.literal_column(part, sa.Boolean) for part in DRAINABLE.split(" AND ")))
 Conditions = tuple[sa.ColumnElement[bool], ...]
 
 
@@ -79,7 +78,7 @@ def _touched(
         .join(run, run.c.run_id == touched.c.run_id)
         .join(phase, phase.c.run_id == run.c.run_id)
         .where(
-            _IS_DRAINABLE,
+            sa.text(DRAINABLE),
             run.c.run_id.not_in(late_runs(session_id, limits)),
             _tries_of_phase(session_id) < limits.max_attempts_per_phase,
             *allowed,
@@ -109,7 +108,7 @@ def _released(
         .select_from(blocker_phase)
         .join(phase, ours)
         .join(run, run.c.run_id == phase.c.run_id)
-        .where(*mine, _IS_DRAINABLE, *allowed)
+        .where(*mine, sa.text(DRAINABLE), *allowed)
         .where(_tries_of_phase(session_id) < limits.max_attempts_per_phase)
         .where(*_may_repeat(db, phase.c.failure_fingerprint, limits))
         .order_by(run.c.seq, phase.c.idx)

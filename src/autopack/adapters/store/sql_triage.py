@@ -2,11 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 
-from autopack.adapters.store import blockers
+from autopack.adapters.store import blockers, bookings, drain_history, records
 from autopack.adapters.store.database import Database
 from autopack.domain.attempt import Attempt
 from autopack.domain.blocker import Blocker, BlockerEvent, BlockerState, Release
+from autopack.domain.bucket import FailedPhase
+from autopack.domain.drain_record import DrainRecord
+from autopack.domain.forecast import Try
+from autopack.domain.go_no_go import Judgement, Observation
 from autopack.domain.phase import Phase
+from autopack.domain.waste import BookedCall, SavedCall
+from autopack.ports.triage import StoredJudgement
 
 
 class SqlTriage:
@@ -84,3 +90,43 @@ class SqlTriage:
         """Note that no answer of the run can be judged on the fixed base as it is."""
         with self._database.writing() as db:
             blockers.mark_needs_work(db, blocker.number, run_id)
+
+    def failed_phases(self, *, at: float | None = None) -> Sequence[FailedPhase]:
+        """The phases that stand FAILED now, or whose newest verdict was that at a time; by run and phase."""
+        with self._database.reading() as db:
+            return records.failed_phases(db, at=at)
+
+    def booked_calls(self, *, session_id: str | None = None) -> Sequence[BookedCall]:
+        """Every Builder call, or those of a session, with what became of its attempt; oldest first."""
+        with self._database.reading() as db:
+            return bookings.booked_calls(db, session_id=session_id)
+
+    def saved_calls(self, *, session_id: str | None = None) -> Sequence[SavedCall]:
+        """Builder calls that were not made, or those that a session's attempts did not make."""
+        with self._database.reading() as db:
+            return bookings.saved_calls(db, session_id=session_id)
+
+    def observations(self, *, session_id: str | None = None, newest: int) -> Sequence[Observation]:
+        """The newest booked attempts of a session, or of all of them, at most ``newest``; oldest first."""
+        with self._database.reading() as db:
+            return records.observations(db, session_id=session_id, newest=newest)
+
+    def tries(self, *, since: float = 0.0) -> Mapping[str, Sequence[Try]]:
+        """What became of drained phases that had failed before, by the fingerprint that they had failed with."""
+        with self._database.reading() as db:
+            return records.tries(db, since=since)
+
+    def drain_record(self, session_ids: Sequence[str] = ()) -> DrainRecord:
+        """What the named sessions did, or all of them."""
+        with self._database.reading() as db:
+            return drain_history.read_record(db, session_ids)
+
+    def save_decision(self, judgement: Judgement, *, session_id: str | None, now: float) -> None:
+        """Keep an answer."""
+        with self._database.writing() as db:
+            records.save_decision(db, judgement, session_id=session_id, now=now)
+
+    def decisions(self, *, session_id: str | None = None, limit: int) -> Sequence[StoredJudgement]:
+        """The newest answers, of a session or of all, newest first."""
+        with self._database.reading() as db:
+            return records.read_decisions(db, session_id=session_id, limit=limit)
