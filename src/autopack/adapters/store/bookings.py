@@ -1,5 +1,4 @@
-"""Every Builder call with what became of it, and the calls that were not made; each function works inside a
-transaction."""
+"""What became of every Builder call, and which were not made; each function works inside a transaction."""
 
 import json
 from collections import defaultdict
@@ -26,11 +25,11 @@ _item = drain_attempt.c
 _NO_REPLAY = '%"replayed_from":null%'
 _DOOMED = '%"kind":"doomed"%'
 _WAS_DOOMED = '%"failure_kind":"doomed"%'
-Row = sa.Row[Any]
+Row = sa.Row[*tuple[Any, ...]]
 Parts = tuple[sa.ColumnElement[Any], ...]
 
 
-def _place(columns: Any) -> Parts:  # noqa: ANN401 - the columns of whichever table
+def _place(columns: Any) -> Parts:
     return (columns.run_id, columns.phase_id, columns.number)
 
 

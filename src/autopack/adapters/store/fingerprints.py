@@ -10,11 +10,11 @@ from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from autopack.adapters.store import heads
 from autopack.adapters.store.codec import storable
 from autopack.adapters.store.tables import FAILED, builder_call, fingerprint, phase, run
+from autopack.adapters.store.upserts import insert_or
 from autopack.domain.attempt import AttemptAddress
 from autopack.domain.phase import PhaseState
 from autopack.domain.session import KnownFingerprint
@@ -61,8 +61,7 @@ def _tokens_of(db: sa.Connection, address: AttemptAddress) -> int:
 
 
 def _upsert(db: sa.Connection, key: str, values: dict[str, Any]) -> float | None:
-    dialect = sqlite if db.dialect.name == "sqlite" else postgresql
-    insert = dialect.insert(fingerprint).values(fingerprint=key, **values)
+    insert = insert_or(db, fingerprint).values(fingerprint=key, **values)
     again = {
         "occurrences": _known.occurrences + 1,
         "tokens": _known.tokens + values["tokens"],

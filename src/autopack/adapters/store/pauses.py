@@ -1,10 +1,10 @@
 """Builders that are not to be called for a while; each function works inside a transaction."""
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from autopack.adapters.store.codec import storable
 from autopack.adapters.store.tables import builder_pause
+from autopack.adapters.store.upserts import insert_or
 from autopack.domain.failure import FailureReport
 from autopack.domain.retry import Pause, paused
 
@@ -28,9 +28,8 @@ def read(db: sa.Connection, builder: str, *, locks: bool = False) -> Pause | Non
 
 def note_fault(db: sa.Connection, builder: str, failure: FailureReport, *, now: float) -> None:
     """Let the Builder rest after a fault of its provider."""
-    dialect = sqlite if db.dialect.name == "sqlite" else postgresql
     empty = {"builder": builder_key(builder), "until": 0.0, "faults": 0, "reason": ""}
-    db.execute(dialect.insert(builder_pause).values(**empty).on_conflict_do_nothing())
+    db.execute(insert_or(db, builder_pause).values(**empty).on_conflict_do_nothing())
     pause = paused(read(db, builder, locks=True), builder, failure, now=now)
     changed = {"until": pause.until, "faults": pause.faults, "reason": storable(pause.reason)}
     db.execute(builder_pause.update().where(_pause.builder == empty["builder"]).values(**changed))

@@ -1,5 +1,4 @@
-"""What failed, what was tried and what was decided, read from the whole record; each function works inside a
-transaction."""
+"""What failed, what was tried and what was decided; each function works inside a transaction."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any

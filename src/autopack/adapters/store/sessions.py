@@ -6,11 +6,11 @@ from itertools import chain, count
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from autopack.adapters.store import fingerprints, picks
 from autopack.adapters.store.codec import decode, encode
 from autopack.adapters.store.tables import drain_attempt, drain_session, fingerprint
+from autopack.adapters.store.upserts import insert_or
 from autopack.domain.drain_policy import DrainLimits, Stop, StopRule
 from autopack.domain.session import DrainScope, Session
 from autopack.errors import LeaseLostError, StoreError
@@ -75,8 +75,7 @@ def _insert(db: sa.Connection, row: dict[str, Any]) -> str:
 
 
 def _inserted(db: sa.Connection, row: dict[str, Any]) -> bool:
-    dialect = sqlite if db.dialect.name == "sqlite" else postgresql
-    insert = dialect.insert(drain_session).values(**row).on_conflict_do_nothing()
+    insert = insert_or(db, drain_session).values(**row).on_conflict_do_nothing()
     return db.execute(insert.returning(_session.session_id)).first() is not None
 
 

@@ -7,9 +7,9 @@ that no two transactions wait for each other. The day's row, which all runs shar
 from collections.abc import Sequence
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from autopack.adapters.store.tables import drain_attempt, spending
+from autopack.adapters.store.upserts import insert_or
 from autopack.domain.attempt import AttemptAddress
 from autopack.domain.spending import (
     Account,
@@ -54,8 +54,7 @@ def book(
 
 
 def _locked(db: sa.Connection, account: Account) -> Amount:
-    dialect = sqlite if db.dialect.name == "sqlite" else postgresql
-    empty = dialect.insert(spending).values(account=str(account), tokens=0, cost_usd=0.0)
+    empty = insert_or(db, spending).values(account=str(account), tokens=0, cost_usd=0.0)
     db.execute(empty.on_conflict_do_nothing())
     query = sa.select(spending).where(spending.c.account == str(account)).with_for_update()
     row = db.execute(query).one()
