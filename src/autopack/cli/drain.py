@@ -1,6 +1,7 @@
 """``autopack drain``: queued, failed, lift, fingerprints, sessions."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from math import isfinite
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from autopack.cli.flags import Flags, make_command
 from autopack.cli.render import one_line, print_json, print_table, say, to_plain
 from autopack.cli.session import load, now, open_store
 from autopack.domain.drain_policy import PRESETS, DrainLimits, Preset, StopRule, with_changes
+from autopack.domain.go_no_go import LADDER
 from autopack.domain.phase import PhaseState
 from autopack.domain.replay import Replay
 from autopack.domain.session import DrainKind, DrainScope, Session
@@ -135,6 +137,11 @@ def queued(
 @click.option("--workers", type=click.IntRange(1, 256), help="Attempts side by side.")
 @click.option("--builder", metavar="SPEC", help="Who makes the changes; default: the repository's setting.")
 @click.option("--dry-run", is_flag=True, help="Show what would be drained, skipped and why; take nothing.")
+@click.option(
+    "--auto-scale",
+    is_flag=True,
+    help="Go on in batches of 5, 30 and 100: up on GO, down on NO-GO, saying why.",
+)
 @click.option("--resume", is_flag=True, help="Go on with the newest session that is not ended.")
 @click.option("--session", "session_id", metavar="ID", help="The session that --resume means.")
 def failed(
@@ -156,6 +163,7 @@ def failed(
     workers: int | None,
     builder: str | None,
     dry_run: bool,
+    auto_scale: bool,
     resume: bool,
     session_id: str | None,
 ) -> int:
@@ -170,6 +178,8 @@ def failed(
         "max_total_seconds": _seconds(max_total_minutes),
     }
     limits = with_changes(PRESETS[Preset(preset)], changes)
+    if auto_scale and batch_size is None:
+        limits = replace(limits, batch_size=LADDER[0])
     scope = DrainScope(
         kind=DrainKind.FAILED,
         run_id=run_id,
@@ -179,7 +189,45 @@ def failed(
         doom_check=doom_check,
     )
     request = _request(scope, limits, Preset(preset), resume=resume, session_id=session_id)
+    if auto_scale and not dry_run:
+        return _climb(flags, request, workers=workers, builder=builder)
     return _drain(flags, request, workers=workers, builder=builder, dry_run=dry_run)
+
+
+def _climb(flags: Flags, request: "DrainRequest", *, workers: int | None, builder: str | None) -> int:
+    """Drain batch after batch, each as large as the one before it allows."""
+    from autopack import bootstrap
+    from autopack.triage.overview import judge_session, next_batch
+
+    settings = load(flags, builder=builder, workers=workers)
+    steps: list[object] = []
+    with open_store(flags, settings, writes=True) as store:
+        while True:
+            with watch(flags) as on_event:
+                outcome = bootstrap.drive_drain(
+                    settings, store, request, workers=settings.workers, on_event=on_event
+                )
+            judgement = judge_session(store, outcome.session)
+            store.triage.save_decision(judgement, session_id=outcome.session.session_id, now=now())
+            step = next_batch(judgement)
+            steps.append({"outcome": outcome, "judgement": judgement, "next": step})
+            if not flags.as_json:
+                known = {it.fingerprint: it for it in store.drains.fingerprints(limit=1000)}
+                print_outcome(outcome, known, waiting=store.totals().get(PhaseState.QUEUED, 0))
+                say(f"{judgement.decision}: {step.why}")
+            if is_last(outcome, step.batch_size):
+                break
+            limits = replace(request.limits, batch_size=step.batch_size)
+            request = replace(request, limits=limits, resume=False, session_id=None)
+    if flags.as_json:
+        print_json(steps)
+    return _LIMIT if step.batch_size == 0 else exit_code(outcome)
+
+
+def is_last(outcome: "DrainOutcome", next_size: int) -> bool:
+    """Whether no further batch follows: interrupted, a broken criterion on the lowest rung, or nothing left."""
+    stop = outcome.session.stop
+    return outcome.was_interrupted or next_size == 0 or stop is None or stop.rule is not StopRule.BATCH_SIZE
 
 
 def _seconds(minutes: float | None) -> float | None:

@@ -55,20 +55,22 @@ def plan(
 ) -> None:
     """Write the remediation plan: what each cause is, what to change, and how it is proven."""
     from autopack.bootstrap.remediation import plan_file_of, survey_blockers
+    from autopack.triage.overview import find_session, judge_session
     from autopack.triage.remediation import make_plan, remediation_run, render
 
     settings = load(flags)
     with open_store(flags, settings, writes=True) as store:
         views = survey_blockers(settings, store, opens=True)
         run_id = run_id or _new_name()
-        sessions = [it for it in store.drains.sessions(limit=20) if it.total_processed]
+        session = find_session(store, None)
+        judgement = judge_session(store, session) if session is not None else None
         identity = store.identity
     made = remediation_run(views, run_id=run_id, base=base, budget_tokens=budget_tokens)
     path = plan_file or plan_file_of(settings, run_id)
     document = make_plan(
         views,
-        session=sessions[0] if sessions else None,
-        decision=None,
+        session=session,
+        decision=judgement,
         identity=identity,
         now=now(),
         plan_file=str(path),

@@ -41,7 +41,7 @@ def overview(store: Store, *, session_id: str | None = None) -> Overview:
         distribution=distribution,
         session=session,
         judgement=judgement,
-        next_batch=next_batch(judgement),
+        next_batch=None if judgement is None else next_batch(judgement),
         spending=summarise(read_ledger(store)),
         forecasts={
             it.fingerprint: forecast(len(it.phases), tries[it.fingerprint])
@@ -73,6 +73,6 @@ def judge_session(store: Store, session: Session) -> Judgement:
     return judge(count(seen), batch_size=max(size, LADDER[0]))
 
 
-def next_batch(judgement: Judgement | None) -> NextBatch | None:
-    """How large the next batch should be; None where nothing was judged."""
-    return None if judgement is None else next_batch_size(judgement.batch_size, judgement.decision)
+def next_batch(judgement: Judgement) -> NextBatch:
+    """How large the next batch should be."""
+    return next_batch_size(judgement.batch_size, judgement.decision)

@@ -1,0 +1,362 @@
+"""One page that tells how a backlog stands, from the record alone: read on a phone, printed, sent as one file."""
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import quote
+
+from autopack.domain.attempt import Attempt
+from autopack.domain.blocker import BlockerState, Release
+from autopack.domain.bucket import Bucket, Distribution, distribute
+from autopack.domain.failure import FailureReport
+from autopack.domain.phase import PhaseState
+from autopack.domain.session import DrainKind, DrainResult, Session
+from autopack.domain.waste import Saving
+from autopack.ports import Store
+from autopack.triage.charts import (
+    Chart,
+    Tone,
+    draw_classes,
+    draw_criteria,
+    draw_fingerprints,
+    draw_timeline,
+    draw_waste,
+    lane_of,
+    tone_of,
+)
+from autopack.triage.ledger import Cut, LedgerRow, LedgerSummary, read_ledger, rows_of, summarise
+from autopack.triage.overview import Overview, overview
+from autopack.triage.survey import BlockerView
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_MOST_RUNS = 10
+_MOST_STEPS = 5
+_EVIDENCE_LINES = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A file beside the page."""
+
+    text: str
+    href: str
+    """Relative to the page's folder."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptLine:
+    """One attempt of the session."""
+
+    address: str
+    ended: str
+    """How, in the words of the timeline."""
+    tone: Tone
+    result: DrainResult
+    logs: tuple[Link, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """A bucket with what is known of its fingerprint."""
+
+    name: str
+    """What the chart calls it: the blocker, if it is one, and the first line of the cause."""
+    bucket: Bucket
+    canonical: str
+    forecast: str
+    """What trying all of its phases once more would cost and bring; empty where none was tried again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockerCard:
+    """A blocker with its newest evidence."""
+
+    view: BlockerView
+    message: str
+    excerpt: str
+    evidence: tuple[tuple[str, tuple[Link, ...]], ...]
+    """Attempts, each with its log files."""
+    released: Mapping[Release, tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What to do next."""
+
+    command: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Everything that the page says."""
+
+    made_at: str
+    identity: str
+    overview: Overview
+    before: Distribution
+    """Failures when the session began; without a session as they are now."""
+    session_spending: LedgerSummary | None
+    waste: tuple[LedgerRow, ...]
+    runs: tuple[LedgerRow, ...]
+    """Those that used the most."""
+    saved: Mapping[Saving, tuple[int, int]]
+    """Calls that were not made, and the tokens that they were expected to use."""
+    causes: tuple[Cause, ...]
+    blockers: tuple[BlockerCard, ...]
+    attempts: tuple[AttemptLine, ...]
+    limits: tuple[tuple[str, str], ...]
+    steps: tuple[Step, ...]
+    charts: Mapping[str, Chart]
+    """By name, in the order of the page."""
+
+
+def make_report(
+    store: Store,
+    views: Sequence[BlockerView],
+    *,
+    root: Path,
+    folder: Path,
+    made_at: float,
+    session_id: str | None = None,
+) -> Report:
+    """Put the page together.
+
+    Args:
+        store: The record.
+        views: The blockers as ``survey`` tells them.
+        root: Of the repository; what log paths are relative to, where they are.
+        folder: Where the page will lie; links are relative to it.
+        made_at: Seconds since the epoch; the one thing on the page that is not from the record.
+        session_id: The drain session to tell of; None takes the newest.
+
+    Raises:
+        StoreError: There is no session of that name.
+    """
+    seen = overview(store, session_id=session_id)
+    session = seen.session
+    linker = _Linker(root=root, folder=folder)
+    results = tuple(store.drains.results(session.session_id)) if session is not None else ()
+    before = (
+        seen.distribution
+        if session is None
+        else distribute(store.triage.failed_phases(at=session.started_at))
+    )
+    ledger = read_ledger(store)
+    causes = tuple(_causes(store, seen, views))
+    return Report(
+        made_at=moment(made_at),
+        identity=store.identity,
+        overview=seen,
+        before=before,
+        session_spending=_spending_of(store, session),
+        waste=rows_of(ledger, Cut.CAUSE),
+        runs=rows_of(ledger, Cut.RUN)[:_MOST_RUNS],
+        saved={one: (sums.calls, sums.tokens) for one, sums in ledger.by_saving().items()},
+        causes=causes,
+        blockers=tuple(_card(view, linker) for view in views),
+        attempts=tuple(_line(result, linker) for result in results),
+        limits=_limits(session),
+        steps=next_steps(seen, views, store.totals()),
+        charts=_charts(
+            seen,
+            draw_timeline(results),
+            draw_fingerprints(seen.distribution, {it.bucket.fingerprint: it.name for it in causes}),
+            draw_classes(before, seen.distribution),
+            draw_waste(ledger),
+        ),
+    )
+
+
+def _spending_of(store: Store, session: Session | None) -> LedgerSummary | None:
+    return None if session is None else summarise(read_ledger(store, session_id=session.session_id))
+
+
+def _charts(seen: Overview, *drawn: Chart) -> Mapping[str, Chart]:
+    judged = () if seen.judgement is None else (draw_criteria(seen.judgement),)
+    return {chart.name: chart for chart in (*drawn, *judged)}
+
+
+def _causes(store: Store, seen: Overview, views: Sequence[BlockerView]) -> Iterator[Cause]:
+    blockers = {view.blocker.cause.fingerprint: view.blocker.name for view in views}
+    for bucket in seen.distribution.buckets:
+        canonical = store.drains.fingerprint(bucket.fingerprint).canonical
+        blocker = blockers.get(bucket.fingerprint)
+        told = " · ".join(canonical.splitlines()[:2])
+        forecast = seen.forecasts.get(bucket.fingerprint)
+        yield Cause(
+            name=f"{blocker}: {told}" if blocker else told,
+            bucket=bucket,
+            canonical=canonical,
+            forecast="" if forecast is None else str(forecast),
+        )
+
+
+def _limits(session: Session | None) -> tuple[tuple[str, str], ...]:
+    if session is None:
+        return ()
+    return tuple(
+        (name.replace("_", " "), "none" if value is None else f"{value:g}")
+        for name, value in asdict(session.limits).items()
+    )
+
+
+# --- logs -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Linker:
+    root: Path
+    folder: Path
+
+    def link(self, path: str) -> Link:
+        relative = Path(os.path.relpath(self.root / path, self.folder)).as_posix()
+        # A colon in a name would make it look like an address of its own.
+        return Link(text=Path(path).name, href=quote(relative, errors="replace"))
+
+
+def _line(result: DrainResult, linker: _Linker) -> AttemptLine:
+    paths = (result.subprocess_stdout_path, result.subprocess_stderr_path)
+    return AttemptLine(
+        address=f"{result.run_id}/{result.phase_id}/{result.attempt}",
+        ended=lane_of(result),
+        tone=tone_of(result),
+        result=result,
+        logs=tuple(linker.link(path) for path in paths if path),
+    )
+
+
+def _card(view: BlockerView, linker: _Linker) -> BlockerCard:
+    failures = [(attempt, failure) for attempt in view.evidence if (failure := _failure_of(attempt))]
+    newest = failures[0][1] if failures else None
+    return BlockerCard(
+        view=view,
+        message=view.blocker.cause.canonical if newest is None else newest.message,
+        excerpt="" if newest is None else _excerpt(newest),
+        evidence=tuple(
+            (str(attempt.address), tuple(linker.link(path) for path in failure.log_paths))
+            for attempt, failure in failures
+        ),
+        released={release: view.released[release] for release in Release if release in view.released},
+    )
+
+
+def _failure_of(attempt: Attempt) -> FailureReport | None:
+    return None if attempt.outcome is None else attempt.outcome.failure
+
+
+def _excerpt(failure: FailureReport) -> str:
+    lines = (failure.evidence or "\n".join(failure.details)).rstrip().splitlines()
+    return "\n".join(lines[-_EVIDENCE_LINES:])
+
+
+# --- what to do next ------------------------------------------------------------------------------------
+
+
+def next_steps(
+    seen: Overview, views: Sequence[BlockerView], totals: Mapping[PhaseState, int]
+) -> tuple[Step, ...]:
+    """The commands that the record asks for, in the order in which they should be typed."""
+    steps = [*_session_steps(seen.session), *_blocker_steps(views)]
+    if queued := totals.get(PhaseState.QUEUED, 0):
+        steps.append(Step(command="autopack drain queued", why=f"{queued:,} phases are queued"))
+    steps += _drain_steps(seen, is_blocked=any(view.blocker.is_holding for view in views))
+    return tuple(steps) or (Step(command="autopack status", why="no phase has failed, and none waits"),)
+
+
+def _session_steps(session: Session | None) -> Iterator[Step]:
+    if session is not None and session.completed_at is None:
+        kind = "queued" if session.scope.kind is DrainKind.QUEUED else "failed"
+        yield Step(
+            command=f"autopack drain {kind} --resume --session {session.session_id}",
+            why="the session was left before it ended",
+        )
+
+
+def _blocker_steps(views: Sequence[BlockerView]) -> Iterator[Step]:
+    holding = [view for view in views if view.blocker.is_holding]
+    mendable = [view for view in holding if view.remedy.is_in_repository]
+    if holding:
+        held = sum(view.blocker.cause.phases for view in holding)
+        yield Step(
+            command="autopack remediate plan",
+            why=f"{len(holding)} causes hold {held:,} failed phases; trying these again changes nothing",
+        )
+    if mendable:
+        names = ", ".join(view.blocker.name for view in mendable)
+        yield Step(command="autopack remediate run", why=f"a change of the repository can mend {names}")
+    by_hand = [view for view in holding if not view.remedy.is_in_repository]
+    for view in by_hand[:_MOST_STEPS]:
+        yield Step(
+            command=f"autopack remediate fixed {view.blocker.name} --commit REV",
+            why="once it is put right outside of the repository",
+        )
+    if ready := [view.blocker.name for view in views if view.blocker.state is BlockerState.VALIDATED]:
+        yield Step(command="autopack remediate release", why=f"the fix of {', '.join(ready)} is validated")
+
+
+def _drain_steps(seen: Overview, *, is_blocked: bool) -> Iterator[Step]:
+    if not seen.distribution.phases or is_blocked:
+        return
+    batch = seen.next_batch
+    if batch is None:
+        yield Step(
+            command="autopack drain failed --preset strict --batch-size 5",
+            why="a small batch shows why the phases fail",
+        )
+    elif batch.batch_size:
+        yield Step(
+            command=f"autopack drain failed --preset strict --batch-size {batch.batch_size}", why=batch.why
+        )
+    else:
+        yield Step(command="autopack triage", why=batch.why)
+
+
+# --- the page -------------------------------------------------------------------------------------------
+
+
+def render(report: Report) -> str:
+    """The page as one HTML document that asks for no other file."""
+    # Only this command writes pages; every other one starts without the template engine.
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415 - see above
+
+    environment = Environment(
+        loader=PackageLoader("autopack.triage"),
+        undefined=StrictUndefined,
+        autoescape=True,
+        finalize=_printable,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(number=_number, percent=_percent, moment=moment, duration=_duration)
+    return environment.get_template("report.html.j2").render(report=report)
+
+
+def _printable(value: object) -> object:
+    # HTML has no way to write these at all. What is markup already was made of texts that came through here.
+    return _CONTROL.sub("\ufffd", value) if isinstance(value, str) and _CONTROL.search(value) else value
+
+
+def _number(value: float | None) -> str:
+    return "not known" if value is None else f"{value:,}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f}%"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
+
+
+def moment(seconds: float) -> str:
+    """A time in UTC, to the second."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
