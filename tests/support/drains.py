@@ -132,6 +132,8 @@ class Bench:
     """A backlog, and controllers that work it off."""
 
     store: object
+    drains: object
+    """The record of drains of that store."""
     folder: Path
     clock: FrozenClock = field(default_factory=FrozenClock)
     script: dict[str, list[End]] = field(default_factory=dict)
@@ -166,7 +168,7 @@ class Bench:
 
     def start(self, kind=DrainKind.FAILED, *, owner="me", is_owner_dead=False, scope=(), **limits):
         """A session, begun now."""
-        return self.store.drains.start(
+        return self.drains.start(
             DrainScope(kind=kind, **dict(scope)),
             DrainLimits(**limits),
             preset=Preset.DEFAULT,
@@ -176,7 +178,7 @@ class Bench:
         )
 
     def resume(self, session_id=None, *, owner="me"):
-        return self.store.drains.resume(
+        return self.drains.resume(
             session_id, owner=owner, now=self.clock.now(), is_owner_dead=lambda _owner, _beat: True
         )
 
@@ -184,7 +186,7 @@ class Bench:
         return BatchDrainController(
             session=session,
             store=self.store,
-            drains=self.store.drains,
+            drains=self.drains,
             dispatcher=self.dispatcher,
             clock=self.clock,
             state_folder=self.folder,

@@ -24,7 +24,9 @@ _EXIT_CODES = (
     "Exit code 0: nothing failed; 1: a phase failed; 4: stopped by a limit; 130: interrupted, see --resume."
 )
 _FAILED, _LIMIT, _INTERRUPTED = 1, 4, 130
-_LIMIT_RULES = frozenset({StopRule.TOTAL_MINUTES, StopRule.ZERO_YIELD, StopRule.BUDGET})
+_LIMIT_RULES = frozenset(
+    {StopRule.TOTAL_MINUTES, StopRule.ZERO_YIELD, StopRule.BUDGET, StopRule.SURROUNDINGS}
+)
 _Count = click.IntRange(1)
 
 

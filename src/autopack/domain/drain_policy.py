@@ -114,6 +114,8 @@ class StopRule(StrEnum):
     BATCH_SIZE = "batch_size"
     TOTAL_MINUTES = "max_total_minutes"
     ZERO_YIELD = "max_consecutive_zero_yield"
+    SURROUNDINGS = "faults_in_a_row"
+    """Faults of the surroundings use up no attempt, so that no other rule would end a drain that meets only them."""
     FIRST_FAILURE = "stop_on_first_failure"
     MAX_BATCHES = "max_batches"
     BUDGET = "budget"

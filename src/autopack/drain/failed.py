@@ -192,13 +192,7 @@ class BatchDrainController:
 
     def _find_stop(self) -> Stop | None:
         if self._faults_in_row >= _MOST_FAULTS_IN_ROW:
-            # They use up no attempt, so that no other rule would ever end it.
-            return Stop(
-                rule=StopRule.ZERO_YIELD,
-                seen=self._faults_in_row,
-                limit=_MOST_FAULTS_IN_ROW,
-                subject="faults of the surroundings in a row",
-            )
+            return Stop(rule=StopRule.SURROUNDINGS, seen=self._faults_in_row, limit=_MOST_FAULTS_IN_ROW)
         return session_stop(self._tally(), self.session.limits) or self.budget_stop(
             self.session.session_id, 0
         )

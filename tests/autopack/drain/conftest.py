@@ -6,7 +6,7 @@ import pytest
 from drains import Bench
 
 from autopack.adapters.store import open_store
-from autopack.testing import MemoryStore
+from autopack.testing import MemoryDrains, MemoryStore
 
 
 @pytest.fixture(scope="session")
@@ -22,11 +22,12 @@ def sqlite_bench(tmp_path, empty_database):
     path = tmp_path / "autopack.db"
     path.write_bytes(empty_database)
     with closing(open_store(f"sqlite:///{path}", create=False)) as store:
-        yield Bench(store, tmp_path / "state")
+        yield Bench(store, store.drains, tmp_path / "state")
 
 
 @pytest.fixture(params=["memory", "sqlite"])
 def bench(request, tmp_path):
     if request.param == "memory":
-        return Bench(MemoryStore(), tmp_path / "state")
+        store = MemoryStore()
+        return Bench(store, MemoryDrains(store), tmp_path / "state")
     return request.getfixturevalue("sqlite_bench")

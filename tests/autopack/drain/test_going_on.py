@@ -46,7 +46,7 @@ def test_what_ended_while_its_controller_left_is_booked_at_once(bench):
     left.tick()
     bench.is_stopping = True
     assert left.tick()
-    (pick,) = bench.store.drains.open_picks()
+    (pick,) = bench.drains.open_picks()
     bench.dispatcher.perform(pick.address)
     assert left.close().total_success == 1
     assert bench.file(left.session)["total_success"] == 1
@@ -57,7 +57,7 @@ def test_an_interrupt_waits_for_what_is_under_way(bench):
     controller = bench.controller(bench.start())
     bench.dispatcher.is_idle = True
     controller.tick()
-    (pick,) = bench.store.drains.open_picks()
+    (pick,) = bench.drains.open_picks()
     lease = bench.dispatcher.begin(pick.address)
     bench.is_stopping = True
     assert not controller.tick()
@@ -71,7 +71,7 @@ def test_an_attempt_that_somebody_else_made_is_booked_once(bench):
     controller = bench.controller(bench.start(batch_size=2))
     bench.dispatcher.is_idle = True
     controller.tick()
-    (pick,) = bench.store.drains.open_picks()
+    (pick,) = bench.drains.open_picks()
     bench.dispatcher.perform(pick.address)
     bench.dispatcher.is_idle = False
     session = bench.drive(controller)
@@ -91,7 +91,7 @@ def test_a_phase_that_somebody_else_took_off_the_queue_is_dropped(sqlite_bench, 
     session = sqlite_bench.drive(controller)
     assert sqlite_bench.dispatcher.asked == ["r/p1/2"]
     assert (session.picked, session.total_processed) == (1, 1)
-    assert not sqlite_bench.store.drains.open_picks()
+    assert not sqlite_bench.drains.open_picks()
 
 
 def test_a_session_that_another_process_resumed_is_lost_and_nothing_with_it(bench):
@@ -106,18 +106,18 @@ def test_a_session_that_another_process_resumed_is_lost_and_nothing_with_it(benc
     assert bench.dispatcher.asked == [f"r/p{n}/2" for n in range(3)]
 
 
-def test_a_session_that_another_one_took_in_is_lost_and_nothing_with_it(bench):
-    bench.add("r", *causes(3), failed=OTHER)
-    first = bench.controller(bench.start(owner="first", **WIDE))
+def test_a_session_that_another_one_took_in_is_lost_and_nothing_with_it(sqlite_bench):
+    sqlite_bench.add("r", *causes(3), failed=OTHER)
+    first = sqlite_bench.controller(sqlite_bench.start(owner="first", **WIDE))
     first.tick()
-    bench.clock.advance(60)
-    second = bench.controller(bench.start(owner="second", is_owner_dead=True, **WIDE))
-    bench.clock.advance(10)
+    sqlite_bench.clock.advance(60)
+    second = sqlite_bench.controller(sqlite_bench.start(owner="second", is_owner_dead=True, **WIDE))
+    sqlite_bench.clock.advance(10)
     with pytest.raises(LeaseLostError, match="taken over"):
         first.tick()
-    assert totals(bench.drive(second)) == (3, 0, 3, 300)
-    assert bench.dispatcher.asked == [f"r/p{n}/2" for n in range(3)]
-    assert not bench.store.drains.open_picks()
+    assert totals(sqlite_bench.drive(second)) == (3, 0, 3, 300)
+    assert sqlite_bench.dispatcher.asked == [f"r/p{n}/2" for n in range(3)]
+    assert not sqlite_bench.drains.open_picks()
 
 
 def test_the_file_of_a_session_that_was_taken_in_says_so(bench):

@@ -12,6 +12,7 @@ from autopack.domain.attempt import AttemptAddress
 from autopack.domain.drain_policy import DrainLimits, Sample, Stop, StopRule, sample_of
 from autopack.domain.phase import PhaseState
 from autopack.domain.session import AttemptOrders, DrainKind, DrainResult, DrainScope, Pick, Session, Spent
+from autopack.errors import LeaseLostError
 
 _session = drain_session.c
 _item = drain_attempt.c
@@ -63,7 +64,7 @@ def take(db: sa.Connection, session: Session, found: Candidate, *, now: float) -
         sample=found.sample,
         expected_fingerprint=stored.failure_fingerprint,
     )
-    _write_pick(db, made)
+    _write_pick(db, made, owner=session.owner)
     return made
 
 
@@ -82,9 +83,16 @@ def _has_repeats_left(db: sa.Connection, key: str | None, limits: DrainLimits) -
     return known.stopped_at is None and known.seen + under_way < limits.max_fingerprint_repeats
 
 
-def _write_pick(db: sa.Connection, made: Pick) -> None:
-    ours = drain_session.update().where(_session.session_id == made.session_id)
-    db.execute(ours.values(picked=_session.picked + 1))
+def _write_pick(db: sa.Connection, made: Pick, *, owner: str) -> None:
+    # A pick of a session that has ended, or is another process's by now, would be nobody's to finish.
+    is_ours = (
+        _session.session_id == made.session_id,
+        _session.owner == owner,
+        _session.completed_at.is_(None),
+    )
+    counted = drain_session.update().where(*is_ours).values(picked=_session.picked + 1)
+    if db.execute(counted).rowcount == 0:
+        raise LeaseLostError(f"session {made.session_id} has ended or was taken over by another process")
     row = {
         **_place(made.session_id, made.address),
         "seq": sessions.next_seq(made.session_id),
