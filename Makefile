@@ -40,7 +40,8 @@ fix: $(STAMP)
 
 test: setup
 	$(BIN)/python -m pytest -q tests/test_every_module_imports.py
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal --cov=autopack --cov-report=
+	$(BIN)/coverage report --format=total
 
 bench: setup
 	$(BIN)/python -m benchmarks

@@ -52,7 +52,7 @@ class Member:
 
     @property
     def is_useful(self) -> bool:
-        return self.cause is USEFUL
+        return self.cause == USEFUL
 
     @property
     def tokens(self) -> int:

@@ -426,6 +426,41 @@ def test_a_lift_that_the_record_does_not_hold_is_noticed():
     assert (attempt.number, rule) == (2, StopRule.FINGERPRINT_REPEATS)
 
 
+def test_a_cause_under_way_counts_as_seen_until_its_attempt_ends():
+    backlog = backlog_of(a=["F"], b=["F"])
+    drain = Drain(backlog, slots=2).drain(replace(WIDE, max_attempts_per_phase=1))
+    drain.drain(replace(WIDE, max_attempts_per_phase=1))
+    later = tuple(attempt for attempt in drain.attempts if attempt.expected_fingerprint)
+    found = backtest(replace(drain.record, attempts=later), replace(WIDE, max_fingerprint_repeats=1))
+    assert (found.made, found.refused) == (1, {"max_fingerprint_repeats": 1})
+
+
+def test_a_fault_of_the_surroundings_uses_up_no_attempt():
+    backlog = {
+        ("run", "a"): (Outcome(fingerprint="disk", is_retryable=True), Outcome(fingerprint="F"), Outcome())
+    }
+    record = Drain(backlog).drain(USED).record
+    found = backtest(record, replace(USED, max_attempts_per_phase=1))
+    assert (found.made, found.refused) == (2, {"max_attempts_per_phase": 1})
+
+
+def test_what_a_refused_attempt_failed_with_does_not_hold_its_phase():
+    drain = Drain(backlog_of(a=["F"], b=["F", ""]))
+    record = (
+        drain.drain(replace(WIDE, max_attempts_per_phase=1))
+        .drain(replace(WIDE, max_attempts_per_phase=1))
+        .record
+    )
+    second_of_b = [one for one in record.attempts if one.place == ("run-b", "b")][1]
+    attempts = (*record.attempts[:2], second_of_b)
+    # Without its first attempt b has not failed with F, which has been seen once too often by then.
+    found = backtest(
+        replace(record, attempts=attempts),
+        replace(WIDE, stop_on_first_failure=True, max_fingerprint_repeats=1),
+    )
+    assert (found.made, found.completions.low) == (2, 1)
+
+
 def trials(record, used):
     return backtest(record, None, name="used"), [
         backtest(record, it, name=name) for name, it in policies_around(used)

@@ -75,8 +75,10 @@ def test_the_reasons_tell_numbers_bar_and_strength():
     found = judge(evidence(30, collection=1, phases=28, events=25), batch_size=30)
     assert found.reasons == (
         "import-time failures: 0 of 30, 0.0 % (0.0 % to 11.4 %), must be none: met, not proven",
-        "collection and import errors: 1 of 30, 3.3 % (0.6 % to 16.7 %),"
-        + " must be under 5 % of attempts: met, not proven",
+        (
+            "collection and import errors: 1 of 30, 3.3 % (0.6 % to 16.7 %),"
+            " must be under 5 % of attempts: met, not proven"
+        ),
         "phases with telemetry events: 25 of 28, 89.3 % (72.8 % to 96.3 %), must be over 60 % of phases: proven",
     )
 
