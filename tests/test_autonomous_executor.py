@@ -88,11 +88,24 @@ def test_a_bad_change_fails_with_its_kind_and_commits_nothing(edits, kind, proje
     assert project.branch_log() == []
 
 
+def test_a_module_that_no_phase_could_collect_is_foreseen_although_the_phases_own_tests_pass(project):
+    project.write({"tests/other/test_broken.py": "import not_there\n"})
+    project.commit("Break a module that the phase does not run")
+    project.plan(phase(paths=("docs/",), ci="python -m pytest -q -p no:cacheprovider tests/test_core.py"))
+    project.answer(edits={"docs/x.md": "x\n"})
+    outcome = project.attempt()
+    assert outcome.failure.kind is FailureKind.DOOMED
+    assert "test_broken.py" in outcome.failure.message
+    assert outcome.usage.total_tokens == 0
+
+
 def test_an_attempt_is_made_once_however_often_it_is_asked_for(project):
     project.plan(phase())
     project.answer(edits=GOOD)
     first = project.spawn(number=1)
-    assert first.communicate()[0] == "r/p/1 COMPLETE\n"
+    database, verdict = first.communicate()[0].splitlines()
+    assert database.startswith("database: SQLite")
+    assert verdict == "r/p/1 COMPLETE"
     again = project.spawn(number=1)
     _, err = again.communicate()
     assert again.returncode == 4

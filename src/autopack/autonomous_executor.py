@@ -11,6 +11,7 @@ from pathlib import Path
 from autopack.domain.attempt import AttemptAddress, Lease
 from autopack.domain.change import FileEdit
 from autopack.domain.ci_report import CiReport
+from autopack.domain.failure import FailureReport
 from autopack.domain.phase import Phase, PhaseState
 from autopack.domain.replay import Replay
 from autopack.domain.run import Run
@@ -186,7 +187,7 @@ class AutonomousExecutor:
 
     def _in_room(self, room: _Room, answer: BuildAnswer | None) -> AttemptOutcome:
         looks_first = self.is_doom_checked and answer is None
-        if looks_first and (failure := check_base(room.phase.spec, room.before, self.settings.ci)):
+        if looks_first and (failure := self._foresee(room)):
             return failed(failure)
         if answer is None and (outcome := self._replay(room)) is not None:
             return outcome
@@ -199,6 +200,13 @@ class AutonomousExecutor:
         if answer.failure is not None:
             return failed(answer.failure)
         return self._judge(replace(room, asked_on=self.build.asked_on(room.lease)), context, answer)
+
+    def _foresee(self, room: _Room) -> FailureReport | None:
+        """What the base shows that will stop the phase: in its own CI, or in the collection of the whole suite."""
+        if failure := check_base(room.phase.spec, room.before, self.settings.ci):
+            return failure
+        collected = self.collection.foresee(self._collection_request(room, ()))
+        return None if collected is None else check_base(room.phase.spec, collected, self.settings.ci)
 
     def _replay(self, room: _Room) -> AttemptOutcome | None:
         """The verdict on the answer that an earlier attempt paid for; None when the Builder is to be asked."""
@@ -256,6 +264,7 @@ class AutonomousExecutor:
             worktree=room.worktree.path,
             log_folder=room.logs / "imports",
             base_failures=lambda modules: self._import_at_base(room, modules),
+            timeout_seconds=self._ci_seconds(room),
         )
         gates += judge_after(case, imports=imports)
         if (failure := first_failure(gates)) is not None:
@@ -272,13 +281,24 @@ class AutonomousExecutor:
     def _import_at_base(self, room: _Room, modules: Sequence[str]) -> Mapping[str, str]:
         with self.workspace.worktree() as worktree:
             worktree.reset(room.base)
-            return self.runner.import_modules(worktree.path, modules, log_folder=room.logs / "imports-base")
+            return self.runner.import_modules(
+                worktree.path,
+                modules,
+                log_folder=room.logs / "imports-base",
+                timeout_seconds=self._ci_seconds(room),
+            )
+
+    def _ci_seconds(self, room: _Room) -> float:
+        return room.phase.spec.checks.timeout_seconds or self.settings.ci.timeout_seconds
 
     def _judge_collection(self, room: _Room, written: tuple[FileEdit, ...]) -> CollectionJudgement:
+        return self.collection.judge(self._collection_request(room, written))
+
+    def _collection_request(self, room: _Room, written: tuple[FileEdit, ...]) -> CollectionRequest:
         phases = self.store.phases(room.phase.run_id)
         others = [phase for phase in phases if phase.phase_id != room.phase.phase_id]
         done = sorted((phase for phase in others if phase.commit), key=lambda phase: -phase.updated_at)
-        request = CollectionRequest(
+        return CollectionRequest(
             edits=written,
             tree=room.tree,
             worktree=room.worktree,
@@ -288,7 +308,6 @@ class AutonomousExecutor:
             is_last_phase=all(phase.state.is_terminal for phase in others),
             doubted_at=self._failed_at(room.lease.address),
         )
-        return self.collection.judge(request)
 
     def _heads(self, done: Sequence[Phase]) -> tuple[str, ...]:
         """Earlier heads of the run's branch: the commits of its finished phases, newest first, and its base."""

@@ -58,6 +58,7 @@ class BatchDrainController:
     on_event: Callable[[DrainEvent], None]
     _stop: Stop | None = field(default=None, init=False)
     _beat_at: float | None = field(default=None, init=False)
+    _results: list[DrainResult] = field(default_factory=list, init=False)
     _faults_in_row: int = field(default=0, init=False)
 
     def tick(self) -> bool:
@@ -150,13 +151,18 @@ class BatchDrainController:
             now=now,
         )
         stopped = self.drains.book(pick, result, now=now)
+        self._results.append(result)
         self._faults_in_row = self._faults_in_row + 1 if result.is_retryable else 0
         self.session = self.drains.session(self.session.session_id)
         self._export()
         self._tell(booked=result, stopped=stopped)
 
     def _export(self) -> None:
-        self._write(self.session)
+        # Read once: to read a long session's results after each attempt would cost more and more.
+        if not self._results:
+            self._results = list(self.drains.results(self.session.session_id))
+        with suppress(OSError):
+            export(self.state_folder / FOLDER, self.session, tuple(self._results))
 
     def _write(self, session: Session) -> None:
         # The file is a copy of the store for people and scripts: a full disk must not end the drain.

@@ -125,6 +125,21 @@ class CollectionGate:
         seconds = self._clock.monotonic() - started
         return replace(judgement, verdict=replace(judgement.verdict, duration_seconds=seconds))
 
+    def foresee(self, request: CollectionRequest) -> CiReport | None:
+        """The base's collection, where the whole suite will be collected whatever the change is.
+
+        What is red in it will then block the change; None where that depends on the change, or the phase's own CI
+        collects the suite.
+        """
+        table = self._index.facts(request.tree)
+        change = TableChange(before=table, after=table, every_path=frozenset())
+        if not may_hold_tests(table) or self._ci_collects_all(request, change):
+            return None
+        if not request.is_last_phase:
+            return None
+        base = self._base(request)
+        return base.report if base.age == 0 else None
+
     def keep(self, commit: str, judgement: CollectionJudgement) -> None:
         """Keep a full collection of the tree that became ``commit``: the next phase is held against it."""
         if judgement.report is not None and judgement.is_full and not judgement.verdict.is_blocking:
