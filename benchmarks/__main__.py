@@ -8,6 +8,7 @@ BENCHMARKS = (
     ("benchmarks.gate_truth",),
     ("benchmarks.collection_gate", "--quick"),
     ("benchmarks.drain_waste", "--quick"),
+    ("benchmarks.fingerprints", "--most", "20000"),
 )
 
 

@@ -16,6 +16,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import chain, cycle, islice
 from pathlib import Path
+from statistics import median
 
 import yaml
 
@@ -28,7 +29,7 @@ REPORTS_BAR = 5_000.0
 MEGABYTES_BAR = 15.0
 P99_BAR_SECONDS = 0.020
 FLAT_BAR = 0.8
-"""The least share of its speed over 1,000 reports that is left over the most."""
+"""The least share of its usual speed over 1,000 reports that is left over the most."""
 LONG_LINE_BAR_SECONDS = 2.0
 QUALITY_BARS = {"F1": 0.9, "B3": 0.92}
 
@@ -156,18 +157,22 @@ def main() -> int:
 def _measure_speed(reports: Sequence[FailureText], most: int) -> list[str]:
     mean = sum(len(report.stdout) + len(report.stderr) for report in reports) / len(reports)
     rate(reports, 200)
-    few, megabytes = max(rate(reports, 1_000) for _ in range(3))
+    runs = [rate(reports, 1_000) for _ in range(5)]
+    # Other work on the machine only ever slows a run, so the best one is the program's; the longest run has no
+    # best, and is held against a usual one.
+    few, megabytes = max(runs)
+    usual = median(count for count, _ in runs)
     many, _ = rate(reports, most)
     p99, line = p99_seconds(long_reports()), long_line_seconds()
     print(
         f"{few:,.0f} reports/s and {megabytes:.1f} MB/s over 1,000 reports of {mean:,.0f} characters on average"
     )
-    print(f"{many:,.0f} reports/s over {most:,}: {many / few:.2f} of that")
+    print(f"{many:,.0f} reports/s over {most:,}: {many / usual:.2f} of the usual")
     print(f"24 kB reports: p99 {p99 * 1000:.2f} ms; one line of 10 MB: at most {line:.2f} s")
     bars = {
         "reports a second": few >= REPORTS_BAR,
         "megabytes a second": megabytes >= MEGABYTES_BAR,
-        "flat": many / few >= FLAT_BAR,
+        "flat": many / usual >= FLAT_BAR,
         "p99": p99 < P99_BAR_SECONDS,
         "long line": line < LONG_LINE_BAR_SECONDS,
     }

@@ -204,7 +204,8 @@ class _World:
         session.failed += int(attempt.final_state is PhaseState.FAILED)
         session.tries[attempt.place] += int(not attempt.is_retryable)
         session.timeouts[attempt.run_id] += int(attempt.is_timeout)
-        session.zero_yield_in_row = session.zero_yield_in_row + 1 if attempt.is_zero_yield else 0
+        if not attempt.is_retryable:
+            session.zero_yield_in_row = session.zero_yield_in_row + 1 if attempt.is_zero_yield else 0
         if attempt.is_success:
             self.result.completed.add(attempt.place)
         if attempt.place in self.strayed:

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 MASK = "***"
 
+# Compiled when they are first searched for: most processes meet no key at all.
 _TOKENS = tuple(
-    (prefilter, re.compile(rf"(?<![A-Za-z0-9]){pattern}"))
+    (prefilter, rf"(?<![A-Za-z0-9]){pattern}")
     for prefilter, pattern in (
         ("sk-", r"sk-[A-Za-z0-9_-]{16,}+"),
         ("k_live_", r"[rsp]k_live_[A-Za-z0-9]{16,}+"),
@@ -82,7 +83,7 @@ def mask_secrets(text: str) -> str:
         text = _mask_key_blocks(text)
     for prefilter, pattern in _TOKENS:
         if prefilter in text:
-            text = pattern.sub(MASK, text)
+            text = re.sub(pattern, MASK, text)
     if "earer" in text or "BEARER" in text:
         text = _BEARER.sub(rf"\1\2{MASK}", text)
     if "asic " in text and "uthorization" in text:
@@ -91,6 +92,9 @@ def mask_secrets(text: str) -> str:
         text = _FLAG.sub(rf"\1{MASK}", text)
     if "://" in text and "@" in text:
         text = _URL.sub(_mask_url, text)
+    if "=" not in text and ":" not in text:
+        # Without a sign of assignment nothing is assigned.
+        return text
     lower = text.lower()
     if len(lower) != len(text):
         # Lower case of some scripts is longer; places in it are then no places in the text.

@@ -150,7 +150,8 @@ class Drain:
         self.under_way.remove(attempt)
         self.picked -= attempt.is_retryable
         self.failed += not attempt.is_success
-        self.row = self.row + 1 if attempt.is_zero_yield else 0
+        if not attempt.is_retryable:
+            self.row = self.row + 1 if attempt.is_zero_yield else 0
         self.late[attempt.run_id] += attempt.is_timeout
         self.tries[attempt.place] += not attempt.is_retryable
         if attempt.is_success:

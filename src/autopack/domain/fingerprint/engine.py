@@ -25,7 +25,7 @@ _RULES: tuple[tuple[str, Callable[[str], Cause | None]], ...] = (
     ("tools", find_tool_cause),
     ("wrappers", find_wrapper),
 )
-"""From what names its cause best to what names it least."""
+"""From what names its cause best to what names it least. Each is given text that begins with an empty line."""
 _WINDOWS_CHARACTERS = (65_536, 1_048_576)
 """How much of the end of each stream is read: the cause stands near the end, or else is looked for further up."""
 _KINDS = frozenset(FailureKind)

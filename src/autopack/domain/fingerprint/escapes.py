@@ -12,13 +12,13 @@ _FEWEST = 2
 
 def unescape_json(text: str) -> str:
     """The text with every line that holds encoded output decoded; also one whose beginning was cut off."""
-    return "\n".join(_decode(line) if _is_encoded(line) else line for line in text.split("\n"))
+    return "\n".join(
+        _decode(line) if "\\n" in line and _is_encoded(line) else line for line in text.split("\n")
+    )
 
 
 def _is_encoded(line: str) -> bool:
     count = line.count("\\n")
-    if count == 0:
-        return False
     if '{"' in line and ('": "' in line or '":"' in line):
         return True
     return count >= _FEWEST and ('": "' in line or '":"' in line or line.rstrip().endswith(_ENDS))

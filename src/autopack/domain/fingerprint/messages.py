@@ -24,7 +24,8 @@ class _Shape(NamedTuple):
     """A message that names what is wrong."""
 
     prefilter: str
-    pattern: re.Pattern[str]
+    pattern: str
+    """Compiled when it is first searched for."""
     make: Callable[[re.Match[str], str], Cause]
 
 
@@ -45,7 +46,7 @@ def cause_of(name: str, message: str, place: str) -> Cause:
 def named_cause(message: str, place: str = "") -> Cause | None:
     """The cause that a message names by itself, whatever class it came with."""
     for shape in _SHAPES:
-        if shape.prefilter in message and (found := shape.pattern.search(message)):
+        if shape.prefilter in message and (found := re.search(shape.pattern, message)):
             return shape.make(found, place)
     return None
 
@@ -53,11 +54,11 @@ def named_cause(message: str, place: str = "") -> Cause | None:
 def named_line(text: str) -> Cause | None:
     """The cause that some line of a log names, where no traceback says where it came from."""
     for shape in _SHAPES:
-        if shape.prefilter in text and (found := shape.pattern.search(text)):
+        if shape.prefilter in text and (found := re.search(shape.pattern, text)):
             start = text.rfind("\n", 0, found.start()) + 1
             end = text.find("\n", found.end())
             line = text[start : end if end >= 0 else len(text)]
-            if again := shape.pattern.search(line):
+            if again := re.search(shape.pattern, line):
                 return shape.make(again, "")
     return None
 
@@ -182,7 +183,7 @@ def _marker(found: re.Match[str], place: str) -> Cause:  # noqa: ARG001 -- the m
 
 
 _SHAPES = tuple(
-    _Shape(prefilter, re.compile(pattern), make)
+    _Shape(prefilter, pattern, make)
     for prefilter, pattern, make in (
         ("No module named", r"No module named (?:'([\w.]+)'|([\w.]+)(?=[\s;]|$))", _module),
         (

@@ -13,17 +13,20 @@ _TELLING = re.compile(
     r"|unrecognized|unsupported|panic|abort|killed|time[d ]*out|expired|reject|not allowed|requires "
     r"|there is no|no such|forbidden|conflict"
 )
-_BOILERPLATE = re.compile(
-    r"finished with status|step failed|Updated phase|^\w*make(?:\[\d+\])?: \*\*\*|complete log of this run"
-    r"|exit code \d+\W*$|status code \d+\W*$|Failed to execute goal|full stack trace|Re-run Maven|ELIFECYCLE"
-    r"|subprocess-exited-with-error|originates from a subprocess|^(?:hint|note|info|warning):|npm-debug"
-    r"|^FAILED \((?:errors|failures)|^\d+ (?:failed|errors?)\b|failed to push some refs|^npm error$|^\[Help \d"
-    r"|^To see |^For more information"
-    r"|^-> |^\S+://\S+$|^Ran \d+ test|^=+|^!+|^-+$|^_+ |^[#>|*]|^\{[\"']|CalledProcessError"
-    r"|^(?:plugins|rootdir|configfile|platform|collected|cachedir)\b|starting attempt|Command failed with"
-    r"|^[.FEsxX]+(?: +\[ *\d+%\])?$"
+# A pattern whose branches all begin with a letter is searched for much faster than one that has an anchor in
+# it, so the lines that say nothing are told by two patterns: one for how they begin and one for what they hold.
+_FRAME_BEGINS = re.compile(
+    r"\w*make(?:\[\d+\])?: \*\*\*|(?:hint|note|info|warning):|FAILED \((?:errors|failures)|\d+ (?:failed|errors?)\b"
+    r"|npm error$|\[Help \d|To see |For more information|-> |(?=\S++$)\S+?://\S|Ran \d+ test|=|!|-+$|_+ |[#>|*]|\{[\"']"
+    r"|(?:plugins|rootdir|configfile|platform|collected|cachedir)\b|[.FEsxX]+(?: +\[ *\d+%\])?$"
 )
-"""Lines that speak of a failure and say nothing about it."""
+_FRAME_HOLDS = re.compile(
+    r"finished with status|step failed|Updated phase|complete log of this run|exit code \d+\W*$|status code \d+\W*$"
+    r"|Failed to execute goal|full stack trace|Re-run Maven|ELIFECYCLE|subprocess-exited-with-error"
+    r"|originates from a subprocess|npm-debug|failed to push some refs|CalledProcessError|starting attempt"
+    r"|Command failed with"
+)
+_KEY_BEGINS = "-----BEGIN "
 _LONGEST = 400
 _READ_CHARACTERS = 20_000
 _READ_LINES = 100
@@ -31,18 +34,29 @@ _READ_LINES = 100
 
 def find_plain_cause(text: str) -> Cause | None:
     """The last line that speaks of a failure, or else the last line, without its values."""
-    return named_line(text) or _of_last_line(mask_secrets(text[-_READ_CHARACTERS:]))
+    return named_line(text) or _of_last_line(_end(text))
+
+
+def _end(text: str) -> str:
+    """The last lines, masked. Of all secrets only private keys go over several lines, and may begin further up."""
+    end = text[-_READ_CHARACTERS:]
+    return mask_secrets(end if _KEY_BEGINS in end else "\n".join(end.split("\n")[-_READ_LINES:]))
 
 
 def _of_last_line(text: str) -> Cause | None:
     stripped = (line.strip()[:_LONGEST] for line in reversed(text.split("\n")[-_READ_LINES:]))
     lines = [line for line in stripped if line]
-    saying = [line for line in lines if not _BOILERPLATE.search(line)]
-    # Among lines that only frame a failure, one that speaks of none is no evidence.
-    last = lines[0] if lines and len(saying) == len(lines) else ""
-    chosen = next((line for line in saying if _TELLING.search(line.lower())), last)
+    chosen = next((line for line in lines if _TELLING.search(line.lower()) and not _is_frame(line)), None)
+    if chosen is None:
+        # Among lines that only frame a failure, one that speaks of none is no evidence.
+        chosen = "" if any(map(_is_frame, lines)) else "".join(lines[:1])
     words = template(chosen, keeps_names=True)
     if not words:
         return None
     why = "no known tool: the last line that speaks of a failure"
     return Cause(kind=FailureKind.CRASHED, parts=(words,), why=why)
+
+
+def _is_frame(line: str) -> bool:
+    """Whether a line belongs to every report of a failure and says nothing about this one."""
+    return bool(_FRAME_BEGINS.match(line) or _FRAME_HOLDS.search(line))

@@ -2,8 +2,9 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from autopack.domain.fingerprint.messages import cause_of, named_cause
 from autopack.domain.fingerprint.model import Cause
@@ -11,11 +12,14 @@ from autopack.domain.fingerprint.paths import is_foreign, place_of
 from autopack.domain.fingerprint.raised import GROUPS, Link, Raised, find_raised
 
 _ROOT = re.compile(r"\nrootdir: ([^\n,]+)")
+_ROOT_LINE = "\nrootdir: "
 _SUMMARY = re.compile(
     r"\n(?:\[gw\d+\] )?(?:FAILED|ERROR) ([^\n]{1,2000}?) - ([A-Za-z_][\w.]*)"
     r"(?:: ([^\n]*)|\(['\"]([^\n]*?)['\"]\) \[single[^\n]*)?(?=\n|$)"
 )
+_SUMMARY_WORDS = ("FAILED ", "ERROR ")
 _REFUSAL = re.compile(r"\n(ScopeMismatch: [^\n]+|'\w+' not found in `markers` [^\n]+)")
+_REFUSAL_WORDS = ("\nScopeMismatch: ", "not found in `markers` ")
 _WRAPPERS = GROUPS | {
     "ConftestImportFailure",
     "CollectError",
@@ -32,6 +36,15 @@ _NESTED = "Traceback (most recent call last)"
 """What a worker's exception has for a message when it was sent on as text."""
 
 
+class _Verdict(NamedTuple):
+    """What some exceptions of an output say."""
+
+    weight: int
+    """In the vote: more for exceptions with a file of the user's."""
+    cause: Cause
+    times: int
+
+
 def find_python_cause(text: str) -> Cause | None:
     """The dominant root among all exceptions of an output, or None where there is none."""
     return _dominant(_judge_all(text)) or _refused_by_pytest(text) or _from_summary(text)
@@ -42,24 +55,31 @@ def find_wrapper(text: str) -> Cause | None:
     return _dominant(_judge_all(text, of_wrappers=True)) or _from_summary(text, of_wrappers=True)
 
 
-def _judge_all(text: str, *, of_wrappers: bool = False) -> Iterator[tuple[int, Cause]]:
-    found = _ROOT.search(text)
-    root = found[1].strip() if found else ""
-    # Most chains of an output are the same one; each is judged once.
-    known: dict[tuple[str, str, str], tuple[int, Cause]] = {}
-    for chain in find_raised(text):
-        raised = _root_of(chain)
-        if (raised.type in _WRAPPERS) is of_wrappers and not raised.text.startswith(_NESTED):
-            file, weight = _own_file(raised)
-            key = (raised.type, raised.text, file)
-            if key not in known:
-                known[key] = weight, cause_of(raised.type, raised.text, place_of(file, root) if file else "")
-            yield known[key]
+def _judge_all(text: str, *, of_wrappers: bool = False) -> list[_Verdict]:
+    """Most chains of an output are the same one; each is judged once."""
+    roots = [_root_of(chain) for chain in find_raised(text)]
+    counts = Counter(
+        (raised.type, raised.text, _own_file(raised))
+        for raised in roots
+        if (raised.type in _WRAPPERS) is of_wrappers and not raised.text.startswith(_NESTED)
+    )
+    folder = _folder(text) if counts else ""
+    return [
+        _Verdict(2 if file else 1, cause_of(name, message, place_of(file, folder) if file else ""), count)
+        for (name, message, file), count in counts.items()
+    ]
+
+
+def _folder(text: str) -> str:
+    """The folder that pytest says it runs in."""
+    at = text.find(_ROOT_LINE)
+    found = _ROOT.search(text, at) if at >= 0 else None
+    return found[1].strip() if found else ""
 
 
 def _refused_by_pytest(text: str) -> Cause | None:
     """What pytest says of a fixture or marker in a line of its own, without an exception."""
-    found = _REFUSAL.search(text)
+    found = _REFUSAL.search(text) if any(words in text for words in _REFUSAL_WORDS) else None
     return named_cause(found[1]) if found else None
 
 
@@ -80,46 +100,56 @@ def _says_nothing(raised: Raised) -> bool:
     return raised.type in _SAY_NOTHING
 
 
-def _own_file(raised: Raised) -> tuple[str, int]:
-    """The innermost file of the user's, and what the exception weighs in a vote: more with such a file."""
+def _own_file(raised: Raised) -> str:
+    """The innermost file of the user's; empty where there is none."""
     for file in reversed(raised.files):
         if not is_foreign(file):
-            return (raised.files[-1] if _is_syntax(raised.type) else file), 2
-    return "", 1
+            return raised.files[-1] if _is_syntax(raised.type) else file
+    return ""
 
 
 def _is_syntax(name: str) -> bool:
     return name in {"SyntaxError", "IndentationError", "TabError"}
 
 
-def _dominant(judged: Iterable[tuple[int, Cause]]) -> Cause | None:
+def _dominant(verdicts: Sequence[_Verdict]) -> Cause | None:
     """The cause seen most often, of those with a frame of the user's if there are any; ties by its text."""
-    counts = Counter(judged)
-    heaviest = max((weight for weight, _ in counts), default=0)
+    heaviest = max((verdict.weight for verdict in verdicts), default=0)
     votes: Counter[str] = Counter()
-    for (weight, cause), count in counts.items():
-        if weight == heaviest:
-            votes[cause.canonical] += count
+    causes: dict[str, Cause] = {}
+    for verdict in verdicts:
+        if verdict.weight == heaviest:
+            canonical = verdict.cause.canonical
+            votes[canonical] += verdict.times
+            causes.setdefault(canonical, verdict.cause)
     if not votes:
         return None
     chosen = min(votes, key=lambda canonical: (-votes[canonical], canonical))
-    cause = next(cause for weight, cause in counts if weight == heaviest and cause.canonical == chosen)
-    return replace(cause, why=f"{cause.why}; {votes[chosen]} of {counts.total()} exceptions say so")
+    total = sum(verdict.times for verdict in verdicts)
+    cause = causes[chosen]
+    return replace(cause, why=f"{cause.why}; {votes[chosen]} of {total} exceptions say so")
 
 
 def _from_summary(text: str, *, of_wrappers: bool = False) -> Cause | None:
     """From the lines of pytest's short summary, where it was told to print nothing else."""
+    if not any(words in text for words in _SUMMARY_WORDS):
+        return None
     rows = [
-        (found[1], found[2].strip(".").rpartition(".")[2], found[3] or found[4] or "")
+        (_file_of(found[1]), found[2].strip(".").rpartition(".")[2], found[3] or found[4] or "")
         for found in _SUMMARY.finditer(text)
     ]
     rows = [row for row in rows if (row[1] in _WRAPPERS) is of_wrappers]
     whole = [row for row in rows if not row[2].endswith(_CUT)]
-    return _dominant((1, _judge_row(*row)) for row in whole or rows)
+    counts = Counter(whole or rows)
+    return _dominant([_Verdict(1, _judge_row(*row), count) for row, count in counts.items()])
 
 
-def _judge_row(node: str, name: str, message: str) -> Cause:
-    place = f"near {place_of(node.partition('::')[0].strip())}"
+def _file_of(node: str) -> str:
+    return node.partition("::")[0].strip()
+
+
+def _judge_row(file: str, name: str, message: str) -> Cause:
+    place = f"near {place_of(file)}"
     if not message.endswith(_CUT):
         return cause_of(name, message, place)
     # A name that was cut off must not pass for a shorter name: what follows it is not the line's end.

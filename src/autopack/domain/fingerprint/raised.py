@@ -11,18 +11,21 @@ _EVENT = re.compile(
     | (?P<head>_{2,}[ ][^\n]{1,300}[ ]_{2,}|={2,}[ ]|(?:ERROR|FAIL):[ ](?=\w+[ ]\()
         |Traceback[ ]\(most[ ]recent[ ]call[ ]last\):)
     | (?P<link>The[ ]above[ ]exception[ ]was[ ]the[ ]direct|During[ ]handling[ ]of[ ]the[ ]above)
-    | (?P<where>(?:[A-Za-z]:)?[\w./\\<~][^\n:"']{0,300}):\d+:
-        (?:[ ](?:in[ ][^\n]{1,200}
-            |(?P<short>[A-Za-z_][\w.]*(?:<locals>[\w.]*)?)(?:[:][ ]?(?P<line>[^\n]*))?
+    | (?P<where>(?:[A-Za-z]:)?[\w./\\<~][^\n:"']{0,300}+):\d++:
+        (?:[ ](?:in[ ][^\n]{1,200}+
+            |(?P<short>[A-Za-z_][\w.]*(?:<locals>[\w.]*)?)(?:[:][ ]?(?P<line>[^\n]*+))?
           )|[ ]?)(?=\n|$)
-    | (?P<type>(?:(?:[A-Za-z_]\w{0,60}|<locals>)\.){0,20}
-        (?:_{0,2}[A-Z]\w{0,100}|error|timeout|[gh]\w{0,4}error)
-      )(?::[ ](?P<text>[^\n]*))?(?=\n|$)
-    | (?P<other>(?<=[ E])[^\n]*)
+    | (?P<type>(?:(?:[A-Za-z_]\w{0,60}+|<locals>)\.){0,20}+
+        (?:_{0,2}[A-Z]\w{0,100}+|error|timeout|[gh]\w{0,4}error)
+      )(?::[ ](?P<text>[^\n]*+))?(?=\n|$)
+    | (?P<other>(?<=[ E])[^\n]*+)
     )""",
     re.VERBOSE,
 )
 """The lines of an output that matter; source lines, which have four spaces before them, are passed over at once."""
+_MARKS = ('File "', "\nE ", "\nE\n")
+_CRASH_LINE = re.compile(r":\d+: [A-Za-z_][\w.<>]*:")
+"""What stands in every output that shows an exception: a frame, pytest's margin, or a place with class and message."""
 
 _SECTIONS = ("== FAILURES ==", "== ERRORS ==")
 GROUPS = frozenset({"ExceptionGroup", "BaseExceptionGroup"})
@@ -51,6 +54,8 @@ class Raised:
 
 def find_raised(text: str) -> list[list[Raised]]:
     """Chains of exceptions in the order of the text; inside a chain the first raised comes first."""
+    if not any(mark in text for mark in _MARKS) and not _CRASH_LINE.search(text):
+        return []
     reader = _Reader()
     # What pytest prints before its first section is which tests passed.
     sections = [at for title in _SECTIONS if (at := text.find(title)) >= 0]

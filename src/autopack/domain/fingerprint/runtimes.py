@@ -27,14 +27,14 @@ _JAVA_FOREIGN = (
     "org.gradle.",
     "org.springframework.",
 )
-_GO_PANIC = re.compile(r"(?:\n|^)panic: ([^\n]{1,400})")
+_GO_PANIC = re.compile(r"\npanic: ([^\n]{1,400})")
 _GO_FRAME = re.compile(r"\n\t([^\s:]{1,400}\.go):\d+")
 _GO_TEST = re.compile(r"\n[ ]*--- FAIL: (\w{1,200})[^\n]*(?:\n[ ]+([\w./-]{1,200}_test\.go):\d+)?")
 _RUST = re.compile(r"panicked at (?:'([^'\n]{0,300})', )?([^\s:]{1,300}\.rs):\d+:\d+(?::\n([^\n]{0,300}))?")
 _DOTNET = re.compile(r"Unhandled exception\.? (?P<type>[\w.]{1,200}): (?P<text>[^\n]{0,300})")
 _DOTNET_FRAME = re.compile(r"\n[ ]+at [^\n]{1,300} in (?P<path>[^\n:]{1,300}\.cs):line \d+")
 _RUBY = re.compile(
-    r"(?:\n|^)(?P<path>[^\s:]{1,300}\.rb):\d+:in [`'][^\n']{1,200}': (?P<text>[^\n]{1,300}) \((?P<type>[\w:]{1,100})\)"
+    r"\n(?P<path>[^\s:]{1,300}\.rb):\d+:in [`'][^\n']{1,200}': (?P<text>[^\n]{1,300}) \((?P<type>[\w:]{1,100})\)"
 )
 _PHP = re.compile(
     r"PHP (?:Fatal|Parse) error:  (?P<text>[^\n]{1,300}) in (?P<path>[^\s:]{1,300}\.php)(?: on line |:)\d+"

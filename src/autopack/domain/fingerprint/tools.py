@@ -20,13 +20,19 @@ class _Line(NamedTuple):
     kind: FailureKind
     label: str
     prefilter: str
-    pattern: re.Pattern[str]
+    pattern: str
+    """Compiled when it is first searched for: most processes meet few of these tools."""
+    shared: str
+    """A word of the prefilter that others have as well; empty where none has."""
 
 
 def find_tool_cause(text: str) -> Cause | None:
     """The first kind of the table that the output holds, by the names in its first such line."""
+    absent = {word for word in _SHARED if word not in text}
     for line in _LINES:
-        if line.prefilter in text and (found := line.pattern.search(text)):
+        if line.shared in absent or line.prefilter not in text:
+            continue
+        if found := re.search(line.pattern, text):
             names = (_name(group) for group in found.groups() if group)
             return Cause(kind=line.kind, parts=(line.label, *names), why=f"a line of a tool: {line.label}")
     return None
@@ -42,9 +48,29 @@ def _name(group: str) -> str:
     return path.removeprefix("./")
 
 
-_PATH = r"((?:[A-Za-z]:)?[^\s:'\"][^\n:'\"]{0,300}?)"
+def _shared(prefilter: str) -> str:
+    return next((word for word in _SHARED if word in prefilter), "")
+
+
+_SHARED = (
+    "not ",
+    "No ",
+    "no ",
+    "patch",
+    "error",
+    "require",
+    "enied",
+    "already ",
+    "open",
+    "ailed",
+    "recognized",
+    "issing",
+)
+"""Words of many prefilters: where an output lacks one, none of their lines needs to be looked for."""
+# Every output begins with an empty line, so a pattern for a line begins with its end and is searched for fast.
+_PATH = r"((?:[A-Za-z]:)?[^\s:'\"][^\n:'\"]{0,300}+)"
 _LINES = tuple(
-    _Line(kind, label, prefilter, re.compile(pattern))
+    _Line(kind, label, prefilter, pattern, _shared(prefilter))
     for kind, label, prefilter, pattern in (
         # git apply, patch, git merge
         (_PATCH, "patch failed", "patch failed: ", rf"patch failed: {_PATH}:\d+"),
@@ -70,17 +96,17 @@ _LINES = tuple(
         (_UNRUNNABLE, "pathspec", "did not match any file", r"pathspec '([^'\n]+)' did not match any file"),
         (_UNRUNNABLE, "not a repository", "not a git repository", r"not a git repository"),
         # compilers and linters: the first error is the root, the rest follow from it
-        (_SYNTAX, "compile", ": fatal error: ", rf"(?:\n|^){_PATH}:\d+(?::\d+)?: fatal error: ([^\n]+)"),
-        (_SYNTAX, "compile", "error TS", rf"(?:\n|^){_PATH}[(:]\d+[,:]\d+\)?:? (?:- )?error TS\d+: ([^\n]+)"),
+        (_SYNTAX, "compile", ": fatal error: ", rf"\n{_PATH}:\d+(?::\d+)?: fatal error: ([^\n]+)"),
+        (_SYNTAX, "compile", "error TS", r"\n((?:[A-Za-z]:)?[^\s:'\"][^\n:'\"]{0,300}?)[(:]\d+[,:]\d+\)?:? (?:- )?error TS\d+: ([^\n]+)"),
         (_SYNTAX, "compile", "error[E", r"error\[(E\d+)\]: ([^\n]+)\n[ ]*--> ([^\s:]+):\d+"),
-        (_SYNTAX, "compile", ": error: ", rf"(?:\n|^){_PATH}:\d+(?::\d+)?: error: ([^\n]+)"),
-        (_SYNTAX, "compile", ":[", rf"(?:\n|^){_PATH}:\[\d+,\d+\] ([^\n]+)"),
-        (_SYNTAX, "compile", ".go:", r"(?:\n|^)([^\s:]{1,300}\.go):\d+:\d+: ([^\n]+)"),
+        (_SYNTAX, "compile", ": error: ", rf"\n{_PATH}:\d+(?::\d+)?: error: ([^\n]+)"),
+        (_SYNTAX, "compile", ":[", rf"\n{_PATH}:\[\d+,\d+\] ([^\n]+)"),
+        (_SYNTAX, "compile", ".go:", r"\n([^\s:]{1,300}\.go):\d+:\d+: ([^\n]+)"),
         (_SYNTAX, "link", "undefined reference to", r"undefined reference to [`'‘]([^'`’\n]+)"),
         (_SYNTAX, "link", "cannot find -l", r"cannot find -l(\S+)"),
         # build tools
         (_UNRUNNABLE, "no make target", "No rule to make target", r"No rule to make target [`'‘]([^'’`\n]+)"),
-        (_SYNTAX, "makefile", "missing separator", rf"(?:\n|^){_PATH}:\d+: \*\*\* missing separator"),
+        (_SYNTAX, "makefile", "missing separator", rf"\n{_PATH}:\d+: \*\*\* missing separator"),
         (_UNRUNNABLE, "no npm script", "Missing script", r"Missing script: ['\"]?([\w:.-]+)"),
         (_UNRUNNABLE, "npm lock", "are in sync", r"package\.json and [^\n]{0,60} are in sync"),
         (_UNRUNNABLE, "npm package", "404 Not Found", r"404 Not Found - GET \S+/(\S+?)(?: |\n|$)"),
@@ -104,13 +130,13 @@ _LINES = tuple(
         (_UNRUNNABLE, "managed environment", "externally-managed-environment", r"externally-managed-environment"),
         (_UNRUNNABLE, "dependency resolution", "No solution found when resolving", r"Because (?:there are no versions of )?([\w.-]+)"),
         # shells and the system
-        (_UNRUNNABLE, "no command", "command not found", r"(?:^|[\s:])([^\s:]+): command not found"),
+        (_UNRUNNABLE, "no command", "command not found", r"[\s:]([^\s:]++): command not found"),
         (_UNRUNNABLE, "no command", "command not found: ", r"command not found: (\S+)"),
-        (_UNRUNNABLE, "no command", ": not found", r"(?:\n|^)(?:[^\n:]{0,300}: )?\d+: ([^\s:]+): not found"),
+        (_UNRUNNABLE, "no command", ": not found", r"\n(?:[^\n:]{0,300}+: )?\d+: ([^\s:]+): not found"),
         (_UNRUNNABLE, "no command", "is not recognized as", r"'([^'\n]+)' is not recognized as"),
         (_UNRUNNABLE, "no command", "executable file not found", r"\"([^\"\n]+)\": executable file not found"),
         (_UNRUNNABLE, "no command", "ENOENT", r"spawn (\S+) ENOENT"),
-        (_UNRUNNABLE, "no command", "No such file or directory", r"(?:\n|^)(?:[^\n:]{0,300}: line \d+|env|(?:ba|z|da)?sh): [‘']?([^\n:'’]+)[’']?: No such file or directory"),
+        (_UNRUNNABLE, "no command", "No such file or directory", r"\n(?:[^\n:]{0,300}+: line \d+|env|(?:ba|z|da)?sh): [‘']?([^\n:'’]+)[’']?: No such file or directory"),
         (_UNRUNNABLE, "no command", "can't open file", r"can't open file '([^'\n]+)'"),
         (_UNRUNNABLE, "not executable", "Permission denied", r"(?:line \d+|(?:ba|z|da)?sh): ([^\n:]+): Permission denied"),
         (_FAULT, "disk full", "No space left on device", r"No space left on device"),
@@ -133,7 +159,7 @@ _LINES = tuple(
         (_UNRUNNABLE, "coverage", "Required test coverage", r"Required test coverage of"),
         (_UNRUNNABLE, "no fixture", "fixture '", r"fixture '(\w+)' not found"),
         (_COLLECTION, "unknown marker", "in `markers`", r"'(\w+)' not found in `markers`"),
-        (_UNRUNNABLE, "usage", ": error: ", r"(?:\n|^)[\w.-]{1,60}: error: ([^\n]+)"),
-        (_UNRUNNABLE, "git", "fatal: ", r"(?:\n|^)fatal: ([^\n]+)"),
+        (_UNRUNNABLE, "usage", ": error: ", r"\n[\w.-]{1,60}+: error: ([^\n]+)"),
+        (_UNRUNNABLE, "git", "fatal: ", r"\nfatal: ([^\n]+)"),
     )
 )  # fmt: skip

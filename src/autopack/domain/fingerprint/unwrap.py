@@ -5,6 +5,7 @@ import re
 from autopack.domain.fingerprint.escapes import unescape_json
 
 _LONG_LINE = re.compile(r"(\n[^\n]{3000})[^\n]{1000,}+")
+_LONGEST = 4_000
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)?|[@-Z\\^_])?")
 # Log viewers that drop the escape character leave the rest of a colour behind.
@@ -15,11 +16,11 @@ _TIME = (
 )
 _LEVEL = r"\[?(?:DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|CRITICAL|FATAL|debug|info|warn(?:ing)?|error|fatal)\]?"
 _PREFIX = re.compile(
-    rf"\n(?:{_TIME})(?:[ \t]+-?[ \t]*(?!{_LEVEL})[\w.]+[ \t]+-(?=[ \t]))?"
+    rf"\n(?=\[?\d)(?:{_TIME})(?:[ \t]+-?[ \t]*(?!{_LEVEL})[\w.]+[ \t]+-(?=[ \t]))?"
     rf"(?:[ \t]*-?[ \t]*{_LEVEL}(?:[ \t]-(?=[ \t])|:)?)?(?:[ ]\[[\w.@:/#+-]{{1,80}}\])*[ \t]?"
 )
 # A terminal of eighty columns breaks a record after a space; the rest has no time of its own.
-_BROKEN_RECORD = re.compile(r"(\n\[?\d{4}-\d\d-\d\d[^\n]{40,400}[ ])\n(?=[^\s\[\d-])")
+_BROKEN_RECORD = re.compile(r"(\n\[?\d{4}-\d\d-\d\d[^\n]{41,401}+(?<=[ ]))\n(?=[^\s\[\d-])")
 _DOCKER = re.compile(r"\n[\w.-]{1,60}[ ]+\|[ ]")
 _PIPELINE = re.compile(r"\n(?:##\[\w+\]|::error[^:\n]{0,200}::|remote:[ ]|npm ERR! |npm error |\[ERROR\][ ])")
 _GROUP = re.compile(r"\n[ ]*(?:\|[ ]?|\+-?[+-]?(?=[- ]))")
@@ -39,7 +40,7 @@ def unwrap(text: str) -> str:
         text = _ANSI.sub("", text)
     elif "[0m" in text:
         text = _BARE_COLOUR.sub("", text)
-    if len(text) > 4_000:
+    if len(text) > _LONGEST and max(map(len, text.split("\n"))) >= _LONGEST:
         text = _LONG_LINE.sub(r"\1", text)
     return _without_gutters(_without_prefixes(text))
 
