@@ -83,3 +83,7 @@ class ProcessLostError(AutopackError):
 
 class EngineError(AutopackError):
     """The durable queue could not be reached or refused an operation."""
+
+
+class ReportError(AutopackError):
+    """A report or a picture cannot be drawn or written."""

@@ -63,7 +63,7 @@ def result_of(
         telemetry_yield_per_minute=round(spent.calls * 60 / seconds, 3) if seconds else 0.0,
         tokens_used=spent.tokens,
         cost_usd=spent.cost_usd,
-        tokens_not_spent=predicted_tokens if kind is FailureKind.DOOMED else 0,
+        tokens_not_spent=predicted_tokens if kind is FailureKind.DOOMED and spent.calls == 0 else 0,
         zero_yield_reason=zero_yield_reason(
             final_state=attempt.state, kind=kind, calls=spent.calls, had_answer=spent.had_answer
         ),

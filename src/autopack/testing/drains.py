@@ -91,7 +91,8 @@ class MemoryDrains:
                 replace(item, pick=replace(item.pick, session_id=name), seq=self._next_seq(name))
             )
         stop = Stop(rule=StopRule.INTERRUPTED, seen=len(left), limit=0, subject=name)
-        self._change(dead, picked=self._sessions[dead].picked - len(left), completed_at=now, stop=stop)
+        picked = self._sessions[dead].picked - len(left)
+        self._change(dead, picked=picked, completed_at=now, stop=stop, owner="")
         self._change(name, picked=self._sessions[name].picked + len(left))
 
     def _change(self, session_id: str, **fields: object) -> None:

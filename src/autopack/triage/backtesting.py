@@ -1,7 +1,7 @@
 """Tries limits on the recorded drains: which would have cost less, and what they would have lost."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from autopack.config_table import overlay, read_toml
@@ -13,7 +13,32 @@ from autopack.errors import SettingsError, StoreError
 from autopack.ports import Store
 
 AS_USED = "as used"
-Policy = tuple[str, DrainLimits]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Limits to try, as far as an operator named them."""
+
+    name: str
+    preset: Preset = Preset.DEFAULT
+    changes: Mapping[str, object] = field(default_factory=dict)
+    """By the names of ``DrainLimits``."""
+
+    def limits(self, used: DrainLimits) -> DrainLimits:
+        """The preset with the changes; what no preset sets, such as the size of a batch, is as it was used.
+
+        Raises:
+            SettingsError: A change names no limit, or is out of range.
+        """
+        given = PRESETS[self.preset]
+        base = replace(
+            used,
+            phase_timeout_seconds=given.phase_timeout_seconds,
+            max_attempts_per_phase=given.max_attempts_per_phase,
+            max_fingerprint_repeats=given.max_fingerprint_repeats,
+            max_timeouts_per_run=given.max_timeouts_per_run,
+        )
+        return overlay(base, self.changes, place=self.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +65,7 @@ def read_policy(text: str) -> Policy:
         SettingsError: It is neither, or the file does not hold limits.
     """
     if text in set(Preset):
-        return text, PRESETS[Preset(text)]
+        return Policy(name=text, preset=Preset(text))
     path = Path(text)
     if not path.is_file():
         raise SettingsError(
@@ -50,7 +75,9 @@ def read_policy(text: str) -> Policy:
     preset = table.pop("preset", Preset.DEFAULT)
     if preset not in set(Preset):
         raise SettingsError(f"{path}: 'preset' is {preset!r}", hint=f"Presets: {', '.join(Preset)}.")
-    return path.stem, overlay(PRESETS[Preset(str(preset))], table, place=str(path))
+    policy = Policy(name=path.stem, preset=Preset(str(preset)), changes=table)
+    policy.limits(DrainLimits())
+    return policy
 
 
 def compare(
@@ -65,7 +92,7 @@ def compare(
 
     Args:
         store: The record.
-        policies: What to try, each with its name.
+        policies: What to try; what they leave open is as the newest of the sessions had it.
         session_ids: Empty for every session; else what was seen before the first of them is not counted.
         most_tokens: What an attempt may use at the most; dearer ones of the record count as well.
         explores: Whether limits around the newest ones are tried too, for the recommendation alone.
@@ -78,9 +105,10 @@ def compare(
         raise StoreError("no drained attempt is recorded", hint="`autopack drain failed` makes some.")
     record = with_untold_lifts(record)
     most = max(most_tokens, *(one.tokens for one in record.attempts))
+    newest = record.sessions[-1].limits
     used = backtest(record, None, name=AS_USED, most_tokens=most)
-    tests = [backtest(record, limits, name=name, most_tokens=most) for name, limits in policies]
-    around = policies_around(record.sessions[-1].limits) if explores else ()
+    tests = [backtest(record, it.limits(newest), name=it.name, most_tokens=most) for it in policies]
+    around = policies_around(newest) if explores else ()
     others = [backtest(record, limits, name=name, most_tokens=most) for name, limits in around]
     return Comparison(
         sessions=tuple(one.session_id for one in record.sessions),

@@ -1,5 +1,6 @@
 """What the report draws, as numbers and words: the page and the picture files draw the same."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -11,6 +12,12 @@ from autopack.domain.session import DrainResult
 from autopack.domain.waste import Cause, Ledger
 
 _MOST_BARS = 12
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """The text without what neither HTML nor SVG can hold: control characters and halves of surrogate pairs."""
+    return _CONTROL.sub("\ufffd", text)
 
 
 class Tone(StrEnum):

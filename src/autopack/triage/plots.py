@@ -3,15 +3,16 @@
 The same chart gives the same file, byte for byte, with one version of matplotlib.
 """
 
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from textwrap import shorten
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from autopack.domain.backtest import Backtest
 from autopack.errors import ReportError
 from autopack.triage.backtesting import Comparison
-from autopack.triage.charts import BarChart, Chart, RangeChart, Timeline, Tone
+from autopack.triage.charts import BarChart, Chart, RangeChart, Timeline, Tone, printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 FORMATS = ("png", "svg")
 _INCHES = 8.0
 _ROW_INCHES = 0.42
-_LABEL_CHARACTERS = 46
+_LABEL_CHARACTERS = 44
+_LABEL_LINES = 2
 _MARKERS = "oDs^vP*X<>"
 
 
@@ -71,7 +73,9 @@ def _save(figure: "Figure", path: Path) -> Path:
     metadata = {"Date": None} if path.suffix.lower() == ".svg" else {"Software": None}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with rc_context({"svg.hashsalt": "autopack", "svg.fonttype": "none"}):
+        with rc_context({"svg.hashsalt": "autopack", "svg.fonttype": "none"}), warnings.catch_warnings():
+            # Letters that the font lacks are drawn as boxes, which tells enough.
+            warnings.filterwarnings("ignore", message="Glyph")
             figure.savefig(path, dpi=150, metadata=metadata)
     except OSError as error:
         raise ReportError(f"{path} cannot be written: {error.strerror}") from error
@@ -99,7 +103,12 @@ def _title(axes: "Axes", title: str) -> None:
 
 def _plain(text: str) -> str:
     # A dollar sign would begin a formula.
-    return shorten(text, _LABEL_CHARACTERS, placeholder="…").replace("$", r"\$")
+    lines = wrap(printable(text), _LABEL_CHARACTERS, max_lines=_LABEL_LINES, placeholder="…")
+    return "\n".join(lines).replace("$", r"\$")
+
+
+def _thousands(value: float, _position: float) -> str:
+    return f"{value:,.0f}"
 
 
 def _set_rows(axes: "Axes", positions: Sequence[float], labels: Iterable[str]) -> None:
@@ -119,6 +128,8 @@ def _draw_bars(axes: "Axes", chart: BarChart) -> None:
             )
     _set_rows(axes, range(len(chart.rows)), [row.label for row in chart.rows])
     axes.set_xlim(0, chart.most * 1.25)
+    axes.locator_params(axis="x", nbins=5, integer=True)
+    axes.xaxis.set_major_formatter(_thousands)
     axes.set_xlabel(chart.unit)
     _title(axes, chart.title)
     if chart.series:
@@ -144,7 +155,9 @@ def _draw_ranges(axes: "Axes", chart: RangeChart) -> None:
         if row.value is not None:
             axes.plot(100 * row.value, index, "o", color=row.tone, markersize=8, clip_on=False)
         axes.plot([100 * row.bar] * 2, [index - 0.3, index + 0.3], color="black", linewidth=2, clip_on=False)
-        axes.annotate(row.text, (0, index + 0.42), fontsize=8, va="center", annotation_clip=False)
+        axes.annotate(
+            row.text, (0, index + 0.42), xytext=(6, 0), textcoords="offset points", fontsize=8, va="center"
+        )
     _set_rows(axes, range(len(chart.rows)), [row.label for row in chart.rows])
     axes.set_ylim(len(chart.rows) - 0.3, -0.6)
     axes.set_xlim(0, 100)
@@ -158,8 +171,20 @@ def _draw_comparison(axes: "Axes", comparison: Comparison) -> None:
     if best not in shown:
         shown.append(best)
     for index, test in enumerate(shown):
-        tone = Tone.GOOD if test == best else Tone.KNOWN
-        _draw_test(axes, test, tone, _MARKERS[index % len(_MARKERS)])
+        _draw_test(axes, test, _MARKERS[index % len(_MARKERS)])
+    # A ring: limits that come to the same lie upon each other.
+    axes.plot(
+        best.tokens_made,
+        best.completions.low,
+        "o",
+        markersize=15,
+        fillstyle="none",
+        markeredgewidth=2,
+        color=Tone.GOOD,
+        linestyle="none",
+        label="recommended",
+        clip_on=False,
+    )
     frontier = comparison.recommendation.frontier
     axes.plot(
         [it.tokens_made for it in frontier],
@@ -167,23 +192,31 @@ def _draw_comparison(axes: "Axes", comparison: Comparison) -> None:
         color="black",
         linewidth=1,
         linestyle=":",
+        marker=".",
         label="frontier of all that was tried",
         zorder=0,
     )
     axes.set_xlim(left=0)
     axes.set_ylim(bottom=0)
     axes.locator_params(axis="y", integer=True)
-    axes.xaxis.set_major_formatter(lambda value, _at: f"{value:,.0f}")
+    axes.xaxis.set_major_formatter(_thousands)
     axes.set_xlabel("tokens of recorded attempts that the limits would have made")
     axes.set_ylabel("phases completed, at least")
-    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.16), ncols=2)
+    axes.legend(
+        frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.16), ncols=2, labelspacing=0.9
+    )
     _title(axes, "What other limits would have cost and completed")
 
 
-def _draw_test(axes: "Axes", test: Backtest, tone: Tone, marker: str) -> None:
-    name = _plain(test.name)
-    label = f"{name} (recommended)" if tone is Tone.GOOD else name
+def _draw_test(axes: "Axes", test: Backtest, marker: str) -> None:
     at = (test.tokens_made, test.completions.low)
     axes.plot(
-        *at, marker, color=tone, markersize=10, label=label, linestyle="none", alpha=0.85, clip_on=False
+        *at,
+        marker,
+        color=Tone.KNOWN,
+        markersize=9,
+        label=_plain(test.name),
+        linestyle="none",
+        alpha=0.7,
+        clip_on=False,
     )

@@ -1,7 +1,6 @@
 """One page that tells how a backlog stands, from the record alone: read on a phone, printed, sent as one file."""
 
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -25,14 +24,15 @@ from autopack.triage.charts import (
     draw_timeline,
     draw_waste,
     lane_of,
+    printable,
     tone_of,
 )
 from autopack.triage.ledger import Cut, LedgerRow, LedgerSummary, read_ledger, rows_of, summarise
 from autopack.triage.overview import Overview, overview
 from autopack.triage.survey import BlockerView
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _MOST_RUNS = 10
+_MOST_CAUSES = 1_000
 _MOST_STEPS = 5
 _EVIDENCE_LINES = 12
 
@@ -182,8 +182,10 @@ def _charts(seen: Overview, *drawn: Chart) -> Mapping[str, Chart]:
 
 def _causes(store: Store, seen: Overview, views: Sequence[BlockerView]) -> Iterator[Cause]:
     blockers = {view.blocker.cause.fingerprint: view.blocker.name for view in views}
+    known = {it.fingerprint: it.canonical for it in store.drains.fingerprints(limit=_MOST_CAUSES)}
     for bucket in seen.distribution.buckets:
-        canonical = store.drains.fingerprint(bucket.fingerprint).canonical
+        # One that failed before there were fingerprints, or is very rare, is told by its key.
+        canonical = known.get(bucket.fingerprint, bucket.fingerprint)
         blocker = blockers.get(bucket.fingerprint)
         told = " · ".join(canonical.splitlines()[:2])
         forecast = seen.forecasts.get(bucket.fingerprint)
@@ -198,10 +200,13 @@ def _causes(store: Store, seen: Overview, views: Sequence[BlockerView]) -> Itera
 def _limits(session: Session | None) -> tuple[tuple[str, str], ...]:
     if session is None:
         return ()
-    return tuple(
-        (name.replace("_", " "), "none" if value is None else f"{value:g}")
-        for name, value in asdict(session.limits).items()
-    )
+    return tuple((name.replace("_", " "), _limit(value)) for name, value in asdict(session.limits).items())
+
+
+def _limit(value: float | None) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value is None else f"{value:g}"
 
 
 # --- logs -----------------------------------------------------------------------------------------------
@@ -332,17 +337,23 @@ def render(report: Report) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(number=_number, percent=_percent, moment=moment, duration=_duration)
+    environment.filters.update(
+        number=_number, count=_count, percent=_percent, moment=moment, duration=_duration
+    )
     return environment.get_template("report.html.j2").render(report=report)
 
 
 def _printable(value: object) -> object:
-    # HTML has no way to write these at all. What is markup already was made of texts that came through here.
-    return _CONTROL.sub("\ufffd", value) if isinstance(value, str) and _CONTROL.search(value) else value
+    # What is markup already was made of texts that came through here, and stays markup when it is not changed.
+    return printable(value) if isinstance(value, str) and printable(value) != value else value
 
 
 def _number(value: float | None) -> str:
     return "not known" if value is None else f"{value:,}"
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _percent(share: float) -> str:

@@ -32,7 +32,7 @@ def held_back(
         ),
         _by_attempts(db, session_id, limits),
         _by_timeouts(db, session_id, scope, limits),
-        _of_phases(db, scope, (phase.c.missing_needs > 0,), why.MISSING_NEEDS),
+        _of_phases(db, scope, (sa.text("phase.missing_needs > 0"),), why.MISSING_NEEDS),
     )
     return tuple(held for held in found if held.phases)
 
@@ -68,7 +68,10 @@ def _of_runs(db: sa.Connection, scope: DrainScope, which: sa.ColumnElement[bool]
 
 
 def _of_phases(
-    db: sa.Connection, scope: DrainScope, conditions: Sequence[sa.ColumnElement[bool]], hold: Hold
+    db: sa.Connection,
+    scope: DrainScope,
+    conditions: Sequence[sa.ColumnElement[bool] | sa.TextClause],
+    hold: Hold,
 ) -> HeldBack:
     its_run = () if scope.run_id is None else (phase.c.run_id == scope.run_id,)
     ours = (_IS_FAILED, *conditions, *its_run)

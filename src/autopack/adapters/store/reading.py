@@ -228,8 +228,10 @@ def count_runs(db: sa.Connection) -> int:
 
 def count_phases(db: sa.Connection) -> Mapping[PhaseState, int]:
     """How many phases of all runs are in which state."""
-    query = sa.select(phase.c.state, sa.func.count().label("size")).group_by(phase.c.state)
-    return {PhaseState(row.state): row.size for row in db.execute(query)}
+    # One pass over an index without sorting; grouping by the state would put every row into a tree first.
+    counts = [sa.func.count().filter(phase.c.state == state).label(state) for state in PhaseState]
+    row = db.execute(sa.select(*counts).select_from(phase)).one()
+    return {state: size for state, size in zip(PhaseState, row, strict=True) if size}
 
 
 def usage_by_run(

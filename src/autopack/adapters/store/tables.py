@@ -35,6 +35,8 @@ def _partial(name: str, *columns: str, where: str, unique: bool = False) -> sa.I
 READY = "state = 'QUEUED' AND missing_needs = 0"
 """The phase waits for nothing but its turn and its time."""
 FAILED = "state = 'FAILED'"
+STUCK = "state = 'FAILED' AND missing_needs > 0"
+"""The phase failed, and needs one that is not COMPLETE any more, or not yet."""
 DRAINABLE = "state = 'FAILED' AND missing_needs = 0 AND NOT is_stopped"
 """The phase failed of a cause that is not stopped, and what it needs is still there."""
 ANSWERED = "state = 'answered'"
@@ -93,7 +95,8 @@ phase = sa.Table(
     _partial("ix_phase_ready", "run_id", "idx", where=READY),
     _partial("ix_phase_ready_at", "run_id", "retry_at", where=READY),
     _partial("ix_phase_head", "run_id", "failure_rank", "idx", where=DRAINABLE),
-    sa.Index("ix_phase_state", "state"),
+    # Without an index over the state alone: SQLite, which has no statistics, would prefer it to the next ones.
+    _partial("ix_phase_stuck", "run_id", "idx", where=STUCK),
     _partial("ix_phase_fingerprint", "failure_fingerprint", "is_stopped", "run_id", "idx", where=FAILED),
 )
 

@@ -70,7 +70,7 @@ def upgrade() -> None:
     _index("ix_phase_ready", "phase", ["run_id", "idx"], where=_READY)
     _index("ix_phase_ready_at", "phase", ["run_id", "retry_at"], where=_READY)
     _index("ix_phase_head", "phase", ["run_id", "failure_rank", "idx"], where=_DRAINABLE)
-    op.create_index("ix_phase_state", "phase", ["state"])
+    _index("ix_phase_stuck", "phase", ["run_id", "idx"], where="state = 'FAILED' AND missing_needs > 0")
     _index(
         "ix_attempt_fingerprint", "attempt", ["fingerprint", "finished_at"], where="fingerprint IS NOT NULL"
     )
