@@ -59,9 +59,7 @@ def causes() -> tuple[Cause, ...]:
 
 LARGEST = causes()[0]
 _SHARES = list(
-    accumulate(
-        [SHARE_OF_LARGEST, *((1 - SHARE_OF_LARGEST) / number / 4.25 for number in range(1, CAUSES))]
-    )
+    accumulate([SHARE_OF_LARGEST, *((1 - SHARE_OF_LARGEST) / number / 4.25 for number in range(1, CAUSES))])
 )
 
 

@@ -153,9 +153,7 @@ def stop_and_lift(store: SqlStore) -> dict[str, float]:
     made = pick(store, session)
     attempt(store, made, _failure(7_000))
     figures = {
-        f"stop a fingerprint of {phases:,} phases, s": seconds_of(
-            lambda: book(store, made, key=LARGEST.key)
-        )
+        f"stop a fingerprint of {phases:,} phases, s": seconds_of(lambda: book(store, made, key=LARGEST.key))
     }
     figures["held_back, s"] = seconds_of(
         lambda: store.drains.held_back(FAILED_ONES, LIMITS, session_id=session.session_id)
@@ -176,9 +174,7 @@ def queries(store: SqlStore) -> dict[str, float]:
         "preview of 10 behind skipped runs, s": seconds_of(
             lambda: store.drains.preview(skipping, LIMITS, limit=10)
         ),
-        "preview of 100 queued, s": seconds_of(
-            lambda: store.drains.preview(QUEUED_ONES, LIMITS, limit=100)
-        ),
+        "preview of 100 queued, s": seconds_of(lambda: store.drains.preview(QUEUED_ONES, LIMITS, limit=100)),
         "fingerprints, s": seconds_of(lambda: store.drains.fingerprints(limit=20)),
         "status: totals, s": seconds_of(store.totals),
         "status: newest 50 runs, s": seconds_of(lambda: store.runs(limit=50)),
