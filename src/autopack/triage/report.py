@@ -29,6 +29,7 @@ from autopack.triage.charts import (
 )
 from autopack.triage.ledger import Cut, LedgerRow, LedgerSummary, read_ledger, rows_of, summarise
 from autopack.triage.overview import Overview, overview
+from autopack.triage.remediation import is_mendable
 from autopack.triage.survey import BlockerView
 
 _MOST_RUNS = 10
@@ -283,17 +284,17 @@ def _session_steps(session: Session | None) -> Iterator[Step]:
 
 def _blocker_steps(views: Sequence[BlockerView]) -> Iterator[Step]:
     holding = [view for view in views if view.blocker.is_holding]
-    mendable = [view for view in holding if view.remedy.is_in_repository]
+    mendable = [view for view in holding if is_mendable(view)]
     if holding:
         held = sum(view.blocker.cause.phases for view in holding)
         yield Step(
             command="autopack remediate plan",
-            why=f"{len(holding)} causes hold {held:,} failed phases; trying these again changes nothing",
+            why=f"{held:,} failed phases wait for {len(holding)} mends; trying these again changes nothing",
         )
     if mendable:
         names = ", ".join(view.blocker.name for view in mendable)
         yield Step(command="autopack remediate run", why=f"a change of the repository can mend {names}")
-    by_hand = [view for view in holding if not view.remedy.is_in_repository]
+    by_hand = [view for view in holding if not is_mendable(view)]
     for view in by_hand[:_MOST_STEPS]:
         yield Step(
             command=f"autopack remediate fixed {view.blocker.name} --commit REV",
