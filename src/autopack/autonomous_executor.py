@@ -12,6 +12,7 @@ from autopack.domain.attempt import AttemptAddress, Lease
 from autopack.domain.change import FileEdit
 from autopack.domain.ci_report import CiReport
 from autopack.domain.failure import FailureReport
+from autopack.domain.masked import masked
 from autopack.domain.phase import Phase, PhaseState
 from autopack.domain.replay import Replay
 from autopack.domain.run import Run
@@ -118,7 +119,7 @@ class AutonomousExecutor:
         limits = self.settings.attempt
         with heartbeat(self.store, lease, self.clock, lease_seconds=limits.lease_seconds):
             outcome = self._execute_phase_with_recovery(phase, lease)
-            outcome = settle(outcome, phase, limits, now=self.clock.now())
+            outcome = masked(settle(outcome, phase, limits, now=self.clock.now()))
             self.store.finish_attempt(lease, outcome, now=self.clock.now())
         return outcome
 
@@ -135,7 +136,10 @@ class AutonomousExecutor:
         except Exception as error:  # noqa: BLE001 -- one attempt must not end the session
             outcome = failed(bug(error))
         used = self.store.usage_of(phase.run_id, phase.phase_id)
-        return replace(outcome, usage=used, duration_seconds=self.clock.monotonic() - started)
+        seconds = self.clock.monotonic() - started
+        # Which answer is judged stays the same, whatever keeps this process from its verdict.
+        replayed = outcome.replayed_from or self._parked_replay(lease.address)
+        return replace(outcome, usage=used, duration_seconds=seconds, replayed_from=replayed)
 
     def _attempt(self, phase: Phase, lease: Lease) -> AttemptOutcome:
         logs = attempt_folder(self.settings.state_folder, lease.address)
@@ -156,7 +160,8 @@ class AutonomousExecutor:
         if looks_first and (failure := check_paths(phase.spec, tree, self.settings.protected_paths)):
             return failed(failure)
         # Where an earlier answer may do, the Builder's pause and the budget are asked only once it did not.
-        if answer is None and self.replay is Replay.OFF and (failure := self.build.hold(lease)):
+        asks_at_once = answer is None and self.replay is Replay.OFF and not self._is_decided(lease.address)
+        if asks_at_once and (failure := self.build.hold(lease)):
             return failed(failure)
         with self.workspace.worktree() as worktree:
             # What a killed process had running may still write into the worktree that its death set free.
@@ -186,6 +191,8 @@ class AutonomousExecutor:
         return max((it.finished_at for it in attempts if it.finished_at is not None), default=0.0)
 
     def _in_room(self, room: _Room, answer: BuildAnswer | None) -> AttemptOutcome:
+        if answer is None and self._is_decided(room.lease.address):
+            return self._judge_decided(room)
         looks_first = self.is_doom_checked and answer is None
         if looks_first and (failure := self._foresee(room)):
             return failed(failure)
@@ -200,6 +207,24 @@ class AutonomousExecutor:
         if answer.failure is not None:
             return failed(answer.failure)
         return self._judge(replace(room, asked_on=self.build.asked_on(room.lease)), context, answer)
+
+    def _is_decided(self, address: AttemptAddress) -> bool:
+        return self.store.decision(address) is not None
+
+    def _parked_replay(self, address: AttemptAddress) -> int | None:
+        """The earlier attempt whose answer this one judged before, in another process."""
+        attempts = self.store.attempts(address.run_id, address.phase_id)
+        outcomes = (it.outcome for it in attempts if it.address == address and it.outcome is not None)
+        return next((outcome.replayed_from for outcome in outcomes), None)
+
+    def _judge_decided(self, room: _Room) -> AttemptOutcome:
+        """The verdict on the very answer that an operator approved; no other is ever judged in its place."""
+        number = self._parked_replay(room.lease.address)
+        stored = None if number is None else self.build.answer_of(room.lease.address, number)
+        if stored is None:
+            return failed(nothing_to_replay())
+        room = replace(room, asked_on=stored.base_commit)
+        return self._judge(room, self._load_scoped_context(room), stored.answer)
 
     def _foresee(self, room: _Room) -> FailureReport | None:
         """What the base shows that will stop the phase: in its own CI, or in the collection of the whole suite."""

@@ -128,6 +128,8 @@ class _Reader:
     document: YamlDocument
     exists: Exists | None
     problems: list[_Problem] = field(default_factory=list)
+    _keys: dict[tuple[str, str | None], str] = field(default_factory=dict)
+    """Phases of a run name the same few paths over and over."""
 
     def plan(self, form: PlanForm) -> Plan:
         runs = (self.run(run, ("runs", index)) for index, run in enumerate(form.runs))
@@ -175,10 +177,15 @@ class _Reader:
         found: list[str] = []
         for path, below in paths:
             try:
-                found.append(normalise_key(path, project=project, exists=self.exists))
+                found.append(self._key(path, project))
             except ScopeError as error:
                 self.problems.append(_problem_at(self.document, (*place, *below), str(error), error.hint))
         return tuple(dict.fromkeys(found))
+
+    def _key(self, path: str, project: str | None) -> str:
+        if (path, project) not in self._keys:
+            self._keys[path, project] = normalise_key(path, project=project, exists=self.exists)
+        return self._keys[path, project]
 
 
 def _deliverables(form: PhaseForm) -> Iterator[tuple[str, Place]]:

@@ -1,6 +1,7 @@
 """The form of a plan file: which fields there are and what each may hold."""
 
 import re
+from functools import lru_cache
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import (
@@ -34,13 +35,18 @@ def _fit_id(name: str) -> str:
 
 
 def _legal_path(raw: str) -> str:
+    if problem := _problem_of_path(raw):
+        raise PydanticCustomError("path", "{message}", {"message": problem})
+    return raw
+
+
+@lru_cache(maxsize=10_000)
+def _problem_of_path(raw: str) -> str:
     try:
         normalise_key(raw)
     except ScopeError as error:
-        raise PydanticCustomError(
-            "path", "{message}", {"message": f"{error}. {error.hint}" if error.hint else str(error)}
-        ) from error
-    return raw
+        return f"{error}. {error.hint}" if error.hint else str(error)
+    return ""
 
 
 def _legal_folder(raw: str) -> str:

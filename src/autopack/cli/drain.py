@@ -203,6 +203,7 @@ def _climb(flags: Flags, request: "DrainRequest", *, workers: int | None, builde
 
     settings = load(flags, builder=builder, workers=workers)
     steps: list[object] = []
+    failed_phases = 0
     with open_store(flags, settings, writes=True) as store:
         while True:
             with watch(flags) as on_event:
@@ -212,6 +213,7 @@ def _climb(flags: Flags, request: "DrainRequest", *, workers: int | None, builde
             judgement = judge_session(store, outcome.session)
             store.triage.save_decision(judgement, session_id=outcome.session.session_id, now=now())
             step = next_batch(judgement)
+            failed_phases += outcome.session.total_failed
             steps.append({"outcome": outcome, "judgement": judgement, "next": step})
             if not flags.as_json:
                 known = {it.fingerprint: it for it in store.drains.fingerprints(limit=1000)}
@@ -223,7 +225,9 @@ def _climb(flags: Flags, request: "DrainRequest", *, workers: int | None, builde
             request = replace(request, limits=limits, resume=False, session_id=None)
     if flags.as_json:
         print_json(steps)
-    return _LIMIT if step.batch_size == 0 else exit_code(outcome)
+    if step.batch_size == 0 and not outcome.was_interrupted:
+        return _LIMIT
+    return exit_code(outcome) or (_FAILED if failed_phases else 0)
 
 
 def is_last(outcome: "DrainOutcome", next_size: int) -> bool:

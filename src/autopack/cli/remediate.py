@@ -1,13 +1,13 @@
 """``autopack remediate``: plan, run, fixed, release."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from autopack.cli.flags import Flags, make_command
-from autopack.cli.render import print_json, print_table, say
+from autopack.cli.render import one_line, print_json, print_table, say
 from autopack.cli.session import load, now, open_store
 from autopack.domain.blocker import Blocker, BlockerState
 from autopack.domain.drain_policy import PRESETS, Preset
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 FAILED = 1
 INTERRUPTED = 130
+_MOST_CAUSES = 200
 _Names = click.argument("names", metavar="[BLOCKER]...", nargs=-1)
 
 
@@ -39,6 +40,7 @@ def command() -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Where the phases go; default: below .autopack.",
 )
+@click.option("--session", "session_id", metavar="ID", help="The session it tells of; default: the newest.")
 @click.option("--run-id", metavar="RUN", help="The name of the remediation run.")
 @click.option("--base", metavar="REV", default="HEAD", show_default=True, help="What the fixes are made on.")
 @click.option(
@@ -49,6 +51,7 @@ def plan(
     *,
     output: Path | None,
     plan_file: Path | None,
+    session_id: str | None,
     run_id: str | None,
     base: str,
     budget_tokens: int,
@@ -62,13 +65,15 @@ def plan(
     with open_store(flags, settings, writes=True) as store:
         views = survey_blockers(settings, store, opens=True)
         run_id = run_id or _new_name()
-        session = find_session(store, None)
+        session = find_session(store, session_id)
         judgement = judge_session(store, session) if session is not None else None
+        known = store.drains.fingerprints(limit=_MOST_CAUSES)
         identity = store.identity
     made = remediation_run(views, run_id=run_id, base=base, budget_tokens=budget_tokens)
     path = plan_file or plan_file_of(settings, run_id)
     document = make_plan(
         views,
+        lifted=[it for it in known if it.lifted_why and not it.phases],
         session=session,
         decision=judgement,
         identity=identity,
@@ -144,14 +149,24 @@ def run(
         store.import_plan(made, now=now())
         with watch(flags, store, run_id) as on_event:
             summary = run_remediation(settings, store, made, workers=settings.workers, on_event=on_event)
-        fixed = validate_run(settings, store, run_id, [view.blocker for view in views])
+        blockers = [view.blocker for view in views]
+        fixed = validate_run(settings, store, run_id, blockers)
+        refused = {it.name: _refusal(store, run_id, it) for it in blockers}
     if flags.as_json:
         print_json({"run": summary, "fixes": fixed})
     else:
-        _print_fixes(run_id, fixed, [view.blocker for view in views])
+        _print_fixes(run_id, fixed, blockers, refused)
     if summary.was_interrupted:
         return INTERRUPTED
     return 0 if len(fixed) == len(views) and all(it.validated.passed for it in fixed) else FAILED
+
+
+def _refusal(store: Store, run_id: str, blocker: Blocker) -> str:
+    """Why the newest fix of a blocker did not pass its gates."""
+    from autopack.triage.remediation import phase_id_of
+
+    phase = store.phase(run_id, phase_id_of(blocker))
+    return one_line(phase.failure_message) or f"{phase.phase_id} is {phase.state}"
 
 
 def _chosen(views: "Sequence[BlockerView]", names: tuple[str, ...]) -> "list[BlockerView]":
@@ -194,19 +209,17 @@ def _retry_failed(store: Store, run_id: str) -> None:
             store.requeue_phase(run_id, phase.phase_id, now=now())
 
 
-def _print_fixes(run_id: str, fixed: "Sequence[Fixed]", blockers: Sequence[Blocker]) -> None:
-    by_name = {it.blocker.name: it for it in fixed}
+def _print_fixes(
+    run_id: str, fixed: "Sequence[Fixed]", blockers: Sequence[Blocker], refused: Mapping[str, str]
+) -> None:
+    by_name = {it.blocker.name: it.validated for it in fixed}
     rows = [
-        (
-            it.name,
-            "passed" if by_name[it.name].validated.passed else "failed",
-            by_name[it.name].validated.text,
-        )
+        (it.name, "passed" if by_name[it.name].passed else "failed", by_name[it.name].text)
         if it.name in by_name
-        else (it.name, "no fix", f"autopack show {run_id}/mend-{it.name.lower()}")
+        else (it.name, "refused", refused.get(it.name, "no fix"))
         for it in blockers
     ]
-    print_table(("blocker", "validation", "why"), rows)
+    print_table(("blocker", "fix", "why"), rows)
     passed = [it for it in fixed if it.validated.passed]
     if passed:
         say(f"{len(passed)} stops are lifted: autopack remediate release")
@@ -237,7 +250,7 @@ def fixed(flags: Flags, *, name: str, revision: str) -> int:
     return 0 if result.validated.passed else FAILED
 
 
-@make_command("release", epilog="Exit code 1 when a cause came back or phases failed again.")
+@make_command("release", epilog="Exit code 1 when a cause came back, or phases failed again or are left.")
 @_Names
 @click.option("--canary-only", is_flag=True, help="After the replays, drain one phase and no more.")
 @click.option("--workers", type=click.IntRange(1, 256), help="Attempts side by side.")
@@ -266,7 +279,7 @@ def release(
         print_json(reports)
     else:
         print_reports(reports)
-    return FAILED if any(it.recurrences or it.failed for it in reports) else 0
+    return FAILED if any(it.recurrences or it.failed or it.left for it in reports) else 0
 
 
 def _validated(store: Store, names: tuple[str, ...]) -> list[Blocker]:
@@ -282,7 +295,7 @@ def _validated(store: Store, names: tuple[str, ...]) -> list[Blocker]:
 
 
 def print_reports(reports: "Sequence[ReleaseReport]") -> None:
-    """One line a blocker, and what could not be merged."""
+    """One line a blocker, the sums, and what could not be merged."""
     rows = [
         (
             it.blocker.name,
@@ -311,6 +324,11 @@ def print_reports(reports: "Sequence[ReleaseReport]") -> None:
         "recurred",
     )
     print_table(headers, rows)
+    say(
+        f"{sum(it.replayed for it in reports)} of {sum(it.held for it in reports)} phases completed with a change that "
+        f"was paid for before, without the Builder: {sum(it.tokens_recovered for it in reports):,} tokens recovered; "
+        f"{sum(it.drained for it in reports)} with a new one: {sum(it.tokens_spent for it in reports):,} spent"
+    )
     for report in reports:
         for conflict in report.conflicts:
             say(f"{report.blocker.name}: the fix does not merge into {conflict}")

@@ -90,6 +90,8 @@ class Release(StrEnum):
     """COMPLETE with a new change."""
     FAILED = "failed"
     """Failed again with a new change, of whatever cause."""
+    CONFLICT = "conflict"
+    """The fix does not merge into the branch of its run; nothing is tried until somebody merges it."""
 
 
 def release_of(*, is_complete: bool, is_replay: bool) -> Release:

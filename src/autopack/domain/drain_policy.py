@@ -84,7 +84,7 @@ def failure_rank(kind: FailureKind | None) -> FailureRank:
 
 
 class Sample(IntEnum):
-    """What the first drained attempt of a run showed; runs are tried in this order."""
+    """What the newest drained attempt of a run showed; runs are tried in this order."""
 
     UNSAMPLED = 0
     PROMISING = 1

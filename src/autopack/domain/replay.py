@@ -35,6 +35,9 @@ def is_worth_replaying(kind: FailureKind | None, *, is_same_base: bool) -> bool:
     Args:
         kind: What the attempt that asked for it failed with.
         is_same_base: Whether that attempt was made on the commit that is the base now. On the same base only
-            failures that the surroundings decide (a package, a tool, a time limit) may be gone.
+            failures that the surroundings decide (a package, a tool, a time limit) may be gone. What an operator
+            denied is never offered again.
     """
+    if kind is FailureKind.APPROVAL_DENIED:
+        return False
     return not is_same_base or kind not in _OF_THE_CHANGE

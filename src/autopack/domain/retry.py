@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from zlib import crc32
 
 from autopack.domain.failure import FailureKind, FailureReport
+from autopack.domain.masking import mask_secrets
 
 _FIRST_PAUSE_SECONDS = 2.0
 _LONGEST_PAUSE_SECONDS = 300.0
@@ -53,7 +54,7 @@ def paused(before: Pause | None, builder: str, failure: FailureReport, *, now: f
     faults = known if is_same_wave else known + 1
     seconds = pause_seconds(faults - 1, asked_seconds=failure.retry_after_seconds, seed=f"{builder} {faults}")
     until = max(now + seconds, before.until if before is not None else 0.0)
-    return Pause(builder=builder, until=until, faults=faults, reason=failure.message)
+    return Pause(builder=builder, until=until, faults=faults, reason=mask_secrets(failure.message))
 
 
 def pause_failure(pause: Pause, *, now: float) -> FailureReport:

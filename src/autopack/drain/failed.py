@@ -9,6 +9,7 @@ from autopack.domain.attempt import Attempt
 from autopack.domain.drain_policy import SessionTally, Stop, StopRule, nearest_stop, session_stop
 from autopack.domain.failure import FailureKind
 from autopack.domain.phase import Phase, PhaseState
+from autopack.domain.replay import Replay
 from autopack.domain.session import DrainResult, Pick, Session
 from autopack.drain.session import FOLDER, export, is_stale, result_of
 from autopack.execution.dispatch import Dispatcher
@@ -74,7 +75,7 @@ class BatchDrainController:
         open_picks = self._settle_open()
         if self.is_stopping():
             return not any(self._is_held(pick) for pick in open_picks)
-        if self.is_paused():
+        if self.is_paused() and not self._only_replays():
             return False
         if self._stop is None:
             open_picks = self._fill(open_picks)
@@ -111,7 +112,7 @@ class BatchDrainController:
             attempt = self._attempt(pick)
             if attempt is not None and (attempt.is_finished or phase.awaits_approval):
                 self._book(pick, phase, attempt)
-            elif phase.state is PhaseState.QUEUED and _waits_for_budget(attempt):
+            elif phase.state is PhaseState.QUEUED and _waits_for_budget(attempt, since=pick.picked_at):
                 # What its run may spend is spent; the phase stays queued until somebody raises it.
                 self._stop = self._stop or self._budget_of(phase)
                 self.drains.drop_pick(pick)
@@ -199,9 +200,14 @@ class BatchDrainController:
     def _find_stop(self) -> Stop | None:
         if self._faults_in_row >= _MOST_FAULTS_IN_ROW:
             return Stop(rule=StopRule.SURROUNDINGS, seen=self._faults_in_row, limit=_MOST_FAULTS_IN_ROW)
-        return session_stop(self._tally(), self.session.limits) or self.budget_stop(
-            self.session.session_id, 0
-        )
+        stop = session_stop(self._tally(), self.session.limits)
+        if stop is not None or self._only_replays():
+            return stop
+        return self.budget_stop(self.session.session_id, 0)
+
+    def _only_replays(self) -> bool:
+        """Whether the session asks the Builder for nothing."""
+        return self.session.scope.replay is Replay.ONLY
 
     def _tally(self) -> SessionTally:
         session = self.session
@@ -233,6 +239,9 @@ class BatchDrainController:
         self.on_event(event)
 
 
-def _waits_for_budget(attempt: Attempt | None) -> bool:
-    failure = attempt.outcome.failure if attempt is not None and attempt.outcome is not None else None
+def _waits_for_budget(attempt: Attempt | None, *, since: float) -> bool:
+    # What is said of the attempt may be from an earlier session, when the budget was another.
+    if attempt is None or attempt.heartbeat_at < since:
+        return False
+    failure = attempt.outcome.failure if attempt.outcome is not None else None
     return failure is not None and failure.is_wait and failure.kind is FailureKind.BUDGET_EXCEEDED

@@ -10,6 +10,7 @@ from pathlib import Path
 from autopack.domain.attempt import Attempt
 from autopack.domain.drain_policy import zero_yield_reason
 from autopack.domain.failure import FailureKind
+from autopack.domain.masking import mask_secrets
 from autopack.domain.phase import PhaseState
 from autopack.domain.session import DrainResult, Pick, Session, Spent
 from autopack.execution.launch import END_NAME, attempt_folder
@@ -57,8 +58,8 @@ def result_of(
         subprocess_duration_seconds=seconds,
         subprocess_stdout_path=str(logs / "executor.out"),
         subprocess_stderr_path=str(logs / "executor.err"),
-        subprocess_stdout_excerpt=read_tail(logs / "executor.out", size_bytes=_EXCERPT_BYTES),
-        subprocess_stderr_excerpt=read_tail(logs / "executor.err", size_bytes=_EXCERPT_BYTES),
+        subprocess_stdout_excerpt=_excerpt(logs / "executor.out"),
+        subprocess_stderr_excerpt=_excerpt(logs / "executor.err"),
         telemetry_events_collected=spent.calls,
         telemetry_yield_per_minute=round(spent.calls * 60 / seconds, 3) if seconds else 0.0,
         tokens_used=spent.tokens,
@@ -70,6 +71,11 @@ def result_of(
         replayed=outcome is not None and outcome.replayed_from is not None,
         timestamp=now,
     )
+
+
+def _excerpt(path: Path) -> str:
+    # Masked before it is cut: half a secret looks like none.
+    return mask_secrets(read_tail(path))[-_EXCERPT_BYTES:]
 
 
 def _read_end(logs: Path) -> dict[str, float | None]:

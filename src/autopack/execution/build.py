@@ -5,7 +5,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-from autopack.domain.attempt import Lease
+from autopack.domain.attempt import Attempt, AttemptAddress, Lease
 from autopack.domain.budget import Usage, estimate_tokens
 from autopack.domain.failure import FailureKind, FailureReport
 from autopack.domain.phase import Phase
@@ -94,6 +94,10 @@ class BuildStep:
         stored = self._store.stored_answer(lease.address, FIRST_TURN)
         return stored.base_commit if stored is not None else None
 
+    def answer_of(self, address: AttemptAddress, number: int) -> StoredAnswer | None:
+        """The answer that an attempt of the same phase paid for."""
+        return self._store.stored_answer(replace(address, number=number), FIRST_TURN)
+
     def replayable(self, lease: Lease, *, base: str) -> tuple[int, StoredAnswer] | None:
         """The newest change that earlier attempts of the phase paid for, where judging it anew may help.
 
@@ -109,9 +113,11 @@ class BuildStep:
         for attempt in reversed(earlier):
             stored = self._store.stored_answer(attempt.address, FIRST_TURN)
             if stored is not None and stored.answer.failure is None:
-                failure = attempt.outcome.failure if attempt.outcome is not None else None
+                used = [it for it in earlier if _judged(it) == attempt.address.number]
+                newest = used[-1] if used else attempt
+                failure = newest.outcome.failure if newest.outcome is not None else None
                 kind = failure.kind if failure is not None else None
-                is_same_base = attempt.base_commit == base
+                is_same_base = newest.base_commit == base
                 may_help = is_worth_replaying(kind, is_same_base=is_same_base)
                 return (attempt.address.number, stored) if may_help else None
         return None
@@ -195,3 +201,9 @@ class BuildStep:
             )
             answer = replace(answer, failure=FailureReport(kind=FailureKind.BUILDER_ERROR, message=message))
         return answer
+
+
+def _judged(attempt: Attempt) -> int:
+    """The attempt whose answer this one judged: its own, or the one that it replayed."""
+    replayed = attempt.outcome.replayed_from if attempt.outcome is not None else None
+    return replayed or attempt.address.number

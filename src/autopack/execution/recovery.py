@@ -47,6 +47,7 @@ def settle(outcome: AttemptOutcome, phase: Phase, limits: AttemptSettings, *, no
         usage=outcome.usage,
         duration_seconds=outcome.duration_seconds,
         retry_at=now + pause,
+        replayed_from=outcome.replayed_from,
     )
 
 

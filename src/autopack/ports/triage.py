@@ -90,8 +90,12 @@ class Triage(Protocol):
         """The runs with phases that the blocker held and that were not tried since, or need work."""
         ...
 
-    def mark_needs_work(self, blocker: Blocker, run_id: str) -> None:
-        """Note that no answer of the run can be judged on the fixed base as it is."""
+    def mark_conflict(self, blocker: Blocker, run_id: str, *, is_conflict: bool) -> None:
+        """Note whether the fix could be brought into a run's branch; once it is, the run's phases are held again."""
+        ...
+
+    def mark_unpaid(self, blocker: Blocker) -> None:
+        """Note which held phases never got an answer, and need the Builder in any case."""
         ...
 
     # the whole record

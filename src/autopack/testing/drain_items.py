@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from autopack.domain.drain_policy import DrainLimits
-from autopack.domain.session import DrainResult, Pick
+from autopack.domain.session import DrainResult, DrainScope, Pick
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,6 +13,9 @@ class Item:
     """A picked attempt; ``result`` is None while it is under way."""
 
     pick: Pick
+    scope: DrainScope
+    """As the session that picked it was told; whoever adopts it makes it so."""
+    timeout_seconds: float
     seq: int
     """Its place among its session's, from 1."""
     result: DrainResult | None = None

@@ -8,6 +8,7 @@ from math import inf
 from autopack.domain.attempt import AttemptAddress
 from autopack.domain.drain_policy import DrainLimits, Sample, Stop, StopRule, sample_of
 from autopack.domain.phase import PhaseState
+from autopack.domain.replay import Replay
 from autopack.domain.session import (
     AttemptOrders,
     DrainKind,
@@ -182,6 +183,9 @@ class MemoryDrains:
                 phases = [(view.sample, phase) for view, phase in backlog.failed_candidates()]
             if not phases:
                 return None
+            now_stored = self._sessions[session.session_id]
+            if now_stored.completed_at is not None or now_stored.owner != session.owner:
+                raise LeaseLostError(f"session {session.session_id} has ended or was taken over")
             sample, phase = phases[0]
             if session.scope.kind is DrainKind.FAILED:
                 self._store.requeue_phase(phase.run_id, phase.phase_id, now=now)
@@ -194,7 +198,13 @@ class MemoryDrains:
                 sample=sample,
                 expected_fingerprint=phase.failure_fingerprint,
             )
-            self._items.append(Item(pick=made, seq=self._next_seq(session.session_id)))
+            item = Item(
+                pick=made,
+                scope=session.scope,
+                timeout_seconds=session.limits.phase_timeout_seconds,
+                seq=self._next_seq(session.session_id),
+            )
+            self._items.append(item)
             self._change(session.session_id, picked=self._sessions[session.session_id].picked + 1)
             return made
 
@@ -274,7 +284,10 @@ class MemoryDrains:
                     is_known=key is not None
                     and (key == pick.expected_fingerprint or (known is not None and known.seen > 0)),
                 )
-            return None if known is None else self._count_repeat(known, pick.session_id, now=now)
+            # A replay costs nothing and says nothing of the phases that still need the Builder.
+            if known is None or item.scope.replay is Replay.ONLY:
+                return None
+            return self._count_repeat(known, pick.session_id, now=now)
 
     def _add_totals(self, session_id: str, result: DrainResult) -> None:
         before = self._sessions[session_id]
@@ -317,14 +330,17 @@ class MemoryDrains:
     def orders(self, address: AttemptAddress) -> AttemptOrders | None:
         """How the session which picked an attempt wants it made; None when none did."""
         with self._store.lock:
-            ours = [it.pick for it in self._items if it.is_open and it.pick.address == address]
-            if not ours:
-                return None
-            session = self._sessions[ours[0].session_id]
-            return AttemptOrders(
-                timeout_seconds=session.limits.phase_timeout_seconds,
-                replay=session.scope.replay,
-                doom_check=session.scope.doom_check,
+            ours = [it for it in self._items if it.is_open and it.pick.address == address]
+            return next(
+                (
+                    AttemptOrders(
+                        timeout_seconds=it.timeout_seconds,
+                        replay=it.scope.replay,
+                        doom_check=it.scope.doom_check,
+                    )
+                    for it in ours
+                ),
+                None,
             )
 
     def spent(self, pick: Pick) -> Spent:

@@ -282,7 +282,13 @@ class MemoryStore(MemoryCalls, MemoryFingerprints):
         self._write(
             moves.released(self.phase(attempt.address.run_id, attempt.address.phase_id), failure, now=now)
         )
-        outcome = masked(AttemptOutcome(final_state=PhaseState.QUEUED, failure=failure))
+        outcome = masked(
+            AttemptOutcome(
+                final_state=PhaseState.QUEUED,
+                failure=failure,
+                replayed_from=attempt.outcome.replayed_from if attempt.outcome is not None else None,
+            )
+        )
         self._attempts[attempt.address] = replace(
             attempt, state=PhaseState.QUEUED, token=attempt.token + 1, outcome=outcome
         )

@@ -79,10 +79,14 @@ class Releaser:
                 hint=f"autopack remediate fixed {blocker.name} --commit REV",
             )
         conflicts = self._bring_fix(blocker, blocker.fix_commit)
-        sessions = [self._replay(blocker, limits)]
+        self._store.triage.mark_unpaid(blocker)
+        # The first replay shows whether the cause is gone where no command could.
+        sessions = [self._replay(blocker, limits, batch_size=1)]
+        if self._is_mended(blocker) and not canary_only:
+            sessions.append(self._replay(blocker, limits, batch_size=None))
         if self._is_mended(blocker) and self._needs_work(blocker):
             sessions.append(self._drain_new(blocker, limits, batch_size=1))
-            if self._is_mended(blocker) and not canary_only and sessions[-1].total_failed == 0:
+            if self._is_mended(blocker) and not canary_only and sessions[-1].total_success == 1:
                 sessions.append(self._drain_new(blocker, limits, batch_size=None))
         return self._conclude(blocker, sessions, conflicts)
 
@@ -95,11 +99,12 @@ class Releaser:
                 self._workspace.bring(run_id, commit, base=base, message=message)
             except WorkspaceError as error:
                 conflicts.append(f"{run_id}: {error}")
-                self._store.triage.mark_needs_work(blocker, run_id)
+            is_conflict = len(conflicts) > 0 and conflicts[-1].startswith(f"{run_id}: ")
+            self._store.triage.mark_conflict(blocker, run_id, is_conflict=is_conflict)
         return tuple(conflicts)
 
-    def _replay(self, blocker: Blocker, limits: DrainLimits) -> Session:
-        return self._drain(_scope(blocker, Replay.ONLY), _limits(limits, batch_size=None))
+    def _replay(self, blocker: Blocker, limits: DrainLimits, *, batch_size: int | None) -> Session:
+        return self._drain(_scope(blocker, Replay.ONLY), _limits(limits, batch_size=batch_size))
 
     def _drain_new(self, blocker: Blocker, limits: DrainLimits, *, batch_size: int | None) -> Session:
         return self._drain(_scope(blocker, Replay.OFF), _limits(limits, batch_size=batch_size))
@@ -108,7 +113,8 @@ class Releaser:
         return self._store.triage.blocker(blocker.name).state is BlockerState.VALIDATED
 
     def _needs_work(self, blocker: Blocker) -> bool:
-        return Release.NEEDS_WORK in self._store.triage.release_counts(blocker)
+        # What is still held after the replays never had a change that was paid for.
+        return not {Release.NEEDS_WORK, Release.HELD}.isdisjoint(self._store.triage.release_counts(blocker))
 
     def _conclude(
         self, blocker: Blocker, sessions: list[Session], conflicts: tuple[str, ...]
@@ -123,7 +129,7 @@ class Releaser:
             replayed=sizes[Release.REPLAYED],
             drained=sizes[Release.DRAINED],
             failed=sizes[Release.FAILED],
-            left=sizes[Release.HELD] + sizes[Release.NEEDS_WORK],
+            left=sizes[Release.HELD] + sizes[Release.NEEDS_WORK] + sizes[Release.CONFLICT],
             tokens_recovered=counts.get(Release.REPLAYED, (0, 0))[1],
             tokens_spent=sum(session.total_tokens for session in sessions),
             recurrences=now.recurrences - blocker.recurrences,

@@ -10,7 +10,7 @@ from autopack.domain.go_no_go import Judgement
 from autopack.domain.phase import Checks, PhaseKind, PhaseSpec, Scope
 from autopack.domain.plan import Plan
 from autopack.domain.run import Order, RunSpec
-from autopack.domain.session import Session
+from autopack.domain.session import KnownFingerprint, Session
 from autopack.triage.survey import BlockerView
 from autopack.triage.validation import Check
 
@@ -48,9 +48,10 @@ class RemediationPlan:
     """What a language model made of the same record; never evidence."""
 
 
-def make_plan(
+def make_plan(  # noqa: PLR0913 - everything that the document tells of
     views: Sequence[BlockerView],
     *,
+    lifted: Sequence[KnownFingerprint],
     session: Session | None,
     decision: Judgement | None,
     identity: str,
@@ -62,6 +63,7 @@ def make_plan(
 
     Args:
         views: Every blocker as ``survey`` tells it.
+        lifted: Causes that hold nothing any more since an operator said that they are gone.
         session: The drain session that the plan is made after, if one is meant.
         decision: How that session was judged.
         identity: Which database the record is in.
@@ -75,7 +77,7 @@ def make_plan(
         made_at=datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds"),
         identity=identity,
         session=session,
-        proven=_proven(holding, session),
+        proven=(*_proven(holding, session), *map(_gone, lifted)),
         not_proven=_not_proven(holding),
         views=tuple(holding),
         options=_options(holding),
@@ -110,6 +112,13 @@ def _proven(views: Sequence[BlockerView], session: Session | None) -> tuple[str,
             )
     lines.append(f"{tokens:,} tokens were spent on attempts that ended with one of them.")
     return tuple(lines)
+
+
+def _gone(cause: KnownFingerprint) -> str:
+    return (
+        f"`{cause.fingerprint}` ({': '.join(cause.canonical.splitlines())}) ended {cause.occurrences} attempts and"
+        f" holds nothing any more: {cause.lifted_why}."
+    )
 
 
 def _not_proven(views: Sequence[BlockerView]) -> tuple[str, ...]:

@@ -50,7 +50,7 @@ REMEDIES = (
         regression_test="A test that imports the module in an environment without the optional package.",
     ),
     Remedy(
-        matches=r"(?i)cannot import name",
+        matches=r"(?i)cannot import name|no name in module",
         cause="A module does not define a name that others import from it: the two sides have drifted apart.",
         options=(
             "Give the module the name that its users expect, next to what it has.",

@@ -7,6 +7,7 @@ from autopack import bootstrap
 from autopack.domain.failure import FailureKind
 from autopack.domain.phase import PhaseState
 from autopack.domain.replay import Replay, is_worth_replaying
+from autopack.ports import Decision
 
 NEEDS_EXTRA = {
     "tests/test_extra.py": "from calc.extra import one\n\n\ndef test_one():\n    assert one == 1\n"
@@ -117,3 +118,35 @@ def test_an_answer_that_gives_whole_files_does_not_undo_what_came_meanwhile(tmp_
 )
 def test_when_judging_again_may_end_otherwise(kind, is_same_base, worth):
     assert is_worth_replaying(kind, is_same_base=is_same_base) is worth
+
+
+def test_what_was_approved_is_what_is_committed(tmp_path):
+    project = Project.make(tmp_path / "repo")
+    project.plan(phase(requires_approval=True), base="main")
+    project.answer(edits=NEEDS_EXTRA)
+    attempt(project, Replay.OFF)
+    requeue(project)
+    mend(project)
+    project.answer(edits=OTHER)
+    assert attempt(project, Replay.FIRST).final_state is PhaseState.GATE
+    spent = tokens(project)
+    with project.store() as store:
+        store.decide_approval("r", "p", Decision(approved=True, by="ann", why="read it", at=3.0))
+    # Whoever goes on with it was told nothing of replays.
+    assert attempt(project, Replay.OFF).final_state is PhaseState.COMPLETE
+    assert project.show("tests/test_extra.py") == NEEDS_EXTRA["tests/test_extra.py"].strip()
+    assert tokens(project) == spent
+
+
+def test_a_change_that_was_denied_is_not_offered_again(tmp_path):
+    project = Project.make(tmp_path / "repo")
+    project.plan(phase(requires_approval=True), base="main")
+    project.answer(edits={"docs/first.md": "x\n"})
+    assert attempt(project, Replay.OFF).final_state is PhaseState.GATE
+    with project.store() as store:
+        store.decide_approval("r", "p", Decision(approved=False, by="ann", why="no", at=3.0))
+    requeue(project)
+    project.answer(edits=OTHER)
+    before = tokens(project)
+    attempt(project, Replay.FIRST)
+    assert tokens(project) > before

@@ -142,6 +142,7 @@ def _conclude(
     _end(db, address, outcome, now=now)
     if outcome.final_state is PhaseState.COMPLETE:
         _lift_needs(db, stored)
+        blockers.note_complete(db, address, is_replay=outcome.replayed_from is not None)
     heads.refresh_run(db, address.run_id)
     if outcome.fingerprint is not None:
         blockers.note_recurrence(db, outcome.fingerprint, address, now=now)
@@ -180,7 +181,8 @@ def _release(db: sa.Connection, holder: Attempt, failure: FailureReport, *, now:
     stored = reading.read_phase(db, holder.address.run_id, holder.address.phase_id)
     _write_phase(db, moves.released(stored, failure, now=now))
     heads.refresh_run(db, holder.address.run_id)
-    given_back = AttemptOutcome(final_state=PhaseState.QUEUED, failure=failure)
+    replayed = holder.outcome.replayed_from if holder.outcome is not None else None
+    given_back = AttemptOutcome(final_state=PhaseState.QUEUED, failure=failure, replayed_from=replayed)
     _end(db, holder.address, masked(given_back), now=now)
     # The process may only seem dead. A new token keeps what it still has to say from counting.
     db.execute(attempt.update().where(*reading.is_at(holder.address)).values(token=holder.token + 1))

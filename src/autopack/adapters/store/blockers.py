@@ -25,7 +25,7 @@ from autopack.domain.blocker import (
     check_move,
     release_of,
 )
-from autopack.domain.phase import Phase, PhaseState
+from autopack.domain.phase import Phase, PhaseKind, PhaseState
 from autopack.domain.replay import Replay
 from autopack.domain.session import DrainResult, DrainScope
 from autopack.errors import StoreError
@@ -121,11 +121,14 @@ def place(db: sa.Connection, number: int, *, place: str, introduced_by: str, now
 
 def note_recurrence(db: sa.Connection, fingerprint: str, address: AttemptAddress, *, now: float) -> None:
     """Reopen the blocker of a cause that was mended and is here again."""
-    row = db.execute(
-        sa.select(_blocker.number, _blocker.fix_commit).where(
-            _blocker.fingerprint == fingerprint, _blocker.state.in_(_MENDED)
-        )
-    ).first()
+    # Of other runs the store cannot tell whether the fix is in what they are made on; the survey asks git.
+    has_fix = sa.exists().where(
+        blocker_phase.c.number == _blocker.number,
+        blocker_phase.c.run_id == address.run_id,
+        blocker_phase.c.release != Release.CONFLICT,
+    )
+    mended = (_blocker.fingerprint == fingerprint, _blocker.state.in_(_MENDED), has_fix)
+    row = db.execute(sa.select(_blocker.number, _blocker.fix_commit).where(*mended)).first()
     if row is None:
         return
     again = {
@@ -218,6 +221,7 @@ def hold_phases(db: sa.Connection, number: int, key: str) -> int:
         sa.literal(number), phase.c.run_id, phase.c.phase_id, sa.literal(str(Release.HELD)), tokens
     ).where(phase.c.failure_fingerprint == key, phase.c.state == sa.literal_column("'FAILED'"), ~known)
     db.execute(blocker_phase.insert().from_select(list(blocker_phase.c), held))
+    _leave_out_mends(db, number)
     again = {"release": Release.HELD}
     failed_again = sa.exists().where(
         phase.c.run_id == blocker_phase.c.run_id,
@@ -233,6 +237,20 @@ def hold_phases(db: sa.Connection, number: int, key: str) -> int:
     )
     count = sa.select(sa.func.count()).where(blocker_phase.c.number == number)
     return int(db.scalar(count) or 0)
+
+
+def _leave_out_mends(db: sa.Connection, number: int) -> None:
+    """A phase that was to mend the blocker, and failed of it, is not one that it holds."""
+    ours = sa.and_(phase.c.run_id == blocker_phase.c.run_id, phase.c.phase_id == blocker_phase.c.phase_id)
+    named = (
+        sa.select(phase)
+        .join(blocker_phase, ours)
+        .where(blocker_phase.c.number == number, phase.c.spec.contains(str(PhaseKind.REMEDIATION)))
+    )
+    for row in db.execute(named).all():
+        if to_phase(row).spec.kind is PhaseKind.REMEDIATION:
+            gone = (blocker_phase.c.run_id == row.run_id, blocker_phase.c.phase_id == row.phase_id)
+            db.execute(blocker_phase.delete().where(blocker_phase.c.number == number, *gone))
 
 
 def release_counts(db: sa.Connection, number: int) -> dict[Release, tuple[int, int]]:
@@ -255,7 +273,8 @@ def released_runs(db: sa.Connection, number: int) -> tuple[str, ...]:
         sa.select(run.c.run_id)
         .join(blocker_phase, blocker_phase.c.run_id == run.c.run_id)
         .where(
-            blocker_phase.c.number == number, blocker_phase.c.release.in_((Release.HELD, Release.NEEDS_WORK))
+            blocker_phase.c.number == number,
+            blocker_phase.c.release.in_((Release.HELD, Release.NEEDS_WORK, Release.CONFLICT)),
         )
         .distinct()
         .order_by(run.c.run_id)
@@ -263,21 +282,43 @@ def released_runs(db: sa.Connection, number: int) -> tuple[str, ...]:
     return tuple(db.scalars(query))
 
 
-def mark_needs_work(db: sa.Connection, number: int, run_id: str) -> None:
-    """Note that no answer of the run can be judged on the fixed base as it is."""
+def mark_conflict(db: sa.Connection, number: int, run_id: str, *, is_conflict: bool) -> None:
+    """Note whether the fix could be brought into the run's branch; where it is at last, its phases are held again."""
+    before = (Release.HELD, Release.NEEDS_WORK) if is_conflict else (Release.CONFLICT,)
     ours = (
         blocker_phase.c.number == number,
         blocker_phase.c.run_id == run_id,
-        blocker_phase.c.release == Release.HELD,
+        blocker_phase.c.release.in_(before),
     )
+    after = Release.CONFLICT if is_conflict else Release.HELD
+    db.execute(blocker_phase.update().where(*ours).values(release=after))
+
+
+def mark_unpaid(db: sa.Connection, number: int) -> None:
+    """Note which held phases need the Builder in any case: no attempt of theirs ever got an answer."""
+    call = builder_call.c
+    has_answer = sa.exists().where(
+        call.run_id == blocker_phase.c.run_id,
+        call.phase_id == blocker_phase.c.phase_id,
+        call.is_reusable,
+        call.state == "answered",
+    )
+    ours = (blocker_phase.c.number == number, blocker_phase.c.release == Release.HELD, ~has_answer)
     db.execute(blocker_phase.update().where(*ours).values(release=Release.NEEDS_WORK))
+
+
+def note_complete(db: sa.Connection, address: AttemptAddress, *, is_replay: bool) -> None:
+    """Note that a phase which a blocker held is COMPLETE, whoever had it attempted."""
+    ours = (blocker_phase.c.run_id == address.run_id, blocker_phase.c.phase_id == address.phase_id)
+    release = release_of(is_complete=True, is_replay=is_replay)
+    db.execute(blocker_phase.update().where(*ours).values(release=release))
 
 
 def note_release(db: sa.Connection, scope: DrainScope, result: DrainResult) -> None:
     """Note what an attempt made of a phase that its session releases."""
-    if scope.blocker is None:
+    if scope.blocker is None or result.success:
         return
-    release = release_of(is_complete=result.success, is_replay=scope.replay is Replay.ONLY)
+    release = release_of(is_complete=False, is_replay=scope.replay is Replay.ONLY)
     ours = (
         blocker_phase.c.number == scope.blocker,
         blocker_phase.c.run_id == result.run_id,

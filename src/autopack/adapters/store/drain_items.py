@@ -11,6 +11,7 @@ from autopack.adapters.store.tables import builder_call, drain_attempt, drain_se
 from autopack.domain.attempt import AttemptAddress
 from autopack.domain.drain_policy import DrainLimits, Sample, Stop, StopRule, sample_of
 from autopack.domain.phase import PhaseState
+from autopack.domain.replay import Replay
 from autopack.domain.session import AttemptOrders, DrainKind, DrainResult, DrainScope, Pick, Session, Spent
 from autopack.errors import LeaseLostError
 
@@ -64,7 +65,7 @@ def take(db: sa.Connection, session: Session, found: Candidate, *, now: float) -
         sample=found.sample,
         expected_fingerprint=stored.failure_fingerprint,
     )
-    _write_pick(db, made, owner=session.owner)
+    _write_pick(db, made, session)
     return made
 
 
@@ -83,11 +84,11 @@ def _has_repeats_left(db: sa.Connection, key: str | None, limits: DrainLimits) -
     return known.stopped_at is None and known.seen + under_way < limits.max_fingerprint_repeats
 
 
-def _write_pick(db: sa.Connection, made: Pick, *, owner: str) -> None:
+def _write_pick(db: sa.Connection, made: Pick, session: Session) -> None:
     # A pick of a session that has ended, or is another process's by now, would be nobody's to finish.
     is_ours = (
         _session.session_id == made.session_id,
-        _session.owner == owner,
+        _session.owner == session.owner,
         _session.completed_at.is_(None),
     )
     counted = drain_session.update().where(*is_ours).values(picked=_session.picked + 1)
@@ -98,6 +99,8 @@ def _write_pick(db: sa.Connection, made: Pick, *, owner: str) -> None:
         "seq": sessions.next_seq(made.session_id),
         "phase_index": made.phase_index,
         "initial_state": made.initial_state,
+        "scope": encode(session.scope),
+        "timeout_seconds": session.limits.phase_timeout_seconds,
         "sample": made.sample,
         "expected_fingerprint": made.expected_fingerprint,
         "picked_at": made.picked_at,
@@ -162,14 +165,19 @@ def book(db: sa.Connection, made: Pick, result: DrainResult, *, now: float) -> S
         "fingerprint": key,
         "result": encode(result),
     }
-    if db.execute(drain_attempt.update().where(*_is_open_pick(made)).values(**counted)).rowcount == 0:
+    booked = drain_attempt.update().where(*_is_open_pick(made)).values(**counted).returning(_item.scope)
+    text = db.scalar(booked)
+    if text is None:
         return None
+    scope = decode(DrainScope, text)
     is_repeated = key is not None and key == made.expected_fingerprint
     _write_sample(db, result, is_known=is_repeated or (known is not None and known.seen > 0))
-    stop = None if key is None else _count_repeat(db, made.session_id, key, now=now)
+    # A replay costs nothing and says nothing of the phases that still need the Builder.
+    counts = key is not None and scope.replay is not Replay.ONLY
+    stop = _count_repeat(db, made.session_id, str(key), now=now) if counts else None
     _add_totals(db, made.session_id, result)
     if not result.is_retryable:
-        blockers.note_release(db, _scope(db, made.session_id), result)
+        blockers.note_release(db, scope, result)
     return stop
 
 
@@ -225,12 +233,6 @@ def _limits(db: sa.Connection, session_id: str) -> DrainLimits:
     return decode(DrainLimits, text)
 
 
-def _scope(db: sa.Connection, session_id: str) -> DrainScope:
-    return decode(
-        DrainScope, db.scalars(sa.select(_session.scope).where(_session.session_id == session_id)).one()
-    )
-
-
 def results(db: sa.Connection, session_id: str) -> tuple[DrainResult, ...]:
     """The booked results of a session in the order of picking."""
     booked = (_item.session_id == session_id, _item.booked_at.is_not(None))
@@ -246,15 +248,12 @@ def orders(db: sa.Connection, address: AttemptAddress) -> AttemptOrders | None:
         _item.number == address.number,
         _item.booked_at.is_(None),
     )
-    query = sa.select(_session.scope, _session.limits).join(
-        drain_attempt, _item.session_id == _session.session_id
-    )
-    row = db.execute(query.where(*ours)).first()
+    row = db.execute(sa.select(_item.scope, _item.timeout_seconds).where(*ours)).first()
     if row is None:
         return None
     scope = decode(DrainScope, row.scope)
     return AttemptOrders(
-        timeout_seconds=decode(DrainLimits, row.limits).phase_timeout_seconds,
+        timeout_seconds=row.timeout_seconds,
         replay=scope.replay,
         doom_check=scope.doom_check,
     )

@@ -118,11 +118,14 @@ def mark_some(db: sa.Connection, key: str) -> int:
     # Written as an equation, which an index can answer.
     stale = _failed_with(key, phase.c.is_stopped == (sa.false() if is_stopped else sa.true()))
     some = sa.select(phase.c.run_id).where(*stale).distinct().order_by(phase.c.run_id).limit(_RUNS_A_STEP)
-    ours = run.c.run_id.in_(db.scalars(some).all())
-    locked = db.scalars(sa.select(run.c.run_id).where(ours).order_by(run.c.run_id).with_for_update()).all()
+    names = db.scalars(some).all()
+    if not names:
+        return 0
+    ours = sa.select(run.c.run_id).where(run.c.run_id.in_(names))
+    locked = db.scalars(ours.order_by(run.c.run_id).with_for_update()).all()
     # Locked only now, so that whoever lifts or stops it meanwhile waits, and then marks what is written here.
     now_known = lock(db, key)
-    if not locked or now_known is None or (now_known.stopped_at is not None) is not is_stopped:
+    if now_known is None or (now_known.stopped_at is not None) is not is_stopped:
         return 0
     theirs = phase.update().where(*stale, phase.c.run_id.in_(locked))
     changed = db.execute(theirs.values(is_stopped=is_stopped)).rowcount

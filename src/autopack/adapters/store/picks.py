@@ -2,10 +2,11 @@
 
 A run is represented by its head, the failed phase that would be tried first (see heads.py). Runs that the session
 has not touched come straight from an index in the order of trying. Runs that it has touched, at most as many as
-the session made attempts, are looked through phase by phase, because its own limits decide there.
+the session made attempts, are looked through each by itself, because its own limits decide there.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -25,17 +26,38 @@ _PHASE_ORDER = (run.c.sample, phase.c.failure_rank, phase.c.idx, run.c.failed, r
 Conditions = tuple[sa.ColumnElement[bool], ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Choice:
+    """What one choice among failed phases is made by."""
+
+    session_id: str
+    scope: DrainScope
+    limits: DrainLimits
+    busy: Sequence[str]
+    """Causes whose remaining repeats are all under way."""
+    most: int
+
+    def may_repeat(self, key: sa.ColumnElement[str | None]) -> Conditions:
+        """That a cause is not stopped, its phases marked so or not yet, and has repeats left."""
+        known = fingerprint.c
+        is_over = sa.or_(known.stopped_at.is_not(None), known.seen >= self.limits.max_fingerprint_repeats)
+        is_busy = (sa.func.coalesce(key, "").in_(self.busy),) if self.busy else ()
+        return (~sa.exists().where(known.fingerprint == key, is_over), *(~it for it in is_busy))
+
+    def allowed(self, key: sa.ColumnElement[str | None]) -> Conditions:
+        """The conditions on a row of the run table, and on the column that has the fingerprint."""
+        return (*in_scope(self.scope), is_idle(), ~is_open(), *self.may_repeat(key))
+
+
 def failed_candidates(
     db: sa.Connection, session_id: str, scope: DrainScope, limits: DrainLimits, *, limit: int
 ) -> tuple[sa.Row[Any], ...]:
-    """The failed phases to try next, best first: one of each untouched run, and all that are left of touched ones."""
-    allowed = (*in_scope(scope), is_idle(), ~is_open())
+    """The failed phases to try next, best first, one of each run."""
+    busy = _busy_fingerprints(db, limits)
+    choice = _Choice(session_id=session_id, scope=scope, limits=limits, busy=busy, most=limit)
     if scope.blocker is not None:
-        return _released(db, session_id, scope, limits, allowed, limit=limit)
-    found = [
-        *_untouched(db, session_id, limits, allowed, limit=limit),
-        *_touched(db, session_id, limits, allowed, limit=limit),
-    ]
+        return _released(db, choice)
+    found = [*_untouched(db, choice), *_touched(db, choice)]
     return tuple(sorted(found, key=lambda row: (row.sample, row.rank, row.idx, row.failed, row.seq))[:limit])
 
 
@@ -52,67 +74,76 @@ def _columns() -> tuple[sa.ColumnElement[Any], ...]:
     )
 
 
-def _untouched(
-    db: sa.Connection, session_id: str, limits: DrainLimits, allowed: Conditions, *, limit: int
-) -> Sequence[sa.Row[Any]]:
-    is_touched = sa.exists().where(_item.session_id == session_id, _item.run_id == run.c.run_id)
+def _untouched(db: sa.Connection, choice: _Choice) -> Sequence[sa.Row[Any]]:
+    is_touched = sa.exists().where(_item.session_id == choice.session_id, _item.run_id == run.c.run_id)
     query = (
         sa.select(*_columns())
         .select_from(run)
         .join(phase, sa.and_(phase.c.run_id == run.c.run_id, phase.c.idx == run.c.head_idx))
-        .where(run.c.head_rank.is_not(None), *allowed, ~is_touched)
-        .where(*_may_repeat(db, run.c.head_fingerprint, limits))
+        .where(run.c.head_rank.is_not(None), ~is_touched, *choice.allowed(run.c.head_fingerprint))
         .order_by(*_ORDER)
-        .limit(limit)
+        .limit(choice.most)
     )
     return db.execute(query).all()
 
 
-def _touched(
-    db: sa.Connection, session_id: str, limits: DrainLimits, allowed: Conditions, *, limit: int
-) -> Sequence[sa.Row[Any]]:
-    touched = sa.select(_item.run_id).where(_item.session_id == session_id).distinct().subquery()
+def _touched(db: sa.Connection, choice: _Choice) -> Sequence[sa.Row[Any]]:
+    touched = sa.select(_item.run_id).where(_item.session_id == choice.session_id).distinct().subquery()
     query = (
         sa.select(*_columns())
         .select_from(touched)
         .join(run, run.c.run_id == touched.c.run_id)
-        .join(phase, phase.c.run_id == run.c.run_id)
+        .join(phase, sa.and_(phase.c.run_id == run.c.run_id, phase.c.idx == _best_left(choice)))
         .where(
-            sa.text(DRAINABLE),
-            run.c.run_id.not_in(late_runs(session_id, limits)),
-            _tries_of_phase(session_id) < limits.max_attempts_per_phase,
-            *allowed,
+            run.c.run_id.not_in(late_runs(choice.session_id, choice.limits)),
+            *choice.allowed(phase.c.failure_fingerprint),
         )
-        .where(*_may_repeat(db, phase.c.failure_fingerprint, limits))
         .order_by(*_PHASE_ORDER)
-        .limit(limit)
+        .limit(choice.most)
     )
     return db.execute(query).all()
 
 
-def _released(
-    db: sa.Connection,
-    session_id: str,
-    scope: DrainScope,
-    limits: DrainLimits,
-    allowed: Conditions,
-    *,
-    limit: int,
-) -> tuple[sa.Row[Any], ...]:
+def _best_left(choice: _Choice) -> sa.ScalarSelect[int]:
+    """Of the run of the query around it, the failed phase to try first among those with attempts left."""
+    # Looked up run by run: before a database has statistics, a join may read all failed phases for each run.
+    mine = phase.alias("mine")
+    return (
+        sa.select(mine.c.idx)
+        .where(mine.c.run_id == run.c.run_id, sa.text(DRAINABLE))
+        .where(mine.c.phase_id.not_in(_spent_phases(choice).where(_item.run_id == mine.c.run_id)))
+        .where(*choice.may_repeat(mine.c.failure_fingerprint))
+        .order_by(mine.c.failure_rank, mine.c.idx)
+        .limit(1)
+        .correlate(run)
+        .scalar_subquery()
+    )
+
+
+def _spent_phases(choice: _Choice) -> sa.Select[str]:
+    """The phases that the session tried as often as it may; of one run, where that is added."""
+    return (
+        sa.select(_item.phase_id)
+        .where(_item.session_id == choice.session_id, _item.is_counted)
+        .group_by(_item.phase_id)
+        .having(sa.func.count() >= choice.limits.max_attempts_per_phase)
+    )
+
+
+def _released(db: sa.Connection, choice: _Choice) -> tuple[sa.Row[Any], ...]:
     """The phases of a blocker that is mended: what they failed of is known, and the order of each run is kept."""
-    release = Release.HELD if scope.replay is Replay.ONLY else Release.NEEDS_WORK
-    mine = (blocker_phase.c.number == scope.blocker, blocker_phase.c.release == release)
+    release = Release.HELD if choice.scope.replay is Replay.ONLY else Release.NEEDS_WORK
+    mine = (blocker_phase.c.number == choice.scope.blocker, blocker_phase.c.release == release)
     ours = sa.and_(phase.c.run_id == blocker_phase.c.run_id, phase.c.phase_id == blocker_phase.c.phase_id)
     query = (
         sa.select(*_columns())
         .select_from(blocker_phase)
         .join(phase, ours)
         .join(run, run.c.run_id == phase.c.run_id)
-        .where(*mine, sa.text(DRAINABLE), *allowed)
-        .where(_tries_of_phase(session_id) < limits.max_attempts_per_phase)
-        .where(*_may_repeat(db, phase.c.failure_fingerprint, limits))
+        .where(*mine, sa.text(DRAINABLE), *choice.allowed(phase.c.failure_fingerprint))
+        .where(phase.c.phase_id.not_in(_spent_phases(choice).where(_item.run_id == phase.c.run_id)))
         .order_by(run.c.seq, phase.c.idx)
-        .limit(limit)
+        .limit(choice.most)
     )
     return tuple(db.execute(query).all())
 
@@ -125,15 +156,6 @@ def late_runs(session_id: str, limits: DrainLimits) -> sa.Select[str]:
         .group_by(_item.run_id)
         .having(sa.func.count() >= limits.max_timeouts_per_run)
     )
-
-
-def _tries_of_phase(session_id: str) -> sa.ScalarSelect[int]:
-    place = (
-        _item.session_id == session_id,
-        _item.run_id == phase.c.run_id,
-        _item.phase_id == phase.c.phase_id,
-    )
-    return sa.select(sa.func.count()).where(*place, _item.is_counted).scalar_subquery()
 
 
 def is_open() -> sa.ColumnElement[bool]:
@@ -158,24 +180,20 @@ def in_scope(scope: DrainScope, *, minds_queued: bool = True) -> Conditions:
     return tuple(conditions)
 
 
-def _may_repeat(db: sa.Connection, key: sa.Column[str | None], limits: DrainLimits) -> Conditions:
-    """That a cause is not stopped, its phases marked so or not yet, and has repeats left that are not under way.
+def _busy_fingerprints(db: sa.Connection, limits: DrainLimits) -> tuple[str, ...]:
+    """Causes whose remaining repeats are all under way.
 
     Whether a cause still holds is known when its attempts end; until then another one would only repeat them.
     """
-    known = fingerprint.c
-    is_over = sa.or_(known.stopped_at.is_not(None), known.seen >= limits.max_fingerprint_repeats)
-    conditions = [~sa.exists().where(known.fingerprint == key, is_over)]
-    under_way = (
-        sa.select(_item.expected_fingerprint)
-        .join(fingerprint, known.fingerprint == _item.expected_fingerprint)
+    expected, seen = _item.expected_fingerprint, fingerprint.c.seen
+    query = (
+        sa.select(expected)
+        .join(fingerprint, fingerprint.c.fingerprint == expected)
         .where(_item.booked_at.is_(None))
-        .group_by(_item.expected_fingerprint, known.seen)
-        .having(known.seen + sa.func.count() >= limits.max_fingerprint_repeats)
+        .group_by(expected, seen)
+        .having(seen + sa.func.count() >= limits.max_fingerprint_repeats)
     )
-    if busy := db.scalars(under_way).all():
-        conditions.append(sa.func.coalesce(key, "").not_in(busy))
-    return tuple(conditions)
+    return tuple(db.scalars(query))
 
 
 def queued_candidates(

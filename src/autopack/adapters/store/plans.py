@@ -16,6 +16,7 @@ from autopack.domain.run import RunSpec
 
 # SQLite takes 32,766 values in one statement.
 _NAMES_A_QUERY = 10_000
+_RUNS_A_STEP = 1000
 # Any number that no other program on the server is likely to lock.
 _IMPORT_LOCK = 7_294_106_552
 
@@ -51,19 +52,18 @@ def _lock_runs(db: sa.Connection, plan: Plan) -> frozenset[str]:
 
 
 def _insert_runs(db: sa.Connection, added: Sequence[MergedRun], *, first_seq: int, now: float) -> None:
-    runs = [
-        {
-            "run_id": merged.spec.run_id,
-            "seq": seq,
-            "spec": run_spec_text(merged.spec),
-            "is_active": False,
-            "created_at": now,
-        }
-        for seq, merged in enumerate(added, start=first_seq)
-    ]
-    _insert(db, run, runs)
-    _insert(db, phase, [values for merged in added for values in _all_values(merged)])
-    _insert(db, phase_need, [values for merged in added for values in _need_values(merged.spec)])
+    # Some at a time: the rows of a whole backlog would take as much memory again as its plan.
+    for start in range(0, len(added), _RUNS_A_STEP):
+        some = added[start : start + _RUNS_A_STEP]
+        runs = (_run_values(merged.spec, first_seq + start + at, now) for at, merged in enumerate(some))
+        _insert(db, run, list(runs))
+        _insert(db, phase, [values for merged in some for values in _all_values(merged)])
+        _insert(db, phase_need, [values for merged in some for values in _need_values(merged.spec)])
+
+
+def _run_values(spec: RunSpec, seq: int, now: float) -> Values:
+    own = {"run_id": spec.run_id, "seq": seq, "spec": run_spec_text(spec)}
+    return {**own, "is_active": False, "created_at": now}
 
 
 def _insert(db: sa.Connection, table: sa.Table, rows: Sequence[Values]) -> None:

@@ -86,10 +86,15 @@ class SqlTriage:
         with self._database.reading() as db:
             return blockers.released_runs(db, blocker.number)
 
-    def mark_needs_work(self, blocker: Blocker, run_id: str) -> None:
-        """Note that no answer of the run can be judged on the fixed base as it is."""
+    def mark_conflict(self, blocker: Blocker, run_id: str, *, is_conflict: bool) -> None:
+        """Note whether the fix could be brought into the run's branch."""
         with self._database.writing() as db:
-            blockers.mark_needs_work(db, blocker.number, run_id)
+            blockers.mark_conflict(db, blocker.number, run_id, is_conflict=is_conflict)
+
+    def mark_unpaid(self, blocker: Blocker) -> None:
+        """Note which held phases never got an answer, and need the Builder in any case."""
+        with self._database.writing() as db:
+            blockers.mark_unpaid(db, blocker.number)
 
     def failed_phases(self, *, at: float | None = None) -> Sequence[FailedPhase]:
         """The phases that stand FAILED now, or whose newest verdict was that at a time; by run and phase."""

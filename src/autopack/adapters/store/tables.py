@@ -285,6 +285,9 @@ drain_attempt = sa.Table(
     sa.Column("number", sa.Integer, nullable=False),
     sa.Column("phase_index", sa.Integer, nullable=False),
     sa.Column("initial_state", sa.Text, nullable=False),
+    # What its session was told; one that takes it over from a dead session makes it as it was meant.
+    sa.Column("scope", sa.Text, nullable=False),
+    sa.Column("timeout_seconds", sa.Double, nullable=False),
     sa.Column("sample", sa.Integer, nullable=False),
     sa.Column("expected_fingerprint", sa.Text),
     sa.Column("picked_at", sa.Double, nullable=False),

@@ -159,6 +159,8 @@ def _make_tables() -> None:
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("phase_index", sa.Integer(), nullable=False),
         sa.Column("initial_state", sa.Text(), nullable=False),
+        sa.Column("scope", sa.Text(), nullable=False),
+        sa.Column("timeout_seconds", sa.Double(), nullable=False),
         sa.Column("sample", sa.Integer(), nullable=False),
         sa.Column("expected_fingerprint", sa.Text()),
         sa.Column("picked_at", sa.Double(), nullable=False),
