@@ -8,6 +8,7 @@ import pytest
 
 from autopack.adapters.store import open_store, resolve_database_url
 from autopack.adapters.store.database import Database
+from autopack.adapters.store.tables import SCHEMA_REVISION
 from autopack.domain.phase import PhaseSpec
 from autopack.domain.plan import Plan
 from autopack.domain.run import RunSpec
@@ -99,7 +100,7 @@ def test_any_file_name_works(tmp_path, name):
     url = resolve_database_url("sqlite:///a.db", folder)
     open_store(url, create=True).close()
     with closing(open_store(url, create=False)) as store:
-        assert store.identity == f"SQLite {folder / 'a.db'}, schema 0001"
+        assert store.identity == f"SQLite {folder / 'a.db'}, schema {SCHEMA_REVISION}"
     assert (folder / "a.db").is_file()
 
 
@@ -171,7 +172,7 @@ def test_postgres_is_named_without_its_password(postgres_url):
     url = postgres_url.replace("postgres@", "postgres:s3cret@")
     with closing(open_store(url, create=True)) as store:
         assert store.identity.startswith("PostgreSQL ")
-        assert store.identity.endswith(", schema 0001")
+        assert store.identity.endswith(f", schema {SCHEMA_REVISION}")
         assert "s3cret" not in store.identity
 
 

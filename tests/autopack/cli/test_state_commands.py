@@ -229,7 +229,11 @@ def test_a_plan_that_differs_from_started_work_is_refused(autopack, failed, plan
     plan.write_text(plan.read_text().replace("Do a", "Do something else"))
     code, out, err = autopack("plan", "import", "plan.yaml")
     assert (code, err) == (1, "")
-    assert out.splitlines()[-1].split(maxsplit=2) == ["refused", "r/a", "goal; the phase has started"]
+    assert out.splitlines()[-1].split(maxsplit=2) == [
+        "refused",
+        "r/a",
+        "goal; the phase is FAILED; run `autopack requeue r/a`, then import the plan again",
+    ]
 
 
 def test_with_json_the_database_is_named_beside_the_document(autopack, planned):
