@@ -1,27 +1,17 @@
 """Plays the second act of the demo: a backlog that is stuck, drained with the ordinary commands."""
 
-import os
-import subprocess
 import sys
 from contextlib import closing
-from pathlib import Path
-from textwrap import wrap
-
-import click
 
 from autopack.cli.demo_executor import break_executor
 from autopack.cli.demo_findings import BacklogEnd, judge
-from autopack.cli.demo_play import DemoCommandError, Say, Stage, clean_environment, open_stage
+from autopack.cli.demo_play import DemoCommandError, Say, Stage, open_stage
 from autopack.cli.demo_scenes import scenes
-from autopack.cli.render import printable
+from autopack.cli.demo_shell import play_scenes
 from autopack.domain.failure import FailureKind
 from autopack.ports import Store
 
-_WIDTH = 100
-_INDENT = "    "
 _DRAIN_MARK = "session file: "
-_VERDICTS = frozenset({0, 1})
-"""With these a drain ends that went as far as it may: nothing failed, or a phase did."""
 
 
 def play_backlog(stage: Stage, *, say: Say) -> BacklogEnd:
@@ -32,14 +22,9 @@ def play_backlog(stage: Stage, *, say: Say) -> BacklogEnd:
     """
     broken = break_executor(stage.root.parent / "executor-as-found")
     _set_up(stage)
-    outputs: list[str] = []
     with closing(open_stage(stage)) as store:
-        for scene in scenes(broken, crash_fingerprint=lambda: _crash_fingerprint(store)):
-            say()
-            say(click.style(scene.heading, bold=True))
-            for line in wrap(scene.words, _WIDTH, break_on_hyphens=False):
-                say(line)
-            outputs += [_run(stage, command, say) for command in scene.commands]
+        script = scenes(broken, crash_fingerprint=lambda: _crash_fingerprint(store))
+        outputs = list(play_scenes(stage, script, say=say))
         return judge(stage, store, [output for output in outputs if _DRAIN_MARK in output])
 
 
@@ -54,37 +39,6 @@ def _set_up(stage: Stage) -> None:
     config.write_text(text + ci, encoding="utf-8")
     stage.command("init")
     stage.command("plan", "import", str(stage.plan))
-
-
-def _run(stage: Stage, command: str, say: Say) -> str:
-    """Run a line of shell in the repository and show what it says; its output."""
-    say()
-    say(click.style(f"  $ {command}", fg="cyan"))
-    environment = clean_environment()
-    environment.pop("PYTHONPATH", None)
-    # So that `python` and `autopack` are those that run the demo.
-    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', os.defpath)}"
-    lines: list[str] = []
-    with subprocess.Popen(
-        ["/bin/sh", "-c", command],
-        cwd=stage.root,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-    ) as process:
-        for line in process.stdout or ():
-            lines.append(line)
-            say(f"{_INDENT}{printable(line.rstrip())}".rstrip())
-    if process.returncode not in _VERDICTS or any(line.startswith("error: ") for line in lines):
-        raise DemoCommandError(
-            f"`{command}` ended with exit code {process.returncode} in {stage.root}",
-            hint="".join(lines).strip()[-1500:],
-        )
-    return "".join(lines)
 
 
 def _crash_fingerprint(store: Store) -> str:

@@ -48,6 +48,8 @@ class CauseEnd:
     is_stopped: bool
     expected_attempts: int
     expected_holds: int
+    fix: str
+    """The name of its mend; empty where the third act mends it not."""
 
     @property
     def is_as_expected(self) -> bool:
@@ -133,6 +135,7 @@ def _cause(store: Store, known: Mapping[str, KnownFingerprint], expected: Mappin
         is_stopped=found is not None and found.stopped_at is not None,
         expected_attempts=expected["attempts"],
         expected_holds=expected["holds"],
+        fix=expected.get("fix", ""),
     )
 
 
