@@ -4,6 +4,7 @@ import pytest
 from drain_record import FAILED_ONES, NOTHING_LEFT, QUEUED_ONES, WIDE, Record, cause, name
 
 from autopack.domain.drain_policy import StopRule
+from autopack.domain.phase import PhaseState
 from autopack.errors import LeaseLostError, StoreError
 
 
@@ -55,6 +56,20 @@ def test_whoever_lost_a_session_hears_of_it(record):
     resume(record, session.session_id)
     with pytest.raises(LeaseLostError):
         record.drains.touch(session.session_id, owner="me", now=record.now)
+
+
+@pytest.mark.parametrize("is_ended", [True, False], ids=["ended", "taken over"])
+def test_a_session_that_is_nobodys_or_anothers_picks_nothing(record, is_ended):
+    record.backlog(one={"a": cause("ann")})
+    session = record.start()
+    if is_ended:
+        record.drains.finish(session.session_id, NOTHING_LEFT, now=record.now)
+    else:
+        resume(record, session.session_id)
+    with pytest.raises(LeaseLostError):
+        record.pick(session)
+    assert record.store.phase("one", "a").state is PhaseState.FAILED
+    assert record.drains.open_picks() == ()
 
 
 def test_a_resumed_session_goes_on_where_it_was(record):

@@ -707,6 +707,15 @@ class TestBuilderCalls:
         assert first.used == Usage(input_tokens=5)
         assert (dict(second.counts), second.used) == ({PhaseState.QUEUED: 1}, Usage())
 
+    def test_the_newest_runs_alone_and_the_totals_of_all(self, store):
+        filled(store, a_run("one", "two"), a_run("three", run_id="bank"), a_run("four", run_id="cafe"))
+        ended(store, "one", FAILED)
+        assert [progress.run_id for progress in store.runs(limit=2)] == ["bank", "cafe"]
+        assert store.runs(limit=2) == store.runs()[1:]
+        assert store.runs(limit=9) == store.runs()
+        assert store.count_runs() == 3
+        assert dict(store.totals()) == {PhaseState.FAILED: 1, PhaseState.QUEUED: 3}
+
 
 class TestBaselines:
     KEY = BaselineKey(commit="c", environment="e", command="python -m pytest -q " + "tests/long_name " * 300)

@@ -2,6 +2,7 @@
 
 import pytest
 import sqlalchemy as sa
+from drain_record import FAILED_ONES, QUEUED_ONES, Record, cause
 
 from autopack.adapters.store import open_store
 from autopack.domain.phase import PhaseSpec, PhaseState
@@ -68,6 +69,64 @@ def test_no_table_is_read_from_end_to_end(long_store, ask):
             row.detail for row in plan if row.detail.startswith("SCAN") and "INDEX ix_run_" not in row.detail
         ]
         assert scans == [], statement
+
+
+@pytest.fixture(scope="module")
+def stuck(tmp_path_factory):
+    """A record of drains with a session that has touched some runs and has one attempt under way."""
+    store = open_store(f"sqlite:///{tmp_path_factory.mktemp('stuck') / 'autopack.db'}", create=True)
+    record = Record(store)
+    record.backlog(**{f"r{number}": {"a": cause("ann"), "b": cause("bob")} for number in range(12)})
+    record.backlog(waiting={"a": None})
+    record.session = record.start()
+    for failure in (cause("ann"), cause("cid"), None):
+        record.work(record.pick(record.session), failure)
+    record.under_way = record.pick(record.session)
+    yield record
+    store.close()
+
+
+# What is read from end to end may only be what is short: runs in the order of trying, open picks, known causes.
+SHORT = ("INDEX ix_run_", "INDEX ix_drain_", "SCAN anon_1", "SCAN fingerprint", "CONSTANT ROW", "subquery")
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        pytest.param(lambda record: record.pick(record.session), id="pick"),
+        pytest.param(lambda record: record.pick(record.start(QUEUED_ONES)), id="pick of a queued one"),
+        pytest.param(lambda record: record.work(record.pick(record.session), cause("dan")), id="an attempt"),
+        pytest.param(
+            lambda record: record.drains.preview(FAILED_ONES, record.session.limits, limit=9), id="preview"
+        ),
+        pytest.param(lambda record: record.drains.fingerprints(limit=9), id="fingerprints"),
+        pytest.param(lambda record: record.drains.orders(record.under_way.address), id="orders"),
+        pytest.param(lambda record: record.drains.sessions(limit=3), id="sessions"),
+    ],
+)
+def test_no_drain_reads_the_backlog_from_end_to_end(stuck, ask):
+    for statement, parameters in statements_of(stuck.store, lambda _store: ask(stuck)):
+        with stuck.store._database.reading() as db:
+            plan = db.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+        scans = [
+            row.detail
+            for row in plan
+            if row.detail.startswith("SCAN") and not any(short in row.detail for short in SHORT)
+        ]
+        assert scans == [], statement
+
+
+def test_phases_of_a_cause_are_found_by_its_index_without_statistics(stuck):
+    seen = statements_of(stuck.store, lambda _: stuck.drains.held_back(FAILED_ONES, stuck.session.limits))
+    seen += statements_of(stuck.store, lambda _: stuck.drains.fingerprints(limit=3))
+    plans = []
+    for statement, parameters in seen:
+        if "failure_fingerprint" in statement:
+            with stuck.store._database.reading() as db:
+                plans += db.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+    of_phases = [row.detail for row in plans if " phase" in row.detail]
+    assert of_phases
+    assert all("INDEX ix_phase_fingerprint" in detail for detail in of_phases)
 
 
 def test_a_finished_phase_lets_the_next_one_go(long_store):

@@ -6,6 +6,8 @@ drain would try first; one whose cause is stopped is none. ``failed`` counts the
 stays within one run's part of one index.
 """
 
+from functools import cache
+
 import sqlalchemy as sa
 
 from autopack.adapters.store.tables import DRAINABLE, READY, phase, run
@@ -14,6 +16,21 @@ from autopack.domain.phase import PhaseState
 
 def refresh(db: sa.Connection, which: sa.ColumnElement[bool]) -> None:
     """Bring the summary of the runs that ``which`` selects up to date with their phases."""
+    db.execute(_summarise().where(which))
+
+
+def refresh_run(db: sa.Connection, run_id: str) -> None:
+    """The same for one run."""
+    db.execute(_summarise_one(), {"its_id": run_id})
+
+
+@cache
+def _summarise_one() -> sa.Update:
+    return _summarise().where(run.c.run_id == sa.bindparam("its_id"))
+
+
+@cache
+def _summarise() -> sa.Update:
     head = (phase.c.failure_rank, phase.c.idx)
     may_go = sa.exists().where(*_of_run(READY), phase.c.retry_at.is_(None)).correlate(run)
     earliest = sa.select(sa.func.min(phase.c.retry_at)).where(*_of_run(READY)).correlate(run)
@@ -26,12 +43,7 @@ def refresh(db: sa.Connection, which: sa.ColumnElement[bool]) -> None:
         "head_idx": _first(phase.c.idx, DRAINABLE, *head),
         "head_fingerprint": _first(phase.c.failure_fingerprint, DRAINABLE, *head),
     }
-    db.execute(run.update().where(which).values(values))
-
-
-def refresh_run(db: sa.Connection, run_id: str) -> None:
-    """The same for one run."""
-    refresh(db, run.c.run_id == run_id)
+    return run.update().values(values)
 
 
 def _of_run(condition: str = "true") -> tuple[sa.ColumnElement[bool] | sa.TextClause, ...]:

@@ -5,8 +5,8 @@ has not touched come straight from an index in the order of trying. Runs that it
 the session made attempts, are looked through each by itself, because its own limits decide there.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,6 +21,8 @@ from autopack.domain.replay import Replay
 from autopack.domain.session import DrainScope
 
 _item = drain_attempt.c
+_KEPT = 64
+"""Statements that are kept; each is some kilobytes."""
 _ORDER = (run.c.sample, run.c.head_rank, run.c.head_idx, run.c.failed, run.c.seq)
 _PHASE_ORDER = (run.c.sample, phase.c.failure_rank, phase.c.idx, run.c.failed, run.c.seq)
 Conditions = tuple[sa.ColumnElement[bool], ...]
@@ -33,7 +35,7 @@ class _Choice:
     session_id: str
     scope: DrainScope
     limits: DrainLimits
-    busy: Sequence[str]
+    busy: tuple[str, ...]
     """Causes whose remaining repeats are all under way."""
     most: int
 
@@ -57,7 +59,7 @@ def failed_candidates(
     choice = _Choice(session_id=session_id, scope=scope, limits=limits, busy=busy, most=limit)
     if scope.blocker is not None:
         return _released(db, choice)
-    found = [*_untouched(db, choice), *_touched(db, choice)]
+    found = [*db.execute(_untouched(choice)), *db.execute(_touched(choice))]
     return tuple(sorted(found, key=lambda row: (row.sample, row.rank, row.idx, row.failed, row.seq))[:limit])
 
 
@@ -74,9 +76,11 @@ def _columns() -> tuple[sa.ColumnElement[Any], ...]:
     )
 
 
-def _untouched(db: sa.Connection, choice: _Choice) -> Sequence[sa.Row[Any]]:
+# Putting these together takes longer than answering them, and a session asks the same again and again.
+@lru_cache(maxsize=_KEPT)
+def _untouched(choice: _Choice) -> sa.Select[Any]:
     is_touched = sa.exists().where(_item.session_id == choice.session_id, _item.run_id == run.c.run_id)
-    query = (
+    return (
         sa.select(*_columns())
         .select_from(run)
         .join(phase, sa.and_(phase.c.run_id == run.c.run_id, phase.c.idx == run.c.head_idx))
@@ -84,12 +88,12 @@ def _untouched(db: sa.Connection, choice: _Choice) -> Sequence[sa.Row[Any]]:
         .order_by(*_ORDER)
         .limit(choice.most)
     )
-    return db.execute(query).all()
 
 
-def _touched(db: sa.Connection, choice: _Choice) -> Sequence[sa.Row[Any]]:
+@lru_cache(maxsize=_KEPT)
+def _touched(choice: _Choice) -> sa.Select[Any]:
     touched = sa.select(_item.run_id).where(_item.session_id == choice.session_id).distinct().subquery()
-    query = (
+    return (
         sa.select(*_columns())
         .select_from(touched)
         .join(run, run.c.run_id == touched.c.run_id)
@@ -101,7 +105,6 @@ def _touched(db: sa.Connection, choice: _Choice) -> Sequence[sa.Row[Any]]:
         .order_by(*_PHASE_ORDER)
         .limit(choice.most)
     )
-    return db.execute(query).all()
 
 
 def _best_left(choice: _Choice) -> sa.ScalarSelect[int]:
