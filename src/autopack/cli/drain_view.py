@@ -82,6 +82,8 @@ def describe_result(result: DrainResult) -> str:
     """``shop/build FAILED doomed: … [1:import_error:…] 2.1 s, 0 tokens``."""
     what = f"{result.run_id}/{result.phase_id} {result.final_state}"
     spent = f"{result.subprocess_duration_seconds:.1f} s, {result.tokens_used:,} tokens"
+    if result.replayed:
+        spent += ", by an answer paid for before"
     if result.failure_kind is None:
         return f"{what} {spent}"
     message = one_line(result.error_message)[:160]

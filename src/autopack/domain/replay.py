@@ -41,3 +41,8 @@ def is_worth_replaying(kind: FailureKind | None, *, is_same_base: bool) -> bool:
     if kind is FailureKind.APPROVAL_DENIED:
         return False
     return not is_same_base or kind not in _OF_THE_CHANGE
+
+
+def is_of_the_answer(kind: FailureKind | None) -> bool:
+    """Whether an old answer that fails so on a new base is to blame itself, and neither the base nor its mend."""
+    return kind in _OF_THE_CHANGE
