@@ -344,6 +344,7 @@ blocker_phase = sa.Table(
     sa.Column("tokens", sa.BigInteger, nullable=False),
     sa.ForeignKeyConstraint(["run_id", "phase_id"], ["phase.run_id", "phase.phase_id"]),
     sa.Index("ix_blocker_phase_release", "number", "release"),
+    sa.Index("ix_blocker_phase_place", "run_id", "phase_id"),
 )
 
 decision = sa.Table(

@@ -51,6 +51,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("number", "run_id", "phase_id", name="pk_blocker_phase"),
     )
     op.create_index("ix_blocker_phase_release", "blocker_phase", ["number", "release"])
+    op.create_index("ix_blocker_phase_place", "blocker_phase", ["run_id", "phase_id"])
     op.create_table(
         "decision",
         sa.Column("decision_id", sa.Integer(), sa.Identity(always=False), nullable=False),
