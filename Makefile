@@ -11,16 +11,18 @@ export PYTHONUTF8 := 1
 
 setup: $(STAMP) $(PYTESTS)
 
+# The pins are complete, so nothing is resolved: an older pip asks for the newest release where a pinned package is wanted
+# with an extra, and then refuses it for want of a hash.
 $(STAMP): requirements/dev.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Autopack needs Python 3.11 or newer; set PYTHON=...")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	touch $@
 
 # The CI gate is tested with each pytest that it supports; the newest one is in the environment itself.
 $(VENV)/pytest%/.ready: requirements/pytest%.txt $(STAMP)
-	$(BIN)/python -m pip install --quiet --require-hashes --upgrade --target $(@D) -r $<
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes --upgrade --target $(@D) -r $<
 	touch $@
 
 demo: $(STAMP)
