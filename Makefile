@@ -49,7 +49,7 @@ bench: setup
 	$(BIN)/python -m benchmarks
 
 lock: $(STAMP)
-	for name in runtime dev pytest7 pytest8; do \
+	for name in runtime dev reddit pytest7 pytest8; do \
 	  $(BIN)/uv pip compile requirements/$$name.in --quiet --universal --python-version 3.11 --generate-hashes --no-header -o requirements/$$name.txt; \
 	done
 

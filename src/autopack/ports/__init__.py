@@ -6,7 +6,17 @@ from autopack.ports.clock import Clock
 from autopack.ports.code import CodeIndex
 from autopack.ports.drains import Drains
 from autopack.ports.engine import Engine, EngineLimits
+from autopack.ports.meter import (
+    Dialect,
+    FaultKind,
+    Meter,
+    MeterDoor,
+    MeterOrder,
+    ModelRequest,
+    ModelRoute,
+)
 from autopack.ports.processes import Command, Finished, Locks, Processes
+from autopack.ports.sandboxes import Network, Room, RoomLimits, Sandbox
 from autopack.ports.store import CallFilter, Decision, RunProgress, Store, StoredAnswer
 from autopack.ports.triage import Triage
 from autopack.ports.workspace import Tree, Workspace, Worktree
@@ -25,13 +35,24 @@ __all__ = [
     "Command",
     "ContextFile",
     "Decision",
+    "Dialect",
     "Drains",
     "Engine",
     "EngineLimits",
+    "FaultKind",
     "Finished",
     "Locks",
+    "Meter",
+    "MeterDoor",
+    "MeterOrder",
+    "ModelRequest",
+    "ModelRoute",
+    "Network",
     "Processes",
+    "Room",
+    "RoomLimits",
     "RunProgress",
+    "Sandbox",
     "Store",
     "StoredAnswer",
     "Tree",
