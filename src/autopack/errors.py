@@ -87,3 +87,11 @@ class EngineError(AutopackError):
 
 class ReportError(AutopackError):
     """A report or a picture cannot be drawn or written."""
+
+
+class ReviewError(AutopackError, ValueError):
+    """A review is not known, was decided before, or its criteria contradict each other."""
+
+
+class ResearchError(AutopackError):
+    """A source of findings is named wrongly, or what it needs is not installed."""

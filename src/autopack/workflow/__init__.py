@@ -1,0 +1,1 @@
+"""Steps that people take part in."""
