@@ -40,6 +40,8 @@ class FaultKind(StrEnum):
     OVERLOAD = "overload"
     NETWORK = "network"
     """No connection, or one that broke off in the middle."""
+    QUOTA = "quota"
+    """The provider's account has no credit left; waiting does not help."""
     AUTH = "auth"
     BAD_REQUEST = "bad-request"
     CONTEXT_LENGTH = "context-length"
@@ -76,6 +78,8 @@ class MeterOrder:
 
     route: ModelRoute
     budget_tokens: int
+    budget_usd: float | None = None
+    """None sets no limit in money; where a model's price is not known, none is kept."""
     log_folder: Path
     """Where ``requests.jsonl`` is kept, one line a finished request."""
 
