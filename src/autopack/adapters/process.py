@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
+from autopack.adapters.process_conversation import RunningConversation, open_pipes
 from autopack.errors import ProcessError, ProcessLostError
-from autopack.ports import Clock, Command, Finished
+from autopack.ports import Clock, Command, Conversation, Finished
 
 logger = logging.getLogger(__name__)
 
@@ -89,6 +90,26 @@ class GuardedProcesses:
             duration_seconds=self._clock.monotonic() - started,
         )
 
+    @contextmanager
+    def converse(self, command: Command) -> Iterator[Conversation]:
+        """See ``Processes.converse``."""
+        started = self._clock.monotonic()
+        _check_folder(command)
+        with open_pipes(command) as pipes:
+            files = _Files(stdin=pipes.program_stdin, stdout=pipes.program_stdout, stderr=pipes.stderr)
+            running = self._start(command, files)
+            pipes.hand_over()
+            conversation = RunningConversation(
+                running,
+                pipes,
+                max_stderr_bytes=self._max_output_bytes,
+                seconds=lambda: self._clock.monotonic() - started,
+            )
+            try:
+                yield conversation
+            finally:
+                conversation.kill()
+
     def _patience(self, command: Command, started: float) -> float:
         left = started + command.timeout_seconds - self._clock.monotonic()
         return max(0.0, min(POLL_SECONDS, left))
@@ -118,11 +139,7 @@ class _Files:
 
 @contextmanager
 def _open_files(command: Command) -> Iterator[_Files]:
-    if not command.cwd.is_dir():
-        raise ProcessError(
-            f"cannot run {command.argv[0]}: there is no folder {command.cwd}",
-            hint="Something removed it; the next attempt makes its worktree anew.",
-        )
+    _check_folder(command)
     with ExitStack() as stack:
         try:
             files = _Files(
@@ -133,6 +150,14 @@ def _open_files(command: Command) -> Iterator[_Files]:
         except OSError as exc:
             raise ProcessError(f"cannot open the logs of {command.argv[0]}: {exc}") from exc
         yield files
+
+
+def _check_folder(command: Command) -> None:
+    if not command.cwd.is_dir():
+        raise ProcessError(
+            f"cannot run {command.argv[0]}: there is no folder {command.cwd}",
+            hint="Something removed it; the next attempt makes its worktree anew.",
+        )
 
 
 def _input(text: str) -> IO[bytes]:

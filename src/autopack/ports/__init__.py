@@ -15,7 +15,7 @@ from autopack.ports.meter import (
     ModelRequest,
     ModelRoute,
 )
-from autopack.ports.processes import Command, Finished, Locks, Processes
+from autopack.ports.processes import Command, Conversation, Finished, Locks, Processes
 from autopack.ports.sandboxes import Network, Room, RoomLimits, Sandbox
 from autopack.ports.store import CallFilter, Decision, RunProgress, Store, StoredAnswer
 from autopack.ports.triage import Triage
@@ -34,6 +34,7 @@ __all__ = [
     "CodeIndex",
     "Command",
     "ContextFile",
+    "Conversation",
     "Decision",
     "Dialect",
     "Drains",

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +34,27 @@ class Finished:
     """Whether the program was killed because its output passed the limit."""
 
 
+class Conversation(Protocol):
+    """A program that is spoken with while it runs."""
+
+    stdin: IO[bytes]
+    """Unbuffered; closing it is how most programs are told to end."""
+    stdout: IO[bytes]
+    """Unbuffered; to be read at all times, since a program waits when the pipe is full."""
+
+    def has_ended(self) -> bool:
+        """Whether the program has ended, or was stopped for what it wrote to stderr."""
+        ...
+
+    def stop(self, *, is_cancelled: bool = False) -> Finished:
+        """How it ended; a program that still runs is killed with all that it started.
+
+        Args:
+            is_cancelled: What a killed program is booked as: cancelled, or out of time.
+        """
+        ...
+
+
 class Processes(Protocol):
     """Runs programs and leaves nothing behind."""
 
@@ -45,6 +66,18 @@ class Processes(Protocol):
         Raises:
             ProcessError: The program cannot be started (missing, not executable, no such folder).
             ProcessLostError: Its guard was killed, and it with it.
+        """
+        ...
+
+    def converse(self, command: Command) -> AbstractContextManager[Conversation]:
+        """Start a program whose stdin and stdout are pipes to us, and stop it at the end of the context.
+
+        ``stdin_text``, ``stdout_path`` and ``timeout_seconds`` do not apply; time is the caller's to watch. stderr
+        goes to its file, however much it is, up to the limit of ``run``.
+
+        Raises:
+            ProcessError: The program cannot be started; also raised by ``stop``, since that may show late.
+            ProcessLostError: Its guard was killed, and it with it (by ``stop``).
         """
         ...
 
