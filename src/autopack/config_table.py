@@ -1,6 +1,7 @@
 """TOML tables as checked fields of frozen dataclasses, and dataclasses as a commented TOML template.
 
-What a field may hold comes from its annotation, its unit (``_seconds``) and its metadata: ``choices``, ``least``.
+What a field may hold comes from its annotation, its unit (``_seconds``) and its metadata: ``choices``,
+``least``, ``each`` (a dataclass: tables of it, under names that the operator chooses).
 """
 
 import ast
@@ -75,11 +76,27 @@ def overlay(base: T, table: Mapping[str, object], *, place: str, skip: Iterable[
         if name not in known:
             raise _unknown(name, known, place)
         now = getattr(base, name)
-        if is_dataclass(now) and isinstance(value, dict):
+        if (kind := known[name].metadata.get("each")) is not None:
+            values[name] = _tables(now, kind, value, name, place)
+        elif is_dataclass(now) and isinstance(value, dict):
             values[name] = overlay(now, value, place=f"{place}, [{name}]")
         else:
             values[name] = _checked(known[name], hints[name], value, place)
     return replace(base, **values)  # type: ignore[type-var]  # T is a dataclass, which no bound can say
+
+
+def _tables(
+    now: Mapping[str, object], kind: type, value: object, name: str, place: str
+) -> Mapping[str, object]:
+    """Tables under names of the operator's own: ``[providers.local]``."""
+    if not isinstance(value, dict) or not all(isinstance(table, dict) for table in value.values()):
+        raise SettingsError(f"{place}: {name!r} must hold tables: [{name}.NAME]", hint=_HINT)
+    given = {
+        key: overlay(now.get(key, kind()), table, place=f"{place}, [{name}.{key}]")
+        for key, table in value.items()
+    }
+    # A table that sets nothing says nothing, such as the one in the file that `autopack init` writes.
+    return {**now, **{key: table for key, table in given.items() if table != kind()}}
 
 
 def _fields(base: object) -> tuple[Field[Any], ...]:
@@ -141,9 +158,9 @@ def render(kind: type) -> Iterator[str]:
     notes = _notes(kind)
     for item in fields(kind):
         default = item.default_factory() if item.default_factory is not MISSING else item.default
-        if is_dataclass(default) or default is MISSING:
+        if is_dataclass(default) or default is MISSING or "each" in item.metadata:
             continue
-        yield from (f"# {line}" for line in textwrap.wrap(notes.get(item.name, ""), 100))
+        yield from (f"# {line}" for line in textwrap.wrap(" ".join(notes.get(item.name, "").split()), 100))
         shown = "..." if default is None else _toml(default)
         yield f"#{item.name} = {shown}"
 

@@ -13,6 +13,7 @@ from autopack.errors import ScopeError, SettingsError, WorkspaceError
 STATE_FOLDER = ".autopack"
 CONFIG_NAME = "config.toml"
 DEFAULT_DATABASE_URL = "sqlite:///.autopack/autopack.db"
+_OFF = {"least": 0}
 DEFAULT_PROTECTED_PATHS = (
     ".git/",
     ".autopack/",
@@ -73,6 +74,31 @@ class TelemetrySettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderSettings:
+    """Where the models of one provider are, and how often it may be asked."""
+
+    base_url: str | None = None
+    """Its address, as its own SDK takes it: http://127.0.0.1:11434/v1. `anthropic`, `openai` and `gemini` have one."""
+    key_env: str | None = None
+    """The environment variable that holds the key. Without it, only a provider's own address is sent its usual key
+    (ANTHROPIC_API_KEY, OPENAI_API_KEY, GEMINI_API_KEY)."""
+    requests_per_minute: int = field(default=0, metadata={"least": 0})
+    """Of all workers on this database together; 0 sets no limit."""
+    tokens_per_minute: int = field(default=0, metadata={"least": 0})
+    """The same, input and output together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceSettings:
+    """What a model costs, in USD for a million tokens; both input and output must be set, 0 is free."""
+
+    input: float | None = field(default=None, metadata=_OFF)
+    output: float | None = field(default=None, metadata=_OFF)
+    cached: float | None = field(default=None, metadata=_OFF)
+    """Input that the provider served from its cache; as `input` unless it is set."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that can be set, for one repository."""
 
@@ -83,6 +109,12 @@ class Settings:
     attempt: AttemptSettings = field(default_factory=AttemptSettings)
     budget: SpendingLimits = field(default_factory=SpendingLimits)
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
+    providers: Mapping[str, ProviderSettings] = field(
+        default_factory=dict, metadata={"each": ProviderSettings}
+    )
+    """By the name that a Builder's specification gives: ``anthropic:MODEL``."""
+    prices: Mapping[str, PriceSettings] = field(default_factory=dict, metadata={"each": PriceSettings})
+    """By the model's name; these go before the prices that are known anyway."""
     protected_paths: tuple[str, ...] = DEFAULT_PROTECTED_PATHS
     workers: int = 2
     """Attempts that one worker process makes side by side."""
@@ -224,5 +256,13 @@ def render_default_config() -> str:
         "",
         "[telemetry]",
         *render(TelemetrySettings),
+        "",
+        "# Providers of models, by the name in front of the model: anthropic, openai, gemini, or one of your own.",
+        "[providers.local]",
+        *render(ProviderSettings),
+        "",
+        "# What a model costs, in USD for a million tokens, where that is not known or not what you pay.",
+        '[prices."model-name"]',
+        *render(PriceSettings),
     )
     return "\n".join(parts) + "\n"

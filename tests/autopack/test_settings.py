@@ -10,6 +10,8 @@ from autopack.settings import (
     DEFAULT_PROTECTED_PATHS,
     AttemptSettings,
     CiSettings,
+    PriceSettings,
+    ProviderSettings,
     Settings,
     TelemetrySettings,
     find_root,
@@ -212,10 +214,11 @@ def test_the_written_file_names_every_setting_with_its_default(load):
     enabled = re.sub(r"^#(\w+ =)", r"\1", "\n".join(lines), flags=re.MULTILINE)
     assert load(enabled) == load("")
     named = {name for line in text.splitlines() for name in re.findall(r"^#(\w+) =", line)}
-    tables = (CiSettings, AttemptSettings, SpendingLimits, TelemetrySettings)
+    tables = (CiSettings, AttemptSettings, SpendingLimits, TelemetrySettings, ProviderSettings, PriceSettings)
+    in_tables = {"ci", "attempt", "budget", "telemetry", "providers", "prices"}
     wanted = {item.name for kind in (Settings, *tables) for item in fields(kind)}
-    assert named == wanted - {"root", "ci", "attempt", "budget", "telemetry"}
-    assert set(tomllib.loads(text)) == {"ci", "attempt", "budget", "telemetry"}
+    assert named == wanted - {"root", *in_tables}
+    assert set(tomllib.loads(text)) == in_tables
 
 
 def test_the_written_file_explains_settings():
@@ -253,3 +256,36 @@ def test_a_budget_is_set_by_its_table_and_switched_off_by_0(load):
 def test_a_budget_that_cannot_be_is_refused(load, line):
     with pytest.raises(SettingsError, match=line.split()[0]):
         load(f"[budget]\n{line}")
+
+
+def test_tables_under_names_of_the_operators_own(load):
+    settings = load(
+        """
+        [providers.local]
+        base_url = "http://127.0.0.1:11434/v1"
+        requests_per_minute = 30
+        [prices."big-model:latest"]
+        input = 3
+        output = 15.5
+        """
+    )
+    assert settings.providers["local"].requests_per_minute == 30
+    assert settings.prices["big-model:latest"].output == 15.5
+    assert settings.prices["big-model:latest"].cached is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        pytest.param("[providers.local]\nbase = 1", "[providers.local]: 'base' is no setting", id="unknown"),
+        pytest.param(
+            "[prices.m]\ninput = -1", "[prices.m]: 'input' is -1 and must be at least 0", id="below 0"
+        ),
+        pytest.param("providers = 3", "'providers' must hold tables", id="no table"),
+        pytest.param("[providers]\nlocal = 3", "'providers' must hold tables", id="no tables in it"),
+    ],
+)
+def test_a_table_that_cannot_be_is_refused_by_its_name(load, text, message):
+    with pytest.raises(SettingsError) as raised:
+        load(text)
+    assert message in str(raised.value)

@@ -18,7 +18,7 @@ from autopack.domain.phase import Phase, PhaseState
 from autopack.domain.replay import Replay
 from autopack.domain.session import DrainResult, DrainScope, HeldBack, Session
 from autopack.domain.spending import Amount, budget_stop
-from autopack.ports import Clock, EngineLimits, Processes, Store
+from autopack.ports import Clock, EngineLimits, Meter, ModelRoute, Processes, Store
 from autopack.settings import (
     CONFIG_NAME,
     STATE_FOLDER,
@@ -52,6 +52,26 @@ def open_workspace(settings: Settings) -> "GitWorkspace":
     from autopack.adapters import git
 
     return git.open_workspace(settings.root, state_folder=settings.state_folder)
+
+
+def make_meter() -> Meter:
+    """What opens doors to models; nothing of the web is loaded before the first one."""
+    from autopack.adapters.meter.loopback import LoopbackMeter
+
+    return LoopbackMeter(SystemClock())
+
+
+def find_model_route(
+    settings: Settings, provider: str, environ: Mapping[str, str] = os.environ
+) -> ModelRoute:
+    """Where requests to a provider go, and the key that goes with them.
+
+    Raises:
+        SettingsError: The provider has no address or no key; the hint says what to set.
+    """
+    from autopack.adapters.meter.routes import find_route
+
+    return find_route(provider, settings.providers, environ)
 
 
 def death_watch(settings: Settings, clock: Clock) -> Callable[[str, float], bool]:
