@@ -26,11 +26,20 @@ class PatchError(AutopackError):
 
     Attributes:
         problems: One line for each file, hunk or edit that is wrong; never empty.
+        excerpts: For each problem the file's own lines around the place that comes closest; "" where none does.
     """
 
-    def __init__(self, message: str, *, hint: str = "", problems: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        problems: tuple[str, ...] = (),
+        excerpts: tuple[str, ...] = (),
+    ) -> None:
         super().__init__(message, hint=hint)
         self.problems = problems or (message,)
+        self.excerpts = excerpts or ("",) * len(self.problems)
 
 
 class IllegalTransitionError(AutopackError):

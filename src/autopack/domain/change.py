@@ -83,13 +83,52 @@ class Replacement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Passage:
+    """Lines of a file as an answer shows them, and what takes their place; found where they fit, not by number."""
+
+    line: int
+    """Where the passage stands in the answer, from 1."""
+    old: tuple[str, ...]
+    """Without line endings; bytes that are no UTF-8 are surrogate escapes. Empty for a file that holds nothing."""
+    new: tuple[str, ...]
+    near_line: int | None = None
+    """The line of the file, from 1, that the answer names; it decides between places that fit alike."""
+    below: str | None = None
+    """A line above the passage, such as the head of its function; it decides as well."""
+    is_at_end: bool = False
+    """Whether the answer says that the file ends here; it decides as well."""
+    final_newline: bool | None = None
+    """Whether the file's last line, which must be the passage's, is to end in a newline; None keeps what it has."""
+
+    @property
+    def new_content(self) -> bytes:
+        """The content of a file that holds the new lines and nothing else."""
+        end = "" if self.final_newline is False or not self.new else "\n"
+        return ("\n".join(self.new) + end).encode("utf-8", "surrogateescape")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passages:
+    """Passages of one file, all of the file as it was before the first of them."""
+
+    items: tuple[Passage, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WholeText:
+    """A file's whole new text; it takes on the line endings of the file that it replaces."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BinaryDelta:
     """Git's instructions for making a binary file from the one before it."""
 
     instructions: bytes
 
 
-Body = bytes | tuple[Hunk, ...] | Replacement | BinaryDelta | None
+Body = bytes | tuple[Hunk, ...] | Replacement | Passages | WholeText | BinaryDelta | None
 """The whole new content, or how it is made from the old one; None keeps the old one."""
 
 

@@ -1,6 +1,7 @@
 """A change held against a tree: every file as it will be, or all that does not fit and nothing else."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from autopack.domain.change import (
@@ -11,17 +12,49 @@ from autopack.domain.change import (
     Change,
     EditAction,
     FileEdit,
+    Hunk,
     Intent,
+    Passages,
     Read,
     Replacement,
     Step,
+    WholeText,
 )
+from autopack.domain.ladder import Rung
+from autopack.domain.passages import adopt_endings, apply_passages
 from autopack.domain.patch_binary import apply_delta
 from autopack.domain.placement import place_hunks, replace_once
 from autopack.errors import PatchError
 
 File = tuple[bytes, str]
 NO_PLACEHOLDERS: Mapping[str, bytes] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Misfit:
+    """One piece of a change that does not fit the tree."""
+
+    step: int
+    """Which of the change's steps, from 0."""
+    path: str
+    where: str
+    reason: str
+    excerpt: str = ""
+    """The file's own lines around the place that comes closest."""
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason} ({self.where})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What became of holding a change against a tree."""
+
+    edits: tuple[FileEdit, ...] = ()
+    """In path order, without what would change nothing; empty when anything does not fit."""
+    misfits: tuple[Misfit, ...] = ()
+    rungs: tuple[Rung, ...] = ()
+    """How each passage was found that was."""
 
 
 def resolve(
@@ -38,21 +71,36 @@ def resolve(
     Raises:
         PatchError: A file or hunk does not fit. ``problems`` lists each one, with its path first.
     """
+    trial = try_change(change, read, placeholders=placeholders)
+    if trial.misfits:
+        problems = tuple(str(misfit) for misfit in trial.misfits)
+        rest = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise PatchError(
+            f"the change does not fit: {problems[0]}{rest}",
+            problems=problems,
+            excerpts=tuple(misfit.excerpt for misfit in trial.misfits),
+        )
+    return trial.edits
+
+
+def try_change(change: Change, read: Read, *, placeholders: Mapping[str, bytes] = NO_PLACEHOLDERS) -> Trial:
+    """Hold a change against a tree, as ``resolve`` does, and tell of each piece that does not fit."""
     files = _Files(read, placeholders)
-    problems: list[str] = []
+    misfits: list[Misfit] = []
     if not change.is_sequential:
         for step in change.steps:
             if step.intent is Intent.RENAME and step.old_path is not None:
                 files.hide(step.old_path)
-    for step in change.steps:
+    for number, step in enumerate(change.steps):
         try:
             _take(step, files, is_sequential=change.is_sequential)
         except PatchError as error:
-            problems += [f"{step.path}: {problem} ({step.where})" for problem in error.problems]
-    if problems:
-        rest = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        raise PatchError(f"the change does not fit: {problems[0]}{rest}", problems=tuple(problems))
-    return tuple(sorted(_edits(change, files), key=lambda edit: edit.path))
+            misfits += [
+                Misfit(step=number, path=step.path, where=step.where, reason=problem, excerpt=excerpt)
+                for problem, excerpt in zip(error.problems, error.excerpts, strict=True)
+            ]
+    edits = () if misfits else tuple(sorted(_edits(change, files), key=lambda edit: edit.path))
+    return Trial(edits=edits, misfits=tuple(misfits), rungs=tuple(files.rungs))
 
 
 class _Files:
@@ -63,6 +111,7 @@ class _Files:
         self._placeholders = placeholders
         self._before: dict[str, File | None] = {}
         self.after: dict[str, File | None] = {}
+        self.rungs: list[Rung] = []
 
     def before(self, path: str) -> File | None:
         """What the tree has at ``path``."""
@@ -101,9 +150,11 @@ def _take(step: Step, files: _Files, *, is_sequential: bool) -> None:
         files.after[step.path] = None
         return
     content, mode = found or (b"", FILE_MODE)
+    if step.intent is Intent.WRITE and files.now(step.path) is None:
+        content = b""  # a placeholder is written over, not added to
     if step.intent is Intent.RENAME and is_sequential and step.old_path is not None:
         files.after[step.old_path] = None
-    files.after[step.path] = (_content_after(step.body, content), step.mode or mode)
+    files.after[step.path] = (_content_after(step.body, content, files.rungs), step.mode or mode)
 
 
 def _is_taken(step: Step, files: _Files) -> bool:
@@ -111,17 +162,27 @@ def _is_taken(step: Step, files: _Files) -> bool:
 
 
 def _check_all_goes(body: Body, found: File | None) -> None:
-    if isinstance(body, tuple) and found is not None and place_hunks(found[0], body):
+    if not isinstance(body, tuple | Passages) or found is None:
+        return
+    if _content_after(body, found[0], []):
         raise PatchError("cannot delete: the patch does not remove all of its lines")
 
 
-def _content_after(body: Body, content: bytes) -> bytes:
+def _content_after(body: Body, content: bytes, rungs: list[Rung]) -> bytes:
     if body is None:
         return content
-    if isinstance(body, bytes):
-        return body
+    if isinstance(body, Passages):
+        content, found = apply_passages(content, body.items)
+        rungs += found
+        return content
+    return body if isinstance(body, bytes) else _made_from(body, content)
+
+
+def _made_from(body: tuple[Hunk, ...] | Replacement | WholeText | BinaryDelta, content: bytes) -> bytes:
     if isinstance(body, Replacement):
         return replace_once(content, body)
+    if isinstance(body, WholeText):
+        return adopt_endings(body.text, content)
     if isinstance(body, BinaryDelta):
         return apply_delta(content, body)
     return place_hunks(content, body)

@@ -1,0 +1,185 @@
+"""Passages put into a file: each at its one place, or a problem with the real lines for each that fits none."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+
+from autopack.domain.change import Passage
+from autopack.domain.ladder import Found, NotFound, Rung, Splice, find_passage
+from autopack.errors import PatchError
+
+_SHOWN_AROUND = 3
+_MAX_SHOWN = 40
+_COMMON_LINE = 20
+"""A line that occurs more often in a file says nothing about which place was meant."""
+_WORD = re.compile(r"\w{2,}")
+
+
+def apply_passages(content: bytes, passages: Sequence[Passage]) -> tuple[bytes, tuple[Rung, ...]]:
+    """A file's content with every passage replaced, and the rung on which each was found.
+
+    All passages are looked for in the file as it was. Lines written into a file with CRLF get CRLF.
+
+    Raises:
+        PatchError: A passage fits nowhere or in several places, or two overlap. One problem and one excerpt for each.
+    """
+    lines, is_ended = _split(content)
+    found: list[tuple[Passage, Found]] = []
+    problems: list[tuple[str, str]] = []
+    for passage in passages:
+        place = _place(lines, passage)
+        if isinstance(place, Found):
+            found.append((passage, place))
+        else:
+            problems.append((place.reason, _excerpt(lines, passage, place)))
+    splices = [splice for _, place in found for splice in place.splices]
+    splices.sort(key=lambda splice: (splice.start, splice.end))
+    problems += [(problem, "") for problem in _overlaps(splices)]
+    if problems:
+        raise PatchError(
+            problems[0][0],
+            problems=tuple(problem for problem, _ in problems),
+            excerpts=tuple(excerpt for _, excerpt in problems),
+        )
+    wants_lf = any(_is_converted(passage) for passage, _ in found)
+    is_ended = _ends_in_newline(passages, splices, len(lines), is_ended=is_ended)
+    written = [*_spliced(lines, splices, _Endings(lines, is_lf_wanted=wants_lf))]
+    return _join(written, is_ended=is_ended), tuple(place.rung for _, place in found)
+
+
+def adopt_endings(text: str, before: bytes) -> bytes:
+    """A whole new text with the line endings of the file that it replaces."""
+    lines, _ = _split(before)
+    if len(lines) > 1 and all(line.endswith("\r") for line in lines[:-1]) and "\r" not in text:
+        text = text.replace("\n", "\r\n")
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _place(lines: Sequence[str], passage: Passage) -> Found | NotFound:
+    if not passage.old:
+        if any(line.strip() for line in lines):
+            return NotFound(reason="quotes no line of the file, so nothing says where it belongs")
+        return Found(rung=Rung.EXACT, splices=(Splice(start=0, end=len(lines), new=passage.new),))
+    place = find_passage(lines, passage)
+    if isinstance(place, Found) and passage.final_newline is not None and place.splices[-1].end != len(lines):
+        return NotFound(reason="says that the file ends, and it goes on", places=(place.splices[-1].end - 1,))
+    return place
+
+
+def _split(content: bytes) -> tuple[list[str], bool]:
+    text = content.decode("utf-8", "surrogateescape")
+    lines = text.split("\n")
+    is_ended = not lines[-1]
+    return (lines[:-1] if is_ended else lines), is_ended
+
+
+def _join(lines: Sequence[str], *, is_ended: bool) -> bytes:
+    if not lines:
+        return b""
+    text = "\n".join(lines) + ("\n" if is_ended else "")
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _ends_in_newline(
+    passages: Sequence[Passage], splices: Sequence[Splice], size: int, *, is_ended: bool
+) -> bool:
+    said = [passage.final_newline for passage in passages if passage.final_newline is not None]
+    if said:
+        return said[-1]
+    reaches_end = bool(splices) and splices[-1].end == size
+    # What is cut off at the end leaves the newline of the line before it.
+    return is_ended or (reaches_end and (not splices[-1].new or size == 0))
+
+
+def _is_converted(passage: Passage) -> bool:
+    """Whether an answer writes CRLF in all that it quotes; in a file with LF that is the answer's way, not a wish."""
+    return bool(passage.old) and all(line.endswith("\r") for line in passage.old)
+
+
+class _Endings:
+    """The line endings to write in a file."""
+
+    def __init__(self, lines: Sequence[str], *, is_lf_wanted: bool) -> None:
+        ended = [line.endswith("\r") for line in lines]
+        # The last line may be without any ending, and says nothing then.
+        self._is_crlf = any(ended) and all(ended[:-1])
+        self._is_lf = not any(ended)
+        self._is_lf_wanted = is_lf_wanted
+
+    def written(self, line: str, replaced: Sequence[str]) -> str:
+        """A new line with the CR that it is to have."""
+        if self._is_crlf or (not self._is_lf and replaced and all(it.endswith("\r") for it in replaced)):
+            return line if line.endswith("\r") else f"{line}\r"
+        return line.removesuffix("\r") if self._is_lf and self._is_lf_wanted else line
+
+
+def _spliced(lines: Sequence[str], splices: Sequence[Splice], endings: _Endings) -> Iterator[str]:
+    done = 0
+    for splice in splices:
+        yield from lines[done : splice.start]
+        replaced = lines[splice.start : splice.end]
+        last = len(splice.new) - 1 if splice.end == len(lines) else None
+        for number, line in enumerate(splice.new):
+            is_open = number == last and bool(replaced) and not replaced[-1].endswith("\r")
+            yield line if is_open else endings.written(line, replaced)
+        done = splice.end
+    yield from lines[done:]
+
+
+def _overlaps(splices: Sequence[Splice]) -> Iterator[str]:
+    for one, other in pairwise(splices):
+        if other.start < one.end or (one.start, one.end) == (other.start, other.end):
+            yield f"overlaps another passage at line {other.start + 1} of the file"
+
+
+def _excerpt(lines: Sequence[str], passage: Passage, place: NotFound) -> str:
+    """The file's own lines around each place that was found, or around the one that comes closest."""
+    size = max(1, len(passage.old))
+    starts = place.places or _closest(lines, passage)
+    return "\n...\n".join(_shown(lines, start, start + size) for start in starts)
+
+
+def _shown(lines: Sequence[str], start: int, end: int) -> str:
+    first = max(0, start - _SHOWN_AROUND)
+    last = min(len(lines), end + _SHOWN_AROUND, first + _MAX_SHOWN)
+    return "\n".join(f"{first + 1 + n}: {line.rstrip()}" for n, line in enumerate(lines[first:last]))
+
+
+def _closest(lines: Sequence[str], passage: Passage) -> tuple[int, ...]:
+    """Where most of the passage's lines stand as they would have to, or else where most of its words do."""
+    votes: Counter[int] = Counter()
+    positions = _positions(line.strip() for line in lines)
+    for number, line in enumerate(passage.old):
+        known = positions.get(line.strip(), ())
+        if line.strip() and len(known) <= _COMMON_LINE:
+            votes.update(max(0, position - number) for position in known)
+    if votes:
+        return (min(votes, key=lambda start: (-votes[start], start)),)
+    if (start := _most_words(lines, passage)) is not None:
+        return (start,)
+    return (
+        (passage.near_line - 1,) if passage.near_line is not None and passage.near_line <= len(lines) else ()
+    )
+
+
+def _positions(lines: Iterable[str]) -> dict[str, list[int]]:
+    positions: dict[str, list[int]] = {}
+    for number, line in enumerate(lines):
+        positions.setdefault(line, []).append(number)
+    return positions
+
+
+def _most_words(lines: Sequence[str], passage: Passage) -> int | None:
+    offsets: dict[str, int] = {}
+    for number, line in enumerate(passage.old):
+        for word in _WORD.findall(line):
+            offsets.setdefault(word, number)
+    best, best_words = None, set[str]()
+    for number, line in enumerate(lines):
+        words = offsets.keys() & _WORD.findall(line)
+        if len(words) > len(best_words):
+            best, best_words = number, words
+    if best is None:
+        return None
+    return max(0, best - min(offsets[word] for word in best_words))

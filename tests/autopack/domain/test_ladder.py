@@ -1,0 +1,97 @@
+"""The matcher: one place or none, in files of any text and size."""
+
+import contextlib
+from time import perf_counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autopack.domain.change import Passage
+from autopack.domain.ladder import Found, NotFound, find_passage
+from autopack.domain.passages import apply_passages
+from autopack.errors import PatchError
+
+LINE = st.sampled_from(
+    ["", " ", "a", "a ", " a", "\ta", "  a", "b", "b\r", "\u201ca\u201d", '"a"', "...", "c d e"]
+)
+LINES = st.lists(LINE, min_size=1, max_size=12)
+
+
+def passage(old, new, **more):
+    return Passage(line=1, old=tuple(old), new=tuple(new), **more)
+
+
+@given(LINES, LINES, LINES, st.none() | st.integers(1, 12))
+def test_what_is_not_replaced_stays_and_never_two_places_change(lines, old, new, near_line):
+    found = find_passage(lines, passage(old, new, near_line=near_line))
+    if isinstance(found, NotFound):
+        return
+    ends = [0]
+    for splice in found.splices:
+        assert ends[-1] <= splice.start < splice.end <= len(lines)
+        ends.append(splice.end)
+    pieces = sum(line.strip() == "..." for line in old) + 1
+    assert len(found.splices) in {1, pieces}
+
+
+@given(LINES, st.data())
+def test_lines_that_stand_once_are_found_where_they_stand(lines, data):
+    start = data.draw(st.integers(0, len(lines) - 1))
+    end = data.draw(st.integers(start + 1, len(lines)))
+    old = lines[start:end]
+    places = [n for n in range(len(lines)) if lines[n : n + len(old)] == old]
+    found = find_passage(lines, passage(old, ["new"]))
+    if len(places) == 1:
+        assert isinstance(found, Found)
+        assert (found.splices[0].start, found.splices[0].end) == (start, end)
+    else:
+        assert isinstance(found, NotFound)
+
+
+@given(LINES, LINES, LINES, st.booleans())
+def test_all_but_the_place_that_is_replaced_stays_as_it_was(lines, old, new, is_ended):
+    content = "\n".join(lines).encode() + b"\n" * is_ended
+    with contextlib.suppress(PatchError):
+        after, _ = apply_passages(content, [passage(old, new)])
+        found = find_passage(lines, passage(old, new))
+        assert isinstance(found, Found)
+        first, last = found.splices[0].start, found.splices[-1].end
+        kept = b"".join(f"{line}\n".encode() for line in lines[:first])
+        assert after.startswith(kept)
+        assert after.endswith("\n".join(lines[last:]).encode() + b"\n" * is_ended)
+
+
+@given(LINES.map(lambda lines: [line.rstrip("\r") for line in lines]), st.booleans())
+def test_a_file_with_crlf_keeps_it_in_every_line(lines, is_ended):
+    content = "\r\n".join(["first", *lines]).encode() + (b"\r\n" if is_ended else b"")
+    if not lines and not is_ended:
+        return
+    after, _ = apply_passages(content, [passage(["first"], ["one", "two"])])
+    assert after == content.replace(b"first", b"one\r\ntwo", 1)
+
+
+SIZE = 1_000_000
+HARD = [
+    pytest.param(["x"] * (SIZE // 2), ["x"] * 5000 + ["y"], id="one line all over"),
+    pytest.param(
+        [" " * (n % 7) + "x" for n in range(SIZE // 5)], ["x", " x"] * 2500 + ["z"], id="indentation all over"
+    ),
+    pytest.param(["", "a"] * (SIZE // 3), ["", "a"] * 5000 + ["b", ""], id="blank lines all over"),
+    pytest.param(
+        [f"line {n}" for n in range(SIZE // 12)],
+        [f"line {n}" for n in range(7, 9000)] + ["end"],
+        id="a long one",
+    ),
+    pytest.param(["w " * 40] * (SIZE // 80), ["v w"], id="words all over"),
+    pytest.param(["x"] * (SIZE // 2), ["x", "...", "x"], id="elision all over"),
+]
+
+
+@pytest.mark.parametrize(("lines", "old"), HARD)
+def test_a_megabyte_takes_seconds_at_most(lines, old):
+    content = "\n".join(lines).encode()
+    started = perf_counter()
+    with pytest.raises(PatchError):
+        apply_passages(content, [passage(old, ["new"])])
+    assert perf_counter() - started < 20
