@@ -28,7 +28,7 @@ from autopack.errors import (
     WorkspaceError,
 )
 from autopack.execution.build import BuildStep
-from autopack.execution.change import to_edits, without_untouched
+from autopack.execution.change import given_whole, to_edits, without_untouched
 from autopack.execution.ci import CiGate
 from autopack.execution.collection import CollectionGate, CollectionJudgement, CollectionRequest
 from autopack.execution.context import ScopedContext, kept_placeholders, load_context, write_prompt
@@ -48,7 +48,7 @@ from autopack.execution.recovery import (
     settle,
 )
 from autopack.execution.scope_target import resolve_scope_target
-from autopack.ports import AnswerFormat, BuildAnswer, CiRunner, Clock, Store, Tree, Workspace, Worktree
+from autopack.ports import BuildAnswer, CiRunner, Clock, Store, Tree, Workspace, Worktree
 from autopack.settings import Settings
 
 _OBJECTS_PER_COLLECTION = 100_000
@@ -275,8 +275,9 @@ class AutonomousExecutor:
     def _read_edits(self, room: _Room, context: ScopedContext, answer: BuildAnswer) -> tuple[FileEdit, ...]:
         limit = self.settings.attempt.max_patch_bytes
         edits = to_edits(answer, room.tree, stubs=context.stubs, max_bytes=limit)
-        if answer.format is not AnswerFormat.PATCH and room.asked_on not in {None, room.base}:
-            check_not_overwriting(edits, asked=self.workspace.tree(str(room.asked_on)), now=room.tree)
+        if room.asked_on not in {None, room.base}:
+            asked = self.workspace.tree(str(room.asked_on))
+            check_not_overwriting(given_whole(answer, edits), asked=asked, now=room.tree)
         return without_untouched(edits, context.stubs) if self.build.edits_worktree else edits
 
     def _judge_worktree(

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
-from autopack.domain.change import Change, EditAction, FileEdit, Read
+from autopack.domain.answer_formats import parse_answer
+from autopack.domain.change import Change, EditAction, FileEdit, Passages, Read
 from autopack.domain.edits import parse_edits
 from autopack.domain.patch import parse_patch
 from autopack.domain.resolve import NO_PLACEHOLDERS, resolve
@@ -48,7 +49,24 @@ def read_change(answer_format: AnswerFormat, text: str) -> Change:
     Raises:
         PatchError: The text is not in this format.
     """
+    if answer_format is AnswerFormat.WORDS:
+        return parse_answer(text)[1]
     return parse_patch(text) if answer_format is AnswerFormat.PATCH else parse_edits(text)
+
+
+def given_whole(answer: BuildAnswer, edits: Iterable[FileEdit]) -> tuple[FileEdit, ...]:
+    """Those edits of an answer that say how a file is to be, without the surroundings by which a change is fitted.
+
+    Raises:
+        PatchError: The answer is not in its format.
+    """
+    if answer.format is AnswerFormat.PATCH:
+        return ()
+    if answer.format is AnswerFormat.EDITS:
+        return tuple(edits)
+    steps = read_change(answer.format, answer.text).steps
+    whole = {step.path for step in steps if not isinstance(step.body, Passages)}
+    return tuple(edit for edit in edits if edit.path in whole)
 
 
 def reading(tree: Tree) -> Read:

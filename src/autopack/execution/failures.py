@@ -45,8 +45,14 @@ def rejected(error: PatchError, answer: BuildAnswer) -> FailureReport:
         message=str(error).splitlines()[0],
         details=error.problems,
         hint=error.hint,
-        evidence=answer.text[:4000],
+        evidence=_evidence(error, answer),
     )
+
+
+def _evidence(error: PatchError, answer: BuildAnswer) -> str:
+    pairs = zip(error.problems, error.excerpts, strict=True)
+    near = [f"{problem}\nThe file has:\n{excerpt}\n" for problem, excerpt in pairs if excerpt]
+    return "\n".join([*near, answer.text])[:4000]
 
 
 def nothing_to_replay() -> FailureReport:

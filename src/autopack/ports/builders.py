@@ -17,6 +17,8 @@ class AnswerFormat(StrEnum):
     """A unified diff, as git writes it."""
     EDITS = "edits"
     """A JSON object with ``edits``."""
+    WORDS = "words"
+    """What a model writes: SEARCH/REPLACE blocks and whole files, or a diff all the same, with prose around it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

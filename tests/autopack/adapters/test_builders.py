@@ -93,6 +93,20 @@ class TestReplay:
         assert json.loads(answer.text)["edits"] == [{"path": "a", "content": "b"}]
         assert answer.usage.total_tokens == 1
 
+    @pytest.mark.parametrize("name", ["p.md", "p.1.md", "p.txt"])
+    def test_words_are_handed_on_as_they_are(self, name, answers, tmp_path):
+        write(answers, name, b"FILE a\r\n```\r\nb\r\n```\r\n")
+        write(answers, "p.usage.json", {"input_tokens": 3})
+        answer = builder("replay:answers", tmp_path).build(request(tmp_path), BudgetWatch(10))
+        assert answer.format is AnswerFormat.WORDS
+        assert answer.text == "FILE a\r\n```\r\nb\r\n```\r\n"
+
+    def test_a_json_file_may_hold_words(self, answers, tmp_path):
+        write(answers, "p.json", {"words": "DELETE a\n", "usage": {"input_tokens": 3}})
+        answer = builder("replay:answers", tmp_path).build(request(tmp_path), BudgetWatch(10))
+        assert (answer.format, answer.text) == (AnswerFormat.WORDS, "DELETE a\n")
+        assert answer.usage.input_tokens == 3
+
     def test_a_stored_failure_is_a_failure(self, answers, tmp_path):
         stored = {"kind": "builder_error", "message": "429", "retryable": True, "retry_after_seconds": 3}
         write(answers, "p.json", {"failure": stored, "usage": {"input_tokens": 9}})

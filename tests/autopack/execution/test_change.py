@@ -6,7 +6,7 @@ import pytest
 
 from autopack.domain.change import EditAction, FileEdit
 from autopack.errors import PatchError
-from autopack.execution.change import reading, to_edits, without_untouched
+from autopack.execution.change import given_whole, reading, to_edits, without_untouched
 from autopack.ports import AnswerFormat, BuildAnswer
 
 FILE = "100644"
@@ -30,6 +30,28 @@ def test_a_patch_and_edits_come_to_the_same_files(tree):
     edits = json.dumps({"edits": [{"path": "a.txt", "search": "one", "replace": "two"}]})
     assert to_edits(answer(PATCH), tree) == WANTED
     assert to_edits(answer(edits, AnswerFormat.EDITS), tree) == WANTED
+
+
+WORDS = "a.txt\n<<<<<<< SEARCH\none\n=======\ntwo\n>>>>>>> REPLACE\n"
+WHOLE = "FILE a.txt\n```\ntwo\n```\n"
+
+
+@pytest.mark.parametrize("text", [WORDS, WHOLE, PATCH, f"Here you are:\n```diff\n{PATCH}```\n"])
+def test_words_in_any_format_come_to_the_same_files(text, tree):
+    assert to_edits(answer(text, AnswerFormat.WORDS), tree) == WANTED
+
+
+@pytest.mark.parametrize(
+    ("text", "answer_format", "whole"),
+    [
+        pytest.param(PATCH, AnswerFormat.PATCH, (), id="a patch"),
+        pytest.param(WORDS, AnswerFormat.WORDS, (), id="a block"),
+        pytest.param(WHOLE, AnswerFormat.WORDS, WANTED, id="a whole file"),
+        pytest.param('{"edits": []}', AnswerFormat.EDITS, WANTED, id="edits in JSON"),
+    ],
+)
+def test_what_is_given_whole_is_told_from_what_is_fitted(text, answer_format, whole):
+    assert given_whole(answer(text, answer_format), WANTED) == whole
 
 
 @pytest.mark.parametrize("answer_format", AnswerFormat)

@@ -8,14 +8,16 @@ from autopack.domain.budget import Usage
 from autopack.domain.failure import FailureKind, FailureReport
 from autopack.ports import AnswerFormat, BuildAnswer, BuildRequest, BuildWatch
 
+_TEXTS = {".patch": AnswerFormat.PATCH, ".md": AnswerFormat.WORDS, ".txt": AnswerFormat.WORDS}
+
 
 class ReplayBuilder:
     """Looks an answer up under ``DIR/<run>/``, in this order, and takes the first that is there.
 
-    ``<phase>.<attempt>.json``, ``<phase>.<attempt>.patch``, ``<phase>.json``, ``<phase>.patch``. A JSON file
-    holds ``edits`` or ``patch`` and may hold ``usage``, ``model`` and ``failure`` (``kind``, ``message``,
-    ``retryable``, ``retry_after_seconds``); a patch may have its usage beside it in ``<name>.usage.json``.
-    An answer without usage cost nothing.
+    ``<phase>.<attempt>.json``, ``.patch``, ``.md``, ``.txt``, then the same without the attempt. A JSON file
+    holds ``edits``, ``patch`` or ``words`` and may hold ``usage``, ``model`` and ``failure`` (``kind``, ``message``,
+    ``retryable``, ``retry_after_seconds``); ``.md`` and ``.txt`` are words, as a model answers. What is no JSON
+    may have its usage beside it in ``<name>.usage.json``. An answer without usage cost nothing.
     """
 
     edits_worktree = False
@@ -45,7 +47,7 @@ class ReplayBuilder:
         address = request.address
         folder = self._folder / address.run_id
         stems = (f"{address.phase_id}.{address.number}", address.phase_id)
-        return [folder / f"{stem}{suffix}" for stem in stems for suffix in (".json", ".patch")]
+        return [folder / f"{stem}{suffix}" for stem in stems for suffix in (".json", *_TEXTS)]
 
 
 def _failed(message: str, *, hint: str) -> BuildAnswer:
@@ -55,11 +57,11 @@ def _failed(message: str, *, hint: str) -> BuildAnswer:
 def _read_answer(path: Path) -> BuildAnswer:
     # Bytes first: universal newlines would hide a patch's CRLF from the gates.
     text = path.read_bytes().decode("utf-8", "surrogateescape")
-    if path.suffix == ".patch":
+    if path.suffix in _TEXTS:
         usage_path = path.with_suffix(".usage.json")
         usage = _usage(_load(usage_path.read_text("utf-8"))) if usage_path.is_file() else Usage()
         return BuildAnswer(
-            format=AnswerFormat.PATCH, text=text, usage=usage, model="replay", stop_reason="stored"
+            format=_TEXTS[path.suffix], text=text, usage=usage, model="replay", stop_reason="stored"
         )
     return _from_json(_load(text), text)
 
@@ -72,11 +74,11 @@ def _load(text: str) -> Mapping[str, object]:
 
 
 def _from_json(loaded: Mapping[str, object], text: str) -> BuildAnswer:
-    patch = loaded.get("patch")
-    has_patch = isinstance(patch, str)
+    texts = [(kind, loaded[kind]) for kind in (AnswerFormat.PATCH, AnswerFormat.WORDS) if kind in loaded]
+    kind, body = next(((kind, it) for kind, it in texts if isinstance(it, str)), (AnswerFormat.EDITS, text))
     return BuildAnswer(
-        format=AnswerFormat.PATCH if has_patch else AnswerFormat.EDITS,
-        text=str(patch) if has_patch else text,
+        format=kind,
+        text=body,
         failure=_failure(loaded.get("failure")),
         usage=_usage(loaded.get("usage")),
         model=str(loaded.get("model", "replay")),
