@@ -99,6 +99,30 @@ class PriceSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ResearchSettings:
+    """Where research asks, and how long it waits. Tokens come from the environment alone."""
+
+    github_url: str = "https://api.github.com"
+    """The REST interface; of a GitHub Enterprise server, https://HOST/api/v3. GITHUB_TOKEN is used where it is set."""
+    hackernews_url: str = "https://hn.algolia.com"
+    reddit_url: str = "https://www.reddit.com"
+    """Needs the extra `autopack[reddit]`, REDDIT_CLIENT_ID and REDDIT_CLIENT_SECRET."""
+    reddit_api_url: str = "https://oauth.reddit.com"
+    max_findings: int = 20
+    """How many findings one source gives to one question."""
+    max_answer_bytes: int = 1_048_576
+    """A source's answer that is longer is not read to its end."""
+    request_timeout_seconds: float = 15.0
+    source_timeout_seconds: float = 60.0
+    """What one source has not found by then is done without."""
+    max_retries: int = field(default=2, metadata={"least": 0})
+    retry_seconds: float = field(default=0.5, metadata={"least": 0})
+    """How long the first wait is after a fault that may pass; each next one is twice as long."""
+    requests_per_minute: int = 20
+    """How often one source is asked, by all attempts on this machine together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that can be set, for one repository."""
 
@@ -115,6 +139,7 @@ class Settings:
     """By the name that a Builder's specification gives: ``anthropic:MODEL``."""
     prices: Mapping[str, PriceSettings] = field(default_factory=dict, metadata={"each": PriceSettings})
     """By the model's name; these go before the prices that are known anyway."""
+    research: ResearchSettings = field(default_factory=ResearchSettings)
     protected_paths: tuple[str, ...] = DEFAULT_PROTECTED_PATHS
     workers: int = 2
     """Attempts that one worker process makes side by side."""
@@ -264,5 +289,8 @@ def render_default_config() -> str:
         "# What a model costs, in USD for a million tokens, where that is not known or not what you pay.",
         '[prices."model-name"]',
         *render(PriceSettings),
+        "",
+        "[research]",
+        *render(ResearchSettings),
     )
     return "\n".join(parts) + "\n"

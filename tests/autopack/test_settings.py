@@ -12,6 +12,7 @@ from autopack.settings import (
     CiSettings,
     PriceSettings,
     ProviderSettings,
+    ResearchSettings,
     Settings,
     TelemetrySettings,
     find_root,
@@ -214,8 +215,16 @@ def test_the_written_file_names_every_setting_with_its_default(load):
     enabled = re.sub(r"^#(\w+ =)", r"\1", "\n".join(lines), flags=re.MULTILINE)
     assert load(enabled) == load("")
     named = {name for line in text.splitlines() for name in re.findall(r"^#(\w+) =", line)}
-    tables = (CiSettings, AttemptSettings, SpendingLimits, TelemetrySettings, ProviderSettings, PriceSettings)
-    in_tables = {"ci", "attempt", "budget", "telemetry", "providers", "prices"}
+    tables = (
+        CiSettings,
+        AttemptSettings,
+        SpendingLimits,
+        TelemetrySettings,
+        ProviderSettings,
+        PriceSettings,
+        ResearchSettings,
+    )
+    in_tables = {"ci", "attempt", "budget", "telemetry", "providers", "prices", "research"}
     wanted = {item.name for kind in (Settings, *tables) for item in fields(kind)}
     assert named == wanted - {"root", *in_tables}
     assert set(tomllib.loads(text)) == in_tables

@@ -1,0 +1,1 @@
+"""Research as a phase: sources are asked, findings are ranked and cited, a report is left behind."""

@@ -1,0 +1,1 @@
+"""The sources of findings, one file each."""
