@@ -79,6 +79,18 @@ class Record:
             is_owner_dead=lambda other, _beat: other in dead,
         )
 
+    def continued(self, done, scope=FAILED_ONES, limits=WIDE):
+        """The next step of an ended session's climb."""
+        return self.drains.start(
+            scope,
+            limits,
+            preset="test",
+            owner="me",
+            now=self.now,
+            is_owner_dead=lambda *_: False,
+            continues=done.session_id,
+        )
+
     def pick(self, session):
         return self.drains.pick(session, now=self.now)
 

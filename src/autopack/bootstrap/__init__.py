@@ -331,6 +331,8 @@ class DrainRequest:
     resume: bool = False
     session_id: str | None = None
     """Which session is resumed; None is the newest that is not ended."""
+    continues: str | None = None
+    """The ended session of which this is the next step: their limits hold over both."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -429,6 +431,7 @@ def _begin_session(settings: Settings, store: Store, request: DrainRequest) -> S
         owner=owner,
         now=clock.now(),
         is_owner_dead=is_owner_dead,
+        continues=request.continues,
     )
 
 

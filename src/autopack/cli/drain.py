@@ -111,6 +111,11 @@ def queued(
     help="Times that one cause is seen before it stops everywhere.  [default: 3; strict: 2; lenient: 5]",
 )
 @click.option("--max-timeouts-per-run", type=_Count, help="[default: 2; strict: 1; lenient: 4]")
+@click.option(
+    "--max-faults-per-phase",
+    type=_Count,
+    help="Attempts of a phase that faults of the surroundings may end.  [default: 2]",
+)
 @click.option("--max-consecutive-zero-yield", type=_Count, help="Attempts in a row without a Builder call.")
 @click.option(
     "--phase-timeout-seconds",
@@ -155,6 +160,7 @@ def failed(
     max_attempts_per_phase: int | None,
     max_fingerprint_repeats: int | None,
     max_timeouts_per_run: int | None,
+    max_faults_per_phase: int | None,
     max_consecutive_zero_yield: int | None,
     phase_timeout_seconds: float | None,
     max_total_minutes: float | None,
@@ -175,6 +181,7 @@ def failed(
         "max_attempts_per_phase": max_attempts_per_phase,
         "max_fingerprint_repeats": max_fingerprint_repeats,
         "max_timeouts_per_run": max_timeouts_per_run,
+        "max_faults_per_phase": max_faults_per_phase,
         "max_consecutive_zero_yield": max_consecutive_zero_yield,
         "phase_timeout_seconds": phase_timeout_seconds,
         "max_total_seconds": _seconds(max_total_minutes),
@@ -221,13 +228,20 @@ def _climb(flags: Flags, request: "DrainRequest", *, workers: int | None, builde
                 say(f"{judgement.decision}: {step.why}")
             if is_last(outcome, step.batch_size):
                 break
-            limits = replace(request.limits, batch_size=step.batch_size)
-            request = replace(request, limits=limits, resume=False, session_id=None)
+            request = _next_step(outcome.session, step.batch_size)
     if flags.as_json:
         print_json(steps)
     if step.batch_size == 0 and not outcome.was_interrupted:
         return _LIMIT
     return exit_code(outcome) or (_FAILED if failed_phases else 0)
+
+
+def _next_step(done: Session, batch_size: int) -> "DrainRequest":
+    """The same drain with a batch of its own; all other limits go on counting."""
+    from autopack.bootstrap import DrainRequest
+
+    limits = replace(done.limits, batch_size=batch_size)
+    return DrainRequest(scope=done.scope, limits=limits, preset=done.preset, continues=done.session_id)
 
 
 def is_last(outcome: "DrainOutcome", next_size: int) -> bool:

@@ -195,12 +195,18 @@ def _by_rule(limits: DrainLimits) -> dict[StopRule, float]:
         StopRule.FIRST_FAILURE: 1 if limits.stop_on_first_failure else None,
         StopRule.ATTEMPTS_PER_PHASE: limits.max_attempts_per_phase,
         StopRule.FINGERPRINT_REPEATS: limits.max_fingerprint_repeats,
+        StopRule.FAULTS_PER_PHASE: limits.max_faults_per_phase,
         StopRule.TIMEOUTS_PER_RUN: limits.max_timeouts_per_run,
     }
     return {rule: _ANY if value is None else value for rule, value in values.items()}
 
 
-_HOLDING = (StopRule.ATTEMPTS_PER_PHASE, StopRule.FINGERPRINT_REPEATS, StopRule.TIMEOUTS_PER_RUN)
+_HOLDING = (
+    StopRule.ATTEMPTS_PER_PHASE,
+    StopRule.FAULTS_PER_PHASE,
+    StopRule.FINGERPRINT_REPEATS,
+    StopRule.TIMEOUTS_PER_RUN,
+)
 
 
 def _candidates(session: ReplayedSession, done: Replay) -> tuple[int | None, int | None]:

@@ -24,6 +24,9 @@ class DrainLimits:
     """How often one fingerprint may be seen in drains, over all phases and sessions, before it stops."""
     max_timeouts_per_run: int = 2
     """Attempts of a run that may end at their time limit before the session leaves the run alone."""
+    max_faults_per_phase: int | None = 2
+    """Attempts of a phase that faults of the surroundings may end, after their own retries, before the session leaves
+    the phase alone: such a fault uses up no attempt, so that no other limit would."""
     max_consecutive_zero_yield: int | None = None
     """Attempts in a row without one Builder call and without success after which the session stops."""
     stop_on_first_failure: bool = False
@@ -120,6 +123,7 @@ class StopRule(StrEnum):
     MAX_BATCHES = "max_batches"
     BUDGET = "budget"
     ATTEMPTS_PER_PHASE = "max_attempts_per_phase"
+    FAULTS_PER_PHASE = "max_faults_per_phase"
     TIMEOUTS_PER_RUN = "max_timeouts_per_run"
     FINGERPRINT_REPEATS = "max_fingerprint_repeats"
     INTERRUPTED = "interrupted"

@@ -69,13 +69,15 @@ class RecordedSession:
     limits: DrainLimits
     started_at: float
     active_seconds: float
-    """How long it was worked on in all."""
+    """How long it was worked on in all, with the steps of its climb before it."""
     stop: StopRule | None = None
     """Why it ended; None for one that did not."""
     left_phases: int | None = None
     """Phases that it was free to try when it ended; None where nobody counted."""
     held_phases: int | None = None
     """Other phases that were not COMPLETE then, and that a limit may have kept it from; None where nobody counted."""
+    climb: str = ""
+    """The first session of the climb that it is a step of; empty for a session by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ fingerprint, the tries of the phase and the time-outs of its run.
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import inf
 
 from autopack.domain.drain_policy import DrainLimits, SessionTally, Stop, StopRule, session_stop
 from autopack.domain.drain_record import DrainRecord, Lift, Place, RecordedAttempt, RecordedSession
@@ -36,6 +37,22 @@ class ReplayedSession:
     """Whether any attempt before its end was not made, or ended otherwise."""
     tries: Counter[Place] = field(default_factory=Counter)
     timeouts: Counter[str] = field(default_factory=Counter)
+    faults: Counter[Place] = field(default_factory=Counter)
+
+    def go_on_from(self, before: "ReplayedSession") -> None:
+        """Count on from the step of the same climb before this one."""
+        self.tries = before.tries.copy()
+        self.timeouts = before.timeouts.copy()
+        self.faults = before.faults.copy()
+        self.zero_yield_in_row = before.zero_yield_in_row
+        self.seconds_saved = before.seconds_saved
+
+    def spent(self, place: Place) -> StopRule | None:
+        """The limit on a phase that keeps the session from trying it again."""
+        if self.tries[place] >= self.limits.max_attempts_per_phase:
+            return StopRule.ATTEMPTS_PER_PHASE
+        is_faulty = self.faults[place] >= _most(self.limits.max_faults_per_phase)
+        return StopRule.FAULTS_PER_PHASE if is_faulty else None
 
     def tally(self, elapsed_seconds: float) -> SessionTally:
         """What the session-wide rules see; time that was saved has not passed."""
@@ -122,6 +139,13 @@ class _World:
 
     def _start(self, recorded: RecordedSession) -> None:
         session = ReplayedSession(recorded=recorded, limits=self.limits or recorded.limits)
+        steps = [
+            it
+            for it in self.result.sessions.values()
+            if recorded.climb and it.recorded.climb == recorded.climb
+        ]
+        if steps:
+            session.go_on_from(steps[-1])
         self.result.sessions[recorded.session_id] = session
         repeats = session.limits.max_fingerprint_repeats
         self.stopped.update(key for key, seen in self.seen.items() if seen >= repeats)
@@ -150,8 +174,8 @@ class _World:
             return StopRule.TIMEOUTS_PER_RUN
         if session.recorded.kind is DrainKind.QUEUED:
             return None
-        if session.tries[attempt.place] >= limits.max_attempts_per_phase:
-            return StopRule.ATTEMPTS_PER_PHASE
+        if (spent := session.spent(attempt.place)) is not None:
+            return spent
         return StopRule.FINGERPRINT_REPEATS if self._is_over(key, limits) else None
 
     def _is_over(self, key: str | None, limits: DrainLimits) -> bool:
@@ -203,6 +227,7 @@ class _World:
         session.picked -= int(attempt.is_retryable)
         session.failed += int(attempt.final_state is PhaseState.FAILED)
         session.tries[attempt.place] += int(not attempt.is_retryable)
+        session.faults[attempt.place] += int(attempt.is_retryable)
         session.timeouts[attempt.run_id] += int(attempt.is_timeout)
         if not attempt.is_retryable:
             session.zero_yield_in_row = session.zero_yield_in_row + 1 if attempt.is_zero_yield else 0
@@ -214,3 +239,7 @@ class _World:
             self.seen[seen] += 1
             if self.seen[seen] >= session.limits.max_fingerprint_repeats:
                 self.stopped.add(seen)
+
+
+def _most(limit: int | None) -> float:
+    return inf if limit is None else limit

@@ -45,6 +45,14 @@ def by_attempts(limit: int) -> Hold:
     )
 
 
+def by_faults(limit: int) -> Hold:
+    """The session met a fault of the surroundings at each of them as often as it may."""
+    return Hold(
+        reason=f"{limit} attempts of each were ended by faults of the surroundings",
+        hint="autopack doctor; then start another session, or raise --max-faults-per-phase",
+    )
+
+
 def by_timeouts(limit: int) -> Hold:
     """The session leaves their runs alone."""
     return Hold(

@@ -146,6 +146,11 @@ class Session:
     """Stopped by this session, in order."""
     stopped_runs: tuple[str, ...] = ()
     """Left alone for their time-outs."""
+    climb: str = ""
+    """The first session of the climb that it is a step of: the limits of a session hold over all of them together.
+    Empty for a session by itself."""
+    seconds_before: float = 0.0
+    """Wall time during which controllers worked on the other steps of its climb."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -216,7 +216,7 @@ class BatchDrainController:
             picked=session.picked,
             failed=session.total_failed,
             zero_yield_in_row=session.zero_yield_in_row,
-            elapsed_seconds=session.active_seconds + since_beat,
+            elapsed_seconds=session.seconds_before + session.active_seconds + since_beat,
         )
 
     def _nothing_left(self) -> Stop:

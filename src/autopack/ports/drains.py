@@ -29,10 +29,18 @@ class Drains(Protocol):
         owner: str,
         now: float,
         is_owner_dead: Callable[[str, float], bool],
+        continues: str | None = None,
     ) -> Session:
         """Begin a session; it takes over the attempts that sessions of dead processes left under way.
 
-        ``is_owner_dead`` gets a session's ``owner`` and its last heartbeat.
+        Args:
+            scope: Which phases it may take.
+            limits: When it gives up.
+            preset: What the limits are called.
+            owner: This process.
+            now: Seconds since the epoch.
+            is_owner_dead: Gets a session's ``owner`` and its last heartbeat.
+            continues: The ended session whose next step this is: what limits count goes on, but for the batch.
         """
         ...
 

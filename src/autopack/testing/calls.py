@@ -119,6 +119,8 @@ class MemoryCalls(ABC):
         self._pauses: dict[str, Pause] = {}
         self.session_of: Callable[[AttemptAddress], str | None] = lambda _: None
         """The drain session that has an attempt under way; the record of drains sets it."""
+        self.account_of: Callable[[str | None], str | None] = lambda session_id: session_id
+        """Whose account a session's calls are booked to; the record of drains sets it."""
 
     @abstractmethod
     def _held_attempt(self, lease: Lease) -> Attempt: ...
@@ -152,7 +154,7 @@ class MemoryCalls(ABC):
                 )
             session_id = self.session_of(lease.address)
             wanted = wanted_by(expected_tokens, estimate, own_left=own.left_tokens)
-            accounts = accounts_of(lease.address, session_id, now=now)
+            accounts = accounts_of(lease.address, self.account_of(session_id), now=now)
             if (over := self._over(accounts, wanted, limits)) is not None:
                 return over
             call_id = len(self._calls) + 1
@@ -234,7 +236,8 @@ class MemoryCalls(ABC):
     ) -> OverBudget | None:
         """The first limit of the run, the session or the day that holds no call of that size."""
         with self.lock:
-            accounts = tuple(shared_accounts(run_id=run_id, session_id=session_id, now=now))
+            account = self.account_of(session_id)
+            accounts = tuple(shared_accounts(run_id=run_id, session_id=account, now=now))
             return self._over(accounts, wanted, limits)
 
     def telemetry(self, calls: CallFilter) -> Sequence[CallEvent]:

@@ -10,7 +10,7 @@ from autopack.domain.held_back import Hold
 from autopack.domain.phase import Phase, PhaseState
 from autopack.domain.run import Run, split_queued
 from autopack.domain.session import DrainScope, HeldBack
-from autopack.testing.drain_items import Item, late_runs, spent_phases
+from autopack.testing.drain_items import Item, faulty_phases, late_runs, spent_phases
 from autopack.testing.store import MemoryStore
 
 _EXAMPLES = 5
@@ -50,14 +50,15 @@ class Backlog:
     store: MemoryStore
     items: Sequence[Item]
     samples: dict[str, Sample]
-    session_id: str
+    steps: tuple[str, ...]
+    """The sessions over which the limits hold."""
     scope: DrainScope
     limits: DrainLimits
 
     @property
     def mine(self) -> list[Item]:
-        """The session's own attempts."""
-        return [item for item in self.items if item.pick.session_id == self.session_id]
+        """The attempts of these sessions."""
+        return [item for item in self.items if item.pick.session_id in self.steps]
 
     def runs(self) -> list[RunView]:
         """All runs in order of creation."""
@@ -91,7 +92,8 @@ class Backlog:
     def failed_candidates(self) -> list[tuple[RunView, Phase]]:
         """The failed phases that may be tried, best first; an untouched run is represented by its best one."""
         touched = {item.place[0] for item in self.mine}
-        late, spent = late_runs(self.mine, self.limits), spent_phases(self.mine, self.limits)
+        late = late_runs(self.mine, self.limits)
+        spent = spent_phases(self.mine, self.limits) | faulty_phases(self.mine, self.limits)
         found: list[tuple[RunView, Phase]] = []
         for view in self.runs():
             waits = self.scope.skip_runs_with_queued and view.ready
@@ -139,6 +141,12 @@ class Backlog:
             self.runs(),
             lambda _, it: (it.run_id, it.phase_id) in spent,
             why.by_attempts(self.limits.max_attempts_per_phase),
+        )
+        faulty = faulty_phases(self.mine, self.limits)
+        yield _of_phases(
+            self.runs(),
+            lambda _, it: (it.run_id, it.phase_id) in faulty,
+            why.by_faults(self.limits.max_faults_per_phase or 0),
         )
         yield _of_phases(
             views, lambda _, it: it.run_id in late, why.by_timeouts(self.limits.max_timeouts_per_run)

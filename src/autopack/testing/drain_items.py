@@ -48,6 +48,13 @@ def spent_phases(items: Iterable[Item], limits: DrainLimits) -> frozenset[tuple[
     return frozenset(place for place, times in tries.items() if times >= limits.max_attempts_per_phase)
 
 
+def faulty_phases(items: Iterable[Item], limits: DrainLimits) -> frozenset[tuple[str, str]]:
+    """The phases that faults of the surroundings ended as often as a session may meet one."""
+    most = limits.max_faults_per_phase
+    faults = Counter(item.place for item in items if not item.is_open and not item.is_counted)
+    return frozenset(place for place, times in faults.items() if most is not None and times >= most)
+
+
 def fingerprint_counts(items: Iterable[Item]) -> dict[str, int]:
     """How often each fingerprint ended an attempt, the most frequent first."""
     counts = Counter(item.fingerprint for item in items if item.fingerprint is not None)

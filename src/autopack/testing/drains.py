@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from math import inf
+from typing import Any
 
 from autopack.domain.attempt import AttemptAddress
 from autopack.domain.drain_policy import DrainLimits, Sample, Stop, StopRule, sample_of
@@ -34,12 +35,17 @@ class MemoryDrains:
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
         store.session_of = self._session_of
+        store.account_of = self._account_of
         self._sessions: dict[str, Session] = {}
         self._items: list[Item] = []
         self._samples: dict[str, Sample] = {}
 
     def _session_of(self, address: AttemptAddress) -> str | None:
         return next((pick.session_id for pick in self.open_picks() if pick.address == address), None)
+
+    def _account_of(self, session_id: str | None) -> str | None:
+        session = self._sessions.get(session_id or "")
+        return session.climb or session_id if session is not None else session_id
 
     def start(
         self,
@@ -50,6 +56,7 @@ class MemoryDrains:
         owner: str,
         now: float,
         is_owner_dead: Callable[[str, float], bool],
+        continues: str | None = None,
     ) -> Session:
         """Begin a session; it takes over the attempts that sessions of dead processes left under way."""
         with self._store.lock:
@@ -62,6 +69,7 @@ class MemoryDrains:
                 started_at=now,
                 owner=owner,
                 heartbeat_at=now,
+                **({} if continues is None else self._continue(continues)),
             )
             for known in tuple(self._store.known.values()):
                 if known.seen >= limits.max_fingerprint_repeats and known.stopped_at is None:
@@ -70,6 +78,18 @@ class MemoryDrains:
                 if other.session_id != name and is_owner_dead(other.owner, other.heartbeat_at):
                     self._adopt(name, other.session_id, now=now)
             return self.session(name)
+
+    def _continue(self, before_id: str) -> dict[str, Any]:
+        before = self.session(before_id)
+        root = before.climb or before_id
+        self._change(before_id, climb=root)
+        return {"climb": root, "zero_yield_in_row": before.zero_yield_in_row}
+
+    def _steps_of(self, session_id: str) -> tuple[str, ...]:
+        session = self._sessions.get(session_id)
+        if session is None or not session.climb:
+            return (session_id,)
+        return tuple(it.session_id for it in self._sessions.values() if it.climb == session.climb)
 
     def _free_name(self, now: float) -> str:
         stem = datetime.fromtimestamp(now, UTC).strftime("batch-drain-%Y%m%d-%H%M%S")
@@ -160,8 +180,16 @@ class MemoryDrains:
                 session,
                 fingerprint_counts=fingerprint_counts(items),
                 stopped_fingerprints=tuple(it.fingerprint for it in mine),
-                stopped_runs=late_runs(items, session.limits),
+                stopped_runs=late_runs(self._of_steps(session_id), session.limits),
+                seconds_before=self._seconds_before(session),
             )
+
+    def _of_steps(self, session_id: str) -> list[Item]:
+        return [item for step in self._steps_of(session_id) for item in self._of(step)]
+
+    def _seconds_before(self, session: Session) -> float:
+        others = [self._sessions[it] for it in self._steps_of(session.session_id) if it != session.session_id]
+        return sum(it.active_seconds for it in others if it.started_at <= session.started_at)
 
     def sessions(self, *, limit: int) -> Sequence[Session]:
         """The newest sessions, newest first."""
@@ -213,7 +241,7 @@ class MemoryDrains:
             store=self._store,
             items=self._items,
             samples=self._samples,
-            session_id=session_id,
+            steps=self._steps_of(session_id),
             scope=scope,
             limits=limits,
         )

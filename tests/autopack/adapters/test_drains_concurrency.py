@@ -10,9 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from drain_record import FAILED_ONES, WIDE, Record, cause, name, run_of
 
-from autopack.adapters.store import open_store
+from autopack.adapters.store import drain_items, open_store, sessions
 from autopack.domain.plan import Plan
 from autopack.errors import StoreError
 
@@ -133,6 +134,46 @@ def test_what_a_dead_session_left_is_adopted_by_one_of_those_that_begin(record):
     assert sorted(record.drains.session(heir.session_id).picked for heir in heirs) == [0, 0, 0, 3]
 
 
+@pytest.mark.postgres
+def test_a_pick_that_is_committed_while_its_session_is_adopted_is_adopted_too(postgres_url):
+    with contextlib.closing(open_store(postgres_url, create=True)) as store, ThreadPoolExecutor(1) as pool:
+        record = Record(store)
+        record.backlog(r0={"a": cause("ann")})
+        slow = record.start(owner="slow")
+        database = store.drains._database
+        with database.writing() as db:
+            found = drain_items.find(db, slow, now=record.now)
+            made = drain_items.take(db, slow, found, now=record.now)
+            heir = pool.submit(record.start, owner="heir", dead=("slow",))
+            wait_for_lock(database)
+        session = heir.result(timeout=60)
+        assert [pick.address for pick in record.drains.open_picks(session.session_id)] == [made.address]
+        assert (session.picked, record.drains.session(slow.session_id).picked) == (1, 0)
+        record.work(record.drains.open_picks(session.session_id)[0])
+
+
+def wait_for_lock(database):
+    """Until some transaction waits for another one's."""
+    waits = sa.text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+    for _ in range(1000):
+        with database.reading() as db:
+            if db.scalar(waits):
+                return
+        threading.Event().wait(0.01)
+    raise AssertionError("nothing waits")
+
+
+def test_what_a_session_left_that_was_ended_and_not_yet_taken_in_is_found_by_the_next(record):
+    record.backlog(r0={"a": cause("ann")})
+    left = record.start(owner="gone")
+    pick = record.pick(left)
+    with record.drains._database.writing() as db:
+        # As if its heir had died between the two.
+        sessions._end_dead(db, left.session_id, heir="nobody", now=record.now)
+    heir = record.start()
+    assert [it.address for it in record.drains.open_picks(heir.session_id)] == [pick.address]
+
+
 def test_one_of_several_resumes_a_session(record):
     session = record.start(owner="gone")
 
@@ -150,7 +191,7 @@ DRAINER = """
 import sys
 sys.path.insert(0, sys.argv[3])
 from drain_record import Record, WIDE, cause
-from autopack.adapters.store import open_store
+from autopack.adapters.store import drain_items, open_store, sessions
 record = Record(open_store(sys.argv[1], create=False))
 session = record.drains.session(sys.argv[2])
 print("ready", flush=True)

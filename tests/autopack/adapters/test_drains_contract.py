@@ -4,7 +4,7 @@ import contextlib
 from dataclasses import replace
 
 import pytest
-from drain_record import FAILED_ONES, QUEUED_ONES, WIDE, Record, cause, name, run_of
+from drain_record import FAILED_ONES, NOTHING_LEFT, QUEUED_ONES, WIDE, Record, cause, name, run_of
 
 from autopack.adapters.store import SqlStore
 from autopack.domain.drain_policy import DrainLimits, Sample, StopRule
@@ -217,7 +217,7 @@ class TestLimits:
 
     def test_faults_of_the_surroundings_use_up_nothing_but_are_told(self, record):
         record.backlog(one={"a": cause("ann")})
-        limits = DrainLimits(max_attempts_per_phase=1, max_fingerprint_repeats=1)
+        limits = DrainLimits(max_attempts_per_phase=1, max_fingerprint_repeats=1, max_faults_per_phase=None)
         session = record.start(limits=limits)
         for _ in range(3):
             assert record.work(record.pick(session), FAULT, calls=0, is_retryable=True) is None
@@ -226,6 +226,56 @@ class TestLimits:
         assert (told.zero_yield_in_row, told.fingerprint_counts, told.stopped_fingerprints) == (0, {}, ())
         assert record.pick(session).sample is Sample.UNSAMPLED
         assert len(record.drains.results(session.session_id)) == 3
+
+    def test_a_phase_that_meets_a_fault_each_time_is_left_alone_and_the_others_are_not(self, record):
+        record.backlog(one={"a": cause("ann")}, two={"a": cause("bob"), "b": cause("cid")})
+        limits = replace(WIDE, max_faults_per_phase=2, max_attempts_per_phase=1)
+        session = record.start(limits=limits)
+
+        def faulty(pick):
+            return FAULT if name(pick) == "one/a" else None
+
+        done = []
+        while (pick := record.pick(session)) is not None:
+            failure = faulty(pick)
+            record.work(pick, failure, calls=0, is_retryable=failure is not None)
+            done.append(name(pick))
+        assert sorted(done) == ["one/a", "one/a", "two/a", "two/b"]
+        (held,) = record.drains.held_back(FAILED_ONES, limits, session_id=session.session_id)
+        assert (held.phases, held.examples) == (1, ("one/a",))
+        assert "faults of the surroundings" in held.reason
+        # Another session may find the surroundings mended.
+        assert name(record.pick(record.start(limits=limits))) == "one/a"
+
+    def test_the_steps_of_a_climb_share_their_limits(self, record):
+        record.backlog(one={"a": cause("ann")}, late={"a": cause("bob"), "b": cause("cid")})
+        limits = replace(WIDE, batch_size=2, max_attempts_per_phase=1, max_timeouts_per_run=1)
+        first = record.start(limits=limits)
+        for pick in iter(lambda: record.pick(first), None):
+            kind = FailureKind.TIMEOUT if pick.address.run_id == "late" else FailureKind.TEST_REGRESSION
+            record.work(pick, cause(name(pick), kind), calls=0)
+        record.drains.finish(first.session_id, NOTHING_LEFT, now=record.now)
+        record.clock.advance(1)
+        second = record.continued(first, limits=replace(limits, batch_size=30))
+        assert record.pick(second) is None
+        told = record.drains.session(second.session_id)
+        assert (told.climb, told.zero_yield_in_row, told.stopped_runs) == (first.session_id, 2, ("late",))
+        held = record.drains.held_back(FAILED_ONES, limits, session_id=second.session_id)
+        assert sorted(it.phases for it in held) == [2, 2]
+        third = record.continued(second, limits=limits)
+        assert (third.climb, record.pick(third)) == (first.session_id, None)
+        # A drain by itself begins anew.
+        assert record.pick(record.start(limits=limits)) is not None
+
+    def test_a_climb_counts_the_time_of_all_its_steps(self, record):
+        steps = [record.start(owner="me")]
+        for _ in range(2):
+            record.clock.advance(10)
+            record.drains.touch(steps[-1].session_id, owner="me", now=record.now)
+            record.drains.finish(steps[-1].session_id, NOTHING_LEFT, now=record.now)
+            steps.append(record.continued(steps[-1]))
+        told = [record.drains.session(it.session_id).seconds_before for it in steps]
+        assert told == [0, 10, 20]
 
     def test_an_attempt_that_was_given_back_is_taken_again_under_its_number(self, record):
         record.import_runs(run_of("one", "a"))

@@ -92,7 +92,9 @@ def reserve(  # noqa: PLR0913 - the port's arguments, and the connection
         return over_attempt(lease.address, used=own.spent_tokens, wanted=expected_tokens, limit=limit_tokens)
     session_id = spending.session_of(db, lease.address)
     wanted = wanted_by(expected_tokens, estimate, own_left=own.left_tokens)
-    left = spending.book(db, accounts_of(lease.address, session_id, now=now), wanted, limits)
+    left = spending.book(
+        db, accounts_of(lease.address, spending.account_of(db, session_id), now=now), wanted, limits
+    )
     if isinstance(left, OverBudget):
         return left
     row = {
@@ -181,7 +183,9 @@ def _rebook(db: sa.Connection, row: sa.Row[Any], usage: Usage) -> None:
     address = AttemptAddress(run_id=row.run_id, phase_id=row.phase_id, number=row.number)
     booked = Amount(tokens=row.booked_tokens, cost_usd=row.booked_usd)
     used = Amount(tokens=usage.total_tokens, cost_usd=usage.cost_usd or 0.0)
-    spending.add(db, accounts_of(address, row.session_id, now=row.reserved_at), used - booked)
+    spending.add(
+        db, accounts_of(address, spending.account_of(db, row.session_id), now=row.reserved_at), used - booked
+    )
 
 
 def _note_pause(db: sa.Connection, builder: str, failure: FailureReport | None, *, now: float) -> None:

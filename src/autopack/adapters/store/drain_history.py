@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from autopack.adapters.store import drain_items
+from autopack.adapters.store import drain_items, sessions
 from autopack.adapters.store.codec import decode
 from autopack.adapters.store.tables import (
     attempt,
@@ -37,12 +37,14 @@ def read_record(db: sa.Connection, session_ids: Sequence[str]) -> DrainRecord:
     """What the named sessions did, or all of them; raises StoreError when one is not there."""
     rows = _session_rows(db, session_ids)
     attempts = [one for row in rows for one in _attempts(db, row)]
+    before = {row.session_id: sessions.seconds_before(db, row) for row in rows}
     backlog = _Backlog(verdicts=_verdicts(db), created=_created(db))
     needs = _needs(db)
     return DrainRecord(
         sessions=tuple(_to_session(db, row, backlog) for row in rows),
         attempts=tuple(
-            _to_attempt(item, row, needs) for item, row in sorted(attempts, key=lambda it: _order(*it))
+            _to_attempt(item, row, needs, before=before[row.session_id])
+            for item, row in sorted(attempts, key=lambda it: _order(*it))
         ),
         lifts=_lifts(db),
     )
@@ -78,7 +80,9 @@ def _picked_at(item: Row, session: Row) -> float:
     return float(max(item.picked_at, session.started_at))
 
 
-def _to_attempt(item: Row, session: Row, needs: Mapping[Place, tuple[str, ...]]) -> RecordedAttempt:
+def _to_attempt(
+    item: Row, session: Row, needs: Mapping[Place, tuple[str, ...]], *, before: float
+) -> RecordedAttempt:
     result = decode(DrainResult, item.result)
     return RecordedAttempt(
         session_id=item.session_id,
@@ -87,7 +91,7 @@ def _to_attempt(item: Row, session: Row, needs: Mapping[Place, tuple[str, ...]])
         number=item.number,
         picked_at=_picked_at(item, session),
         booked_at=item.booked_at,
-        elapsed_seconds=_elapsed(_picked_at(item, session), session),
+        elapsed_seconds=_elapsed(_picked_at(item, session), session, before=before),
         seconds=result.subprocess_duration_seconds,
         final_state=result.final_state,
         tokens=result.tokens_used,
@@ -100,12 +104,12 @@ def _to_attempt(item: Row, session: Row, needs: Mapping[Place, tuple[str, ...]])
     )
 
 
-def _elapsed(picked_at: float, session: Row) -> float:
+def _elapsed(picked_at: float, session: Row, *, before: float) -> float:
     """How long the session had been worked on; too little before a pause, which the store does not date."""
-    worked = session.active_seconds - (session.heartbeat_at - picked_at)
+    worked = before + session.active_seconds - (session.heartbeat_at - picked_at)
     limit = decode(DrainLimits, session.limits).max_total_seconds
     # It was allowed, so the time was not over.
-    most = picked_at - session.started_at if limit is None else limit - _MOMENT
+    most = before + picked_at - session.started_at if limit is None else limit - _MOMENT
     return float(max(0.0, min(worked, most)))
 
 
@@ -168,10 +172,11 @@ def _to_session(db: sa.Connection, row: Row, backlog: _Backlog) -> RecordedSessi
         kind=scope.kind,
         limits=limits,
         started_at=row.started_at,
-        active_seconds=row.active_seconds,
+        active_seconds=row.active_seconds + sessions.seconds_before(db, row),
         stop=stop,
         left_phases=len(waiting) - len(held),
         held_phases=len(held),
+        climb=row.climb or "",
     )
 
 
@@ -182,11 +187,16 @@ def _is_wanted(run_id: str, scope: DrainScope) -> bool:
 
 def _held(db: sa.Connection, session: Row, limits: DrainLimits) -> set[Place]:
     """The phases that the session's limits on phases and runs kept it from at its end, as far as it tried them."""
-    booked = drain_items.results(db, session.session_id)
+    steps = sessions.steps_of(db, session.session_id)
+    before = steps[: steps.index(session.session_id) + 1]
+    booked = [it for step in before for it in drain_items.results(db, step)]
     counted = [it for it in booked if not it.is_retryable]
     tries = Counter((it.run_id, it.phase_id) for it in counted)
     late = Counter(it.run_id for it in counted if it.is_timeout)
     spent = {place for place, times in tries.items() if times >= limits.max_attempts_per_phase}
+    if limits.max_faults_per_phase is not None:
+        faults = Counter((it.run_id, it.phase_id) for it in booked if it.is_retryable)
+        spent |= {place for place, times in faults.items() if times >= limits.max_faults_per_phase}
     return spent | {place for place in tries if late[place[0]] >= limits.max_timeouts_per_run}
 
 

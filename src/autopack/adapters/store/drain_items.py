@@ -33,10 +33,11 @@ class Candidate:
 def find(db: sa.Connection, session: Session, *, now: float) -> Candidate | None:
     """What a session may take next, or None when nothing may be tried now."""
     scope, limits = session.scope, session.limits
+    steps = sessions.steps_of(db, session.session_id) if session.climb else (session.session_id,)
     if scope.kind is DrainKind.QUEUED:
-        due = picks.queued_candidates(db, session.session_id, scope, limits, now=now, limit=1)
+        due = picks.queued_candidates(db, steps, scope, limits, now=now, limit=1)
         return next((Candidate(run_id=it.run_id, phase_id=it.phase_id) for it in due), None)
-    rows = picks.failed_candidates(db, session.session_id, scope, limits, limit=1)
+    rows = picks.failed_candidates(db, steps, scope, limits, limit=1)
     return next(
         (Candidate(run_id=it.run_id, phase_id=it.phase_id, sample=Sample(it.sample)) for it in rows), None
     )

@@ -18,7 +18,7 @@ _IS_FAILED = sa.text(f"phase.{FAILED}")
 
 
 def held_back(
-    db: sa.Connection, session_id: str, scope: DrainScope, limits: DrainLimits
+    db: sa.Connection, steps: tuple[str, ...], scope: DrainScope, limits: DrainLimits
 ) -> tuple[HeldBack, ...]:
     """Failed phases that would not be taken now, by reason; a phase with two reasons counts for both."""
     found = (
@@ -30,8 +30,8 @@ def held_back(
             for prefix in scope.skip_run_prefixes
             if prefix
         ),
-        _by_attempts(db, session_id, limits),
-        _by_timeouts(db, session_id, scope, limits),
+        *_by_tries(db, steps, limits),
+        _by_timeouts(db, steps, scope, limits),
         _of_phases(db, scope, (sa.text("phase.missing_needs > 0"),), why.MISSING_NEEDS),
     )
     return tuple(held for held in found if held.phases)
@@ -110,12 +110,20 @@ def _by_stops(db: sa.Connection, scope: DrainScope) -> Sequence[HeldBack]:
     ]
 
 
-def _by_attempts(db: sa.Connection, session_id: str, limits: DrainLimits) -> HeldBack:
+def _by_tries(db: sa.Connection, steps: tuple[str, ...], limits: DrainLimits) -> Iterator[HeldBack]:
+    yield _tried(db, steps, picks.is_tried_out(limits), why.by_attempts(limits.max_attempts_per_phase))
+    if limits.max_faults_per_phase is not None:
+        yield _tried(db, steps, picks.is_faulty(limits), why.by_faults(limits.max_faults_per_phase))
+
+
+def _tried(
+    db: sa.Connection, steps: tuple[str, ...], is_over: sa.ColumnElement[bool], hold: Hold
+) -> HeldBack:
     spent = (
         sa.select(_item.run_id, _item.phase_id)
-        .where(_item.session_id == session_id, _item.is_counted)
+        .where(picks.is_of(steps), _item.booked_at.is_not(None))
         .group_by(_item.run_id, _item.phase_id)
-        .having(sa.func.count() >= limits.max_attempts_per_phase)
+        .having(is_over)
         .subquery()
     )
     is_spent = sa.and_(phase.c.run_id == spent.c.run_id, phase.c.phase_id == spent.c.phase_id)
@@ -127,7 +135,7 @@ def _by_attempts(db: sa.Connection, session_id: str, limits: DrainLimits) -> Hel
     )
     found = db.execute(names).all()
     return HeldBack(
-        reason=(hold := why.by_attempts(limits.max_attempts_per_phase)).reason,
+        reason=hold.reason,
         phases=len(found),
         runs=len({row.run_id for row in found}),
         hint=hold.hint,
@@ -135,6 +143,8 @@ def _by_attempts(db: sa.Connection, session_id: str, limits: DrainLimits) -> Hel
     )
 
 
-def _by_timeouts(db: sa.Connection, session_id: str, scope: DrainScope, limits: DrainLimits) -> HeldBack:
-    late = phase.c.run_id.in_(picks.late_runs(session_id, limits))
+def _by_timeouts(
+    db: sa.Connection, steps: tuple[str, ...], scope: DrainScope, limits: DrainLimits
+) -> HeldBack:
+    late = phase.c.run_id.in_(picks.late_runs(steps, limits))
     return _of_phases(db, scope, (late,), why.by_timeouts(limits.max_timeouts_per_run))

@@ -32,7 +32,8 @@ Conditions = tuple[sa.ColumnElement[bool], ...]
 class _Choice:
     """What one choice among failed phases is made by."""
 
-    session_id: str
+    steps: tuple[str, ...]
+    """The sessions over which the limits hold: one, or all steps of a climb."""
     scope: DrainScope
     limits: DrainLimits
     busy: tuple[str, ...]
@@ -52,11 +53,11 @@ class _Choice:
 
 
 def failed_candidates(
-    db: sa.Connection, session_id: str, scope: DrainScope, limits: DrainLimits, *, limit: int
+    db: sa.Connection, steps: tuple[str, ...], scope: DrainScope, limits: DrainLimits, *, limit: int
 ) -> tuple[sa.Row[Any], ...]:
     """The failed phases to try next, best first, one of each run."""
     busy = _busy_fingerprints(db, limits)
-    choice = _Choice(session_id=session_id, scope=scope, limits=limits, busy=busy, most=limit)
+    choice = _Choice(steps=steps, scope=scope, limits=limits, busy=busy, most=limit)
     if scope.blocker is not None:
         return _released(db, choice)
     found = [*db.execute(_untouched(choice)), *db.execute(_touched(choice))]
@@ -79,7 +80,7 @@ def _columns() -> tuple[sa.ColumnElement[Any], ...]:
 # Putting these together takes longer than answering them, and a session asks the same again and again.
 @lru_cache(maxsize=_KEPT)
 def _untouched(choice: _Choice) -> sa.Select[Any]:
-    is_touched = sa.exists().where(_item.session_id == choice.session_id, _item.run_id == run.c.run_id)
+    is_touched = sa.exists().where(is_of(choice.steps), _item.run_id == run.c.run_id)
     return (
         sa.select(*_columns())
         .select_from(run)
@@ -92,14 +93,14 @@ def _untouched(choice: _Choice) -> sa.Select[Any]:
 
 @lru_cache(maxsize=_KEPT)
 def _touched(choice: _Choice) -> sa.Select[Any]:
-    touched = sa.select(_item.run_id).where(_item.session_id == choice.session_id).distinct().subquery()
+    touched = sa.select(_item.run_id).where(is_of(choice.steps)).distinct().subquery()
     return (
         sa.select(*_columns())
         .select_from(touched)
         .join(run, run.c.run_id == touched.c.run_id)
         .join(phase, sa.and_(phase.c.run_id == run.c.run_id, phase.c.idx == _best_left(choice)))
         .where(
-            run.c.run_id.not_in(late_runs(choice.session_id, choice.limits)),
+            run.c.run_id.not_in(late_runs(choice.steps, choice.limits)),
             *choice.allowed(phase.c.failure_fingerprint),
         )
         .order_by(*_PHASE_ORDER)
@@ -124,13 +125,30 @@ def _best_left(choice: _Choice) -> sa.ScalarSelect[int]:
 
 
 def _spent_phases(choice: _Choice) -> sa.Select[str]:
-    """The phases that the session tried as often as it may; of one run, where that is added."""
+    """The phases that the session tried as often as it may, faults counted apart; of one run, where that is added."""
     return (
         sa.select(_item.phase_id)
-        .where(_item.session_id == choice.session_id, _item.is_counted)
+        .where(is_of(choice.steps), _item.booked_at.is_not(None))
         .group_by(_item.phase_id)
-        .having(sa.func.count() >= choice.limits.max_attempts_per_phase)
+        .having(sa.or_(is_tried_out(choice.limits), is_faulty(choice.limits)))
     )
+
+
+def is_of(steps: tuple[str, ...]) -> sa.ColumnElement[bool]:
+    """The condition on a drained attempt that one of these sessions made it."""
+    return _item.session_id == steps[0] if len(steps) == 1 else _item.session_id.in_(steps)
+
+
+def is_tried_out(limits: DrainLimits) -> sa.ColumnElement[bool]:
+    """The condition on a phase's attempts, taken together, that there may be no more."""
+    return sa.func.sum(sa.case((_item.is_counted, 1), else_=0)) >= limits.max_attempts_per_phase
+
+
+def is_faulty(limits: DrainLimits) -> sa.ColumnElement[bool]:
+    """The same of those that faults of the surroundings ended."""
+    if limits.max_faults_per_phase is None:
+        return sa.false()
+    return sa.func.sum(sa.case((_item.is_counted, 0), else_=1)) >= limits.max_faults_per_phase
 
 
 def _released(db: sa.Connection, choice: _Choice) -> tuple[sa.Row[Any], ...]:
@@ -151,11 +169,11 @@ def _released(db: sa.Connection, choice: _Choice) -> tuple[sa.Row[Any], ...]:
     return tuple(db.execute(query).all())
 
 
-def late_runs(session_id: str, limits: DrainLimits) -> sa.Select[str]:
+def late_runs(steps: tuple[str, ...], limits: DrainLimits) -> sa.Select[str]:
     """The runs that a session leaves alone for their time-outs."""
     return (
         sa.select(_item.run_id)
-        .where(_item.session_id == session_id, _item.is_timeout)
+        .where(is_of(steps), _item.is_timeout)
         .group_by(_item.run_id)
         .having(sa.func.count() >= limits.max_timeouts_per_run)
     )
@@ -200,9 +218,15 @@ def _busy_fingerprints(db: sa.Connection, limits: DrainLimits) -> tuple[str, ...
 
 
 def queued_candidates(
-    db: sa.Connection, session_id: str, scope: DrainScope, limits: DrainLimits, *, now: float, limit: int
+    db: sa.Connection,
+    steps: tuple[str, ...],
+    scope: DrainScope,
+    limits: DrainLimits,
+    *,
+    now: float,
+    limit: int,
 ) -> tuple[AttemptAddress, ...]:
     """The queued attempts to make next: the first that may go of each idle run, runs in order of creation."""
-    is_late = run.c.run_id.in_(late_runs(session_id, limits))
+    is_late = run.c.run_id.in_(late_runs(steps, limits))
     where = (*in_scope(scope, minds_queued=False), ~is_open(), ~is_late)
     return reading.next_runnable(db, now=now, limit=limit, run_id=None, where=where)

@@ -1,5 +1,6 @@
 """Drain sessions: begun, worked on, counted and ended; each function works inside a transaction."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from itertools import chain, count
@@ -37,7 +38,7 @@ _ZERO = (
 )
 
 
-def start(
+def start(  # noqa: PLR0913 - what a session is
     db: sa.Connection,
     scope: DrainScope,
     limits: DrainLimits,
@@ -46,8 +47,9 @@ def start(
     owner: str,
     now: float,
     is_owner_dead: Callable[[str, float], bool],
+    continues: str | None,
 ) -> Session:
-    """Begin a session; what a dead one left under way is its to finish."""
+    """Begin a session, and end those whose processes are dead; ``adopt`` then takes what they left under way."""
     session_id = _insert(
         db,
         {
@@ -58,13 +60,41 @@ def start(
             "owner": owner,
             "heartbeat_at": now,
             **dict.fromkeys(_ZERO, 0),
+            **({} if continues is None else _continue(db, continues)),
         },
     )
     fingerprints.stop_exhausted(db, limit=limits.max_fingerprint_repeats, session_id=session_id, now=now)
     for other in _open_sessions(db):
         if other.session_id != session_id and is_owner_dead(other.owner, other.heartbeat_at):
-            _adopt(db, session_id, other.session_id, now=now)
+            _end_dead(db, other.session_id, heir=session_id, now=now)
     return read(db, session_id)
+
+
+def _continue(db: sa.Connection, before_id: str) -> dict[str, Any]:
+    """What a further step of a climb begins with."""
+    before = _row(db, before_id, is_mine=True)
+    root = before.climb or before_id
+    db.execute(drain_session.update().where(_session.session_id == before_id).values(climb=root))
+    return {"climb": root, "zero_yield_in_row": before.zero_yield_in_row}
+
+
+def steps_of(db: sa.Connection, session_id: str) -> tuple[str, ...]:
+    """The sessions over which a session's limits hold: itself, and the other steps of its climb, in order."""
+    climb = db.scalar(sa.select(_session.climb).where(_session.session_id == session_id))
+    if climb is None:
+        return (session_id,)
+    mine = sa.select(_session.session_id).where(_session.climb == climb)
+    return tuple(db.scalars(mine.order_by(_session.started_at, _session.session_id)))
+
+
+def seconds_before(db: sa.Connection, row: sa.Row[Any]) -> float:
+    """How long the steps of a climb before this one were worked on."""
+    if row.climb is None:
+        return 0.0
+    others = (_session.climb == row.climb, _session.session_id != row.session_id)
+    is_before = _session.started_at <= row.started_at
+    total = sa.select(sa.func.coalesce(sa.func.sum(_session.active_seconds), 0.0)).where(*others, is_before)
+    return float(db.scalar(total) or 0.0)
 
 
 def _insert(db: sa.Connection, row: dict[str, Any]) -> str:
@@ -84,18 +114,35 @@ def _open_sessions(db: sa.Connection) -> Sequence[sa.Row[Any]]:
     return db.execute(sa.select(drain_session).where(unfinished).order_by(*_NEWEST)).all()
 
 
-def _adopt(db: sa.Connection, session_id: str, dead_id: str, *, now: float) -> None:
-    is_left = (_item.session_id == dead_id, _item.booked_at.is_(None))
-    left = db.scalars(sa.select(_item.seq).where(*is_left).order_by(_item.seq).with_for_update()).all()
-    for seq in left:
-        ours = drain_attempt.update().where(_item.session_id == dead_id, _item.seq == seq)
+def _end_dead(db: sa.Connection, dead_id: str, *, heir: str, now: float) -> None:
+    # Without its owner: a process that merely seemed dead learns of it at its next touch, and commits no pick after
+    # this. One that it is committing now is waited for here, and seen by whoever adopts afterwards.
+    stop = Stop(rule=StopRule.INTERRUPTED, seen=0, limit=0, subject=heir)
+    ended = {"completed_at": now, "stop": encode(stop), "owner": ""}
+    is_open = (_session.session_id == dead_id, _session.completed_at.is_(None))
+    db.execute(drain_session.update().where(*is_open).values(**ended))
+
+
+def adopt(db: sa.Connection, session_id: str) -> Session:
+    """Take over what ended sessions left under way, which is nobody's; the session with it.
+
+    In a transaction after the one that ended them: between the two nothing can be added any more, and a process
+    that died there leaves what the next session finds.
+    """
+    ended = sa.select(_session.session_id).where(_session.completed_at.is_not(None))
+    is_left = (_item.booked_at.is_(None), _item.session_id.in_(ended), _item.session_id != session_id)
+    order = (_item.session_id, _item.seq)
+    left = db.execute(sa.select(*order).where(*is_left).order_by(*order).with_for_update()).all()
+    for row in left:
+        ours = drain_attempt.update().where(_item.session_id == row.session_id, _item.seq == row.seq)
         db.execute(ours.values(session_id=session_id, seq=next_seq(session_id)))
-    stop = Stop(rule=StopRule.INTERRUPTED, seen=len(left), limit=0, subject=session_id)
-    # Without its owner: a process that merely seemed dead learns of it at its next touch.
-    ended = {"completed_at": now, "stop": encode(stop), "picked": _session.picked - len(left), "owner": ""}
-    db.execute(drain_session.update().where(_session.session_id == dead_id).values(**ended))
+    for dead_id, size in Counter(row.session_id for row in left).items():
+        stop = Stop(rule=StopRule.INTERRUPTED, seen=size, limit=0, subject=session_id)
+        fewer = {"picked": _session.picked - size, "stop": encode(stop)}
+        db.execute(drain_session.update().where(_session.session_id == dead_id).values(**fewer))
     grown = {"picked": _session.picked + len(left)}
     db.execute(drain_session.update().where(_session.session_id == session_id).values(**grown))
+    return read(db, session_id)
 
 
 def next_seq(session_id: str) -> sa.ScalarSelect[int]:
@@ -191,6 +238,8 @@ def _to_session(db: sa.Connection, row: sa.Row[Any]) -> Session:
         fingerprint_counts=_fingerprint_counts(db, row.session_id),
         stopped_fingerprints=_stopped_by(db, row.session_id),
         stopped_runs=_stopped_runs(db, row.session_id, limits),
+        climb=row.climb or "",
+        seconds_before=seconds_before(db, row),
         **{name: getattr(row, name) for name in _ZERO},
     )
 
@@ -213,5 +262,5 @@ def _stopped_by(db: sa.Connection, session_id: str) -> tuple[str, ...]:
 
 
 def _stopped_runs(db: sa.Connection, session_id: str, limits: DrainLimits) -> tuple[str, ...]:
-    late = picks.late_runs(session_id, limits)
+    late = picks.late_runs(steps_of(db, session_id), limits)
     return tuple(db.scalars(late.order_by(_item.run_id)))

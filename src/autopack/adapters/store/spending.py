@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from autopack.adapters.store.tables import drain_attempt, spending
+from autopack.adapters.store.tables import drain_attempt, drain_session, spending
 from autopack.adapters.store.upserts import insert_or
 from autopack.domain.attempt import AttemptAddress
 from autopack.domain.spending import (
@@ -34,6 +34,12 @@ def session_of(db: sa.Connection, address: AttemptAddress) -> str | None:
     )
     found: str | None = db.scalar(sa.select(_item.session_id).where(*ours).limit(1))
     return found
+
+
+def account_of(db: sa.Connection, session_id: str | None) -> str | None:
+    """Whose account a session's calls are booked to: its own, or the one that all steps of its climb share."""
+    climb = sa.select(drain_session.c.climb).where(drain_session.c.session_id == session_id)
+    return (None if session_id is None else db.scalar(climb)) or session_id
 
 
 def book(
@@ -87,6 +93,6 @@ def stop(
     now: float,
 ) -> OverBudget | None:
     """The first shared limit that does not hold ``wanted`` any more."""
-    accounts = shared_accounts(run_id=run_id, session_id=session_id, now=now)
+    accounts = shared_accounts(run_id=run_id, session_id=account_of(db, session_id), now=now)
     found = (over_budget(account, read(db, account), wanted, limits) for account in accounts)
     return next((over for over in found if over is not None), None)

@@ -39,12 +39,22 @@ class SqlDrains:
         owner: str,
         now: float,
         is_owner_dead: Callable[[str, float], bool],
+        continues: str | None = None,
     ) -> Session:
         """Begin a session; it takes over the attempts that sessions of dead processes left under way."""
         with self._database.writing() as db:
             session = sessions.start(
-                db, scope, limits, preset=preset, owner=owner, now=now, is_owner_dead=is_owner_dead
+                db,
+                scope,
+                limits,
+                preset=preset,
+                owner=owner,
+                now=now,
+                is_owner_dead=is_owner_dead,
+                continues=continues,
             )
+        with self._database.writing() as db:
+            session = sessions.adopt(db, session.session_id)
         self._mark_stopped()
         return session
 
@@ -117,8 +127,8 @@ class SqlDrains:
         """What a session would try first, in order, if nothing changed meanwhile; nothing is taken."""
         with self._database.reading() as db:
             if scope.kind is DrainKind.QUEUED:
-                return picks.queued_candidates(db, "", scope, limits, now=inf, limit=limit)
-            rows = picks.failed_candidates(db, "", scope, limits, limit=limit)
+                return picks.queued_candidates(db, ("",), scope, limits, now=inf, limit=limit)
+            rows = picks.failed_candidates(db, ("",), scope, limits, limit=limit)
         return tuple(
             AttemptAddress(run_id=row.run_id, phase_id=row.phase_id, number=row.last_attempt + 1)
             for row in rows
@@ -129,7 +139,8 @@ class SqlDrains:
     ) -> Sequence[HeldBack]:
         """Failed phases that would not be taken now, by reason; a phase with two reasons counts for both."""
         with self._database.reading() as db:
-            return held_back.held_back(db, session_id, scope, limits)
+            steps = sessions.steps_of(db, session_id)
+            return held_back.held_back(db, steps, scope, limits)
 
     def open_picks(self, session_id: str | None = None) -> Sequence[Pick]:
         """Attempts of a session, or of all, whose result is not booked yet, in the order of picking."""

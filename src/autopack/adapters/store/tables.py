@@ -5,7 +5,7 @@ The engine keeps tables of its own in the same database; ``owns`` tells which ar
 
 import sqlalchemy as sa
 
-SCHEMA_REVISION = "0003"
+SCHEMA_REVISION = "0004"
 """The newest migration; an older or newer database is not worked with."""
 VERSION_TABLE = "autopack_schema"
 
@@ -271,7 +271,10 @@ drain_session = sa.Table(
     sa.Column("total_tokens", sa.BigInteger, nullable=False),
     sa.Column("tokens_not_spent", sa.BigInteger, nullable=False),
     sa.Column("zero_yield_in_row", sa.Integer, nullable=False),
+    # The first session of the steps that one operator's climb is made of; null for a session by itself.
+    sa.Column("climb", sa.Text),
     sa.Index("ix_drain_session_started", "started_at"),
+    _partial("ix_drain_session_climb", "climb", where="climb IS NOT NULL"),
 )
 
 drain_attempt = sa.Table(
