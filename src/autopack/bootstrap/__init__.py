@@ -15,6 +15,7 @@ from autopack.adapters.store import open_store as open_database
 from autopack.domain.attempt import AttemptAddress
 from autopack.domain.drain_policy import DrainLimits, Stop
 from autopack.domain.phase import Phase, PhaseState
+from autopack.domain.rates import ProviderRates
 from autopack.domain.replay import Replay
 from autopack.domain.session import DrainResult, DrainScope, HeldBack, Session
 from autopack.domain.spending import Amount, budget_stop
@@ -54,11 +55,17 @@ def open_workspace(settings: Settings) -> "GitWorkspace":
     return git.open_workspace(settings.root, state_folder=settings.state_folder)
 
 
-def make_meter() -> Meter:
+def make_meter(settings: Settings, store: Store) -> Meter:
     """What opens doors to models; nothing of the web is loaded before the first one."""
     from autopack.adapters.meter.loopback import LoopbackMeter
 
-    return LoopbackMeter(SystemClock())
+    rates = {
+        name: ProviderRates(
+            requests_per_minute=provider.requests_per_minute, tokens_per_minute=provider.tokens_per_minute
+        )
+        for name, provider in settings.providers.items()
+    }
+    return LoopbackMeter(SystemClock(), store=store, rates=rates)
 
 
 def find_model_route(

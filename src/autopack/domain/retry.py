@@ -5,6 +5,7 @@ from zlib import crc32
 
 from autopack.domain.failure import FailureKind, FailureReport
 from autopack.domain.masking import mask_secrets
+from autopack.domain.rates import Turn
 
 _FIRST_PAUSE_SECONDS = 2.0
 _LONGEST_PAUSE_SECONDS = 300.0
@@ -55,6 +56,18 @@ def paused(before: Pause | None, builder: str, failure: FailureReport, *, now: f
     seconds = pause_seconds(faults - 1, asked_seconds=failure.retry_after_seconds, seed=f"{builder} {faults}")
     until = max(now + seconds, before.until if before is not None else 0.0)
     return Pause(builder=builder, until=until, faults=faults, reason=mask_secrets(failure.message))
+
+
+def provider_key(provider: str) -> str:
+    """The name under which a provider's pause is kept, beside those of Builders."""
+    return f"provider {provider}"
+
+
+def turn_under_pause(pause: Pause | None, *, now: float) -> Turn | None:
+    """The wait that a pause asks for; None when it is over, or there is none."""
+    if pause is None or pause.until <= now:
+        return None
+    return Turn(wait_seconds=pause.until - now, reason=f"it asked to be left alone: {pause.reason}")
 
 
 def pause_failure(pause: Pause, *, now: float) -> FailureReport:

@@ -12,6 +12,7 @@ from autopack.domain.estimate import Estimate
 from autopack.domain.failure import FailureReport
 from autopack.domain.phase import Phase, PhaseSpec, PhaseState
 from autopack.domain.plan import Plan, PlanChange
+from autopack.domain.rates import ProviderRates, Turn
 from autopack.domain.retry import Pause
 from autopack.domain.run import Run
 from autopack.domain.spending import (
@@ -274,6 +275,37 @@ class Store(Protocol):
 
     def builder_pause(self, builder: str) -> Pause | None:
         """The Builder's newest pause, whether it is over or not; None when it never had one."""
+        ...
+
+    # Providers of models, whose limits all workers keep together
+
+    def take_turn(self, provider: str, *, tokens: int, rates: ProviderRates, now: float) -> Turn:
+        """Book a request to a provider, or say how long to wait, for its pause or its minute; then nothing is booked.
+
+        A turn counts for a minute and then for nothing, whatever became of the process that took it.
+
+        Args:
+            provider: Its name; each has limits of its own.
+            tokens: What the request is expected to use.
+            rates: The provider's limits.
+            now: Seconds since the epoch.
+        """
+        ...
+
+    def settle_turn(self, turn_id: int, *, tokens: int) -> None:
+        """Replace what a turn was expected to use by what it used."""
+        ...
+
+    def pause_provider(self, provider: str, failure: FailureReport, *, now: float) -> Pause:
+        """Let a provider rest after a fault of its own, for as long as it asked for; the pause that holds now."""
+        ...
+
+    def note_provider_answer(self, provider: str) -> None:
+        """End a provider's row of faults; a pause that was asked for meanwhile stays."""
+        ...
+
+    def provider_pause(self, provider: str) -> Pause | None:
+        """The provider's newest pause, whether it is over or not; None when it never had one."""
         ...
 
     def predict_tokens(self, spec: PhaseSpec, *, builder: str, prompt_tokens: int | None = None) -> Estimate:

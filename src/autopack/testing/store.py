@@ -21,18 +21,21 @@ from autopack.errors import LeaseLostError, NotClaimableError, StoreError
 from autopack.ports import Decision, RunProgress
 from autopack.testing.calls import MemoryCalls
 from autopack.testing.fingerprints import MemoryFingerprints
+from autopack.testing.turns import MemoryTurns
 
 
-class MemoryStore(MemoryCalls, MemoryFingerprints):
+class MemoryStore(MemoryCalls, MemoryTurns, MemoryFingerprints):
     """The store's port in plain Python, for one process; it forgets everything when it goes.
 
-    Builder calls are in ``MemoryCalls``, what is known of fingerprints in ``MemoryFingerprints``.
+    Builder calls are in ``MemoryCalls``, turns to ask providers in ``MemoryTurns``, what is known of fingerprints in
+    ``MemoryFingerprints``.
     """
 
     identity = "memory, for tests"
 
     def __init__(self) -> None:
         MemoryCalls.__init__(self)
+        MemoryTurns.__init__(self)
         MemoryFingerprints.__init__(self)
         self._runs: dict[str, Run] = {}
         self._attempts: dict[AttemptAddress, Attempt] = {}

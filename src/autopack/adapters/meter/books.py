@@ -87,16 +87,10 @@ class Books:
             if refusal is None:
                 self._under_way[entry.number] = entry
                 return entry
-        self.refuse(entry, refusal, FaultKind.BUDGET, now=now)
-        return refusal
-
-    def refuse(self, entry: Entry, refusal: Refusal, kind: FaultKind, *, now: float) -> None:
-        """Close a request that was not forwarded."""
         entry.status = refusal.status
-        entry.reading.fault = Fault(
-            kind=kind, message=refusal.message, retry_after_seconds=refusal.retry_after_seconds
-        )
+        entry.reading.fault = Fault(kind=FaultKind.BUDGET, message=refusal.message)
         self.finish(entry, now=now)
+        return refusal
 
     def finish(self, entry: Entry, *, now: float) -> None:
         """Book a request that is over, however it ended."""

@@ -15,7 +15,7 @@ import aiohttp
 from aiohttp import web
 
 from autopack.adapters.meter.books import Books, Entry, Price
-from autopack.adapters.meter.gate import Gate, OpenGate
+from autopack.adapters.meter.gate import Gate
 from autopack.adapters.meter.proxy import Proxy
 from autopack.adapters.meter.request_log import RequestLog
 from autopack.domain.budget import Usage
@@ -33,7 +33,14 @@ class Door:
     """Implements the port's door; open from the moment it is made until it is closed."""
 
     def __init__(
-        self, order: MeterOrder, watch: BuildWatch, *, clock: Clock, price: Price, silence_seconds: float
+        self,
+        order: MeterOrder,
+        watch: BuildWatch,
+        *,
+        clock: Clock,
+        gate: Gate,
+        price: Price,
+        silence_seconds: float,
     ) -> None:
         self.token = f"autopack-{secrets.token_urlsafe(24)}"
         self._order = order
@@ -41,7 +48,7 @@ class Door:
         self._silence_seconds = silence_seconds
         self._log = RequestLog(order.log_folder)
         self._books = Books(order, watch, price=price, keep=self._keep, mask=self._mask)
-        self._gate: Gate = OpenGate()
+        self._gate = gate
         self._handlers: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()

@@ -95,13 +95,13 @@ class Proxy:
         entry = self.books.admit(ask, now=self.clock.monotonic())
         if isinstance(entry, Refusal):
             return _refused(entry, ask.endpoint)
-        is_closed = False
+        turn: int | Refusal = 0
         try:
-            refusal = await self.gate.pass_through(ask.expected_tokens)
-            if refusal is not None:
-                is_closed = True
-                self.books.refuse(entry, refusal, FaultKind.RATE_LIMIT, now=self.clock.monotonic())
-                return _refused(refusal, ask.endpoint)
+            turn = await self.gate.enter(ask.expected_tokens)
+            if isinstance(turn, Refusal):
+                entry.reading.fault = _held_back(turn)
+                entry.status = turn.status
+                return _refused(turn, ask.endpoint)
             return await self._forward(request, entry, ask.body)
         except (asyncio.CancelledError, _ClientGoneError):
             if not entry.reading.is_complete:
@@ -110,8 +110,9 @@ class Proxy:
                 )
             raise
         finally:
-            if not is_closed:
-                self.books.finish(entry, now=self.clock.monotonic())
+            self.books.finish(entry, now=self.clock.monotonic())
+            if isinstance(turn, int):
+                await self.gate.leave(turn, entry.total()[0].total_tokens)
 
     async def _forward(self, request: web.BaseRequest, entry: Entry, body: bytes) -> web.StreamResponse:
         endpoint = entry.ask.endpoint
@@ -259,6 +260,12 @@ _REDIRECT = Refusal(
 def _refused(refusal: Refusal, endpoint: Endpoint | None) -> web.Response:
     dialect = endpoint.dialect if endpoint is not None else Dialect.OPENAI_CHAT
     return web.Response(status=refusal.status, body=refusal.body(dialect), headers=refusal.headers())
+
+
+def _held_back(refusal: Refusal) -> Fault:
+    return Fault(
+        kind=FaultKind.RATE_LIMIT, message=refusal.message, retry_after_seconds=refusal.retry_after_seconds
+    )
 
 
 def _unreachable(error: Exception) -> Refusal:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from autopack.adapters.store import attempts, calls, pauses, plans, reading, spending, telemetry
+from autopack.adapters.store import attempts, calls, pauses, plans, reading, spending, telemetry, turns
 from autopack.adapters.store.database import Database
 from autopack.adapters.store.schema import check_schema, migrate
 from autopack.adapters.store.sql_drains import SqlDrains
@@ -17,7 +17,8 @@ from autopack.domain.estimate import estimate as estimate_call
 from autopack.domain.failure import FailureReport
 from autopack.domain.phase import Phase, PhaseSpec, PhaseState
 from autopack.domain.plan import Plan, PlanChange
-from autopack.domain.retry import Pause
+from autopack.domain.rates import ProviderRates, Turn
+from autopack.domain.retry import Pause, provider_key
 from autopack.domain.run import Run
 from autopack.domain.spending import (
     NOTHING,
@@ -219,6 +220,31 @@ class SqlStore:
         """The Builder's newest pause, whether it is over or not; None when it never had one."""
         with self._database.reading() as db:
             return pauses.read(db, builder)
+
+    def take_turn(self, provider: str, *, tokens: int, rates: ProviderRates, now: float) -> Turn:
+        """Book a request to a provider, or say how long to wait."""
+        with self._database.writing() as db:
+            return turns.take(db, provider, tokens=tokens, rates=rates, now=now)
+
+    def settle_turn(self, turn_id: int, *, tokens: int) -> None:
+        """Replace what a turn was expected to use by what it used."""
+        with self._database.writing() as db:
+            turns.settle(db, turn_id, tokens=tokens)
+
+    def pause_provider(self, provider: str, failure: FailureReport, *, now: float) -> Pause:
+        """Let a provider rest after a fault of its own; the pause that holds now."""
+        with self._database.writing() as db:
+            return pauses.note_fault(db, provider_key(provider), failure, now=now)
+
+    def note_provider_answer(self, provider: str) -> None:
+        """End a provider's row of faults."""
+        with self._database.writing() as db:
+            pauses.note_answer(db, provider_key(provider))
+
+    def provider_pause(self, provider: str) -> Pause | None:
+        """The provider's newest pause, whether it is over or not; None when it never had one."""
+        with self._database.reading() as db:
+            return pauses.read(db, provider_key(provider))
 
     def predict_tokens(self, spec: PhaseSpec, *, builder: str, prompt_tokens: int | None = None) -> Estimate:
         """What a call for the phase would use."""

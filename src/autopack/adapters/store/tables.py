@@ -203,6 +203,17 @@ builder_pause = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
 )
 
+# Requests to providers, each for a minute or two: what all workers keep a provider's limits by.
+provider_turn = sa.Table(
+    "provider_turn",
+    metadata,
+    sa.Column("turn_id", sa.Integer, sa.Identity(), primary_key=True),
+    sa.Column("provider", sa.Text, nullable=False),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("tokens", sa.BigInteger, nullable=False),
+    sa.Index("ix_provider_turn_minute", "provider", "at"),
+)
+
 baseline = sa.Table(
     "baseline",
     metadata,
