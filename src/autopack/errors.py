@@ -86,6 +86,10 @@ class ProcessError(AutopackError):
     """A program could not be started at all."""
 
 
+class SandboxError(AutopackError):
+    """The settings require a sandbox, and none works on this machine."""
+
+
 class ProcessLostError(AutopackError):
     """The guard of a program was killed: nothing is known of how the program ended, and trying again may help."""
 

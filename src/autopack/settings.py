@@ -44,6 +44,8 @@ class CiSettings:
     """Where a command that is not pytest leaves its JUnit XML, relative to the worktree."""
     rerun_failures: bool = True
     """Whether new failures are run once more, to tell flaky tests."""
+    network: bool = False
+    """Whether CI, in the sandbox, reaches the network; without it there is a loopback of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +64,28 @@ class AttemptSettings:
     """Times in a row that an attempt's process may die before the phase fails as ``crashed``."""
     lease_seconds: int = 60
     """Without a heartbeat for this long, an attempt of another machine counts as dead."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxSettings:
+    """The rooms in which CI and Builders' programs run."""
+
+    mode: str = field(default="auto", metadata={"choices": ("auto", "required", "off")})
+    """``auto``: the best one that works here, or none, and then every record says so; ``required``: nothing runs
+    without one; ``off``: none."""
+    readable: tuple[str, ...] = ()
+    """What programs need of this machine beside the system, their interpreter and the worktree: absolute, from
+    ``~``, or from the repository's root."""
+    writable: tuple[str, ...] = ()
+    """What they may change beside the worktree; written in the same way."""
+    builder_network: str = field(default="host", metadata={"choices": ("host", "none")})
+    """What ``command:`` Builders reach: what this machine does, or nothing."""
+    max_processes: int = 2000
+    """How many processes a program may have at a time; it is killed when there are more."""
+    max_memory_share: float = field(default=0.8, metadata={"least": 0, "most": 1})
+    """Of this machine's memory, for a program and all that it starts; 0 sets no limit."""
+    max_file_bytes: int = 8_589_934_592
+    max_open_files: int = 65_536
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +164,7 @@ class Settings:
     prices: Mapping[str, PriceSettings] = field(default_factory=dict, metadata={"each": PriceSettings})
     """By the model's name; these go before the prices that are known anyway."""
     research: ResearchSettings = field(default_factory=ResearchSettings)
+    sandbox: SandboxSettings = field(default_factory=SandboxSettings)
     protected_paths: tuple[str, ...] = DEFAULT_PROTECTED_PATHS
     workers: int = 2
     """Attempts that one worker process makes side by side."""
@@ -217,6 +242,8 @@ def _with_file(settings: Settings, table: dict[str, object], *, place: str) -> S
 
 def _with(settings: Settings, table: Mapping[str, object], *, place: str) -> Settings:
     rest = {name: value for name, value in table.items() if name != "builder"}
+    if isinstance(mode := rest.get("sandbox"), str):
+        rest["sandbox"] = {"mode": mode}
     after = overlay(settings, rest, place=place, skip=("root",))
     if "builder" not in table:
         return after
@@ -292,5 +319,8 @@ def render_default_config() -> str:
         "",
         "[research]",
         *render(ResearchSettings),
+        "",
+        "[sandbox]",
+        *render(SandboxSettings),
     )
     return "\n".join(parts) + "\n"

@@ -13,6 +13,7 @@ from autopack.settings import (
     PriceSettings,
     ProviderSettings,
     ResearchSettings,
+    SandboxSettings,
     Settings,
     TelemetrySettings,
     find_root,
@@ -71,6 +72,11 @@ def test_the_file_sets_every_table(load):
     assert settings.attempt == AttemptSettings(
         builder="command:make it", budget_tokens=5, max_transient_retries=0
     )
+
+
+@pytest.mark.parametrize("text", ['sandbox = "required"', '[sandbox]\nmode = "required"'])
+def test_the_sandbox_is_required_in_a_word_or_in_its_table(load, text):
+    assert load(text).sandbox == SandboxSettings(mode="required")
 
 
 FILE = 'database_url = "postgresql://file/a"\nbuilder = "replay:file"\nworkers = 3\n'
@@ -223,8 +229,9 @@ def test_the_written_file_names_every_setting_with_its_default(load):
         ProviderSettings,
         PriceSettings,
         ResearchSettings,
+        SandboxSettings,
     )
-    in_tables = {"ci", "attempt", "budget", "telemetry", "providers", "prices", "research"}
+    in_tables = {"ci", "attempt", "budget", "telemetry", "providers", "prices", "research", "sandbox"}
     wanted = {item.name for kind in (Settings, *tables) for item in fields(kind)}
     assert named == wanted - {"root", *in_tables}
     assert set(tomllib.loads(text)) == in_tables

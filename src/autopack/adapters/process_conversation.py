@@ -4,26 +4,13 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import IO, Protocol
+from typing import IO
 
+from autopack.adapters.process_output import Output
+from autopack.adapters.process_running import Running
+from autopack.adapters.process_tree import find_overuse
 from autopack.errors import ProcessError
-from autopack.ports import Command, Finished
-
-
-class Running(Protocol):
-    """A program under way."""
-
-    def wait(self, seconds: float) -> bool:
-        """Whether it ended, within the time."""
-        ...
-
-    def stop(self) -> None:
-        """Kill it and all that it started; called once."""
-        ...
-
-    def result(self) -> tuple[int, bool]:
-        """How it ended, and whether by itself; raises ProcessError when it never began."""
-        ...
+from autopack.ports import Command, Finished, RoomLimits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,21 +60,30 @@ class RunningConversation:
     """Implements ``Conversation`` over a program under way."""
 
     def __init__(
-        self, running: Running, pipes: Pipes, *, max_stderr_bytes: int, seconds: Callable[[], float]
+        self,
+        running: Running,
+        pipes: Pipes,
+        *,
+        limits: RoomLimits,
+        stderr: Output,
+        seconds: Callable[[], float],
     ) -> None:
         self.stdin, self.stdout = pipes.stdin, pipes.stdout
         self._running = running
-        self._stderr = pipes.stderr
-        self._limit_bytes = os.fstat(pipes.stderr.fileno()).st_size + max_stderr_bytes
+        self.stderr = stderr
+        self._limits = limits
+        self._overuse = ""
         self._seconds = seconds
         self._is_stopped = self._overflow = False
         self._finished: Finished | None = None
 
     def has_ended(self) -> bool:
         """See ``Conversation.has_ended``."""
-        if not self._is_stopped and os.fstat(self._stderr.fileno()).st_size > self._limit_bytes:
-            self._overflow = True
-            self.kill()
+        if not self._is_stopped:
+            self._overflow = self.stderr.is_too_long()
+            self._overuse = find_overuse(self._running.root, self._limits)
+            if self._overflow or self._overuse:
+                self.kill()
         return self._is_stopped or self._running.wait(0)
 
     def kill(self) -> None:
@@ -103,9 +99,10 @@ class RunningConversation:
             returncode, ended_by_itself = self._running.result()
             self._finished = Finished(
                 returncode=returncode if ended_by_itself else None,
-                timed_out=not ended_by_itself and not is_cancelled and not self._overflow,
+                timed_out=not (ended_by_itself or is_cancelled or self._overflow or self._overuse),
                 was_cancelled=not ended_by_itself and is_cancelled,
                 output_overflow=not ended_by_itself and self._overflow,
+                overuse="" if ended_by_itself else self._overuse,
                 duration_seconds=self._seconds(),
             )
         return self._finished

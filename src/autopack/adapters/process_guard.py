@@ -1,9 +1,12 @@
 """The program between us and every program we start: it sees to it that nothing of that program is left.
 
 Run by its path with ``python -I -S``, so it imports only small parts of the standard library. Arguments: the pid
-that started it, the file descriptor it listens on, the one it reports on, ``1`` when ``LC_CTYPE`` is
-not the program's own, and the program with its arguments. It kills when the listening end is hung up (a
-time limit, a cancellation, the death of the one who started it), on a signal, and when the program has ended.
+that started it, the file descriptor it listens on, the one it reports on, the names of variables that are
+not the program's own, its limits as ``RESOURCE:VALUE`` (both lists with commas), and the program with its arguments.
+It kills when the listening end is hung up (a time limit, a cancellation, the death of the one who started it), on a
+signal, and when the program has ended.
+
+In a sandbox's room, where it gets 0 for the pid, it kills nobody: the room ends with it, and all that is in it.
 
 What it reports, a line each: ``started PID``; ``failed ERRNO`` when the program could not be started; ``ended CODE``
 when it ended by itself or ``killed CODE`` when we had to, with the code as ``subprocess`` gives it (negative for a
@@ -18,6 +21,7 @@ import signal
 import sys
 
 PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
 PR_SET_CHILD_SUBREAPER = 36
 KILL_SECONDS = 10
 POLL_SECONDS = 0.05
@@ -26,19 +30,23 @@ STOP_ROUNDS = 100
 
 def main() -> None:
     """Start the program, wait, leave nothing behind."""
-    parent, listen, report, drop_locale, argv = *map(int, sys.argv[1:5]), sys.argv[5:]
+    parent, listen, report = map(int, sys.argv[1:4])
+    foreign, limits, argv = sys.argv[4], sys.argv[5], sys.argv[6:]
     for end in (listen, report):
         os.set_inheritable(end, False)  # noqa: FBT003 (it takes no keyword)
-    if drop_locale:
-        # The interpreter sets it for itself in a C locale; the program is to see what its starter chose.
-        os.environ.pop("LC_CTYPE", None)
+    for name in foreign.split(","):
+        # The interpreter and the sandbox set some for themselves; the program is to see what its starter chose.
+        os.environ.pop(name, None)
     signals = _listen_to_signals()
+    if parent == 0:
+        # No program of the room may trace us, or write to our files: our report is to be ours.
+        _prctl(PR_SET_DUMPABLE, 0)
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
     _prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:
+    if parent and os.getppid() != parent:
         # Who started us died before we asked to be told.
         return
-    program = _start(argv, report)
+    program = _start(argv, report, limits)
     _tell(report, "started", program)
     # Our copies of the output files would keep a reader of a pipe waiting; stderr stays for our own errors.
     os.close(0)
@@ -46,6 +54,8 @@ def main() -> None:
     status = _wait(program, listen, signals)
     if status is not None:
         _tell(report, "ended", os.waitstatus_to_exitcode(status))
+    if parent == 0:
+        return
     killed_with, survivors = _kill_descendants(program, signals)
     if killed_with is not None:
         _tell(report, "killed", os.waitstatus_to_exitcode(killed_with))
@@ -75,7 +85,7 @@ def _listen_to_signals() -> int:
     return reader
 
 
-def _start(argv: list[str], report: int) -> int:
+def _start(argv: list[str], report: int, limits: str) -> int:
     guard = os.getpid()
     program = os.fork()
     if program:
@@ -88,12 +98,25 @@ def _start(argv: list[str], report: int) -> int:
         for number in (signal.SIGPIPE, signal.SIGXFSZ):
             # Python ignores these, and what is ignored stays so in the program.
             signal.signal(number, signal.SIG_DFL)
+        _limit(limits)
         if os.getppid() == guard:
             os.execvp(argv[0], argv)  # noqa: S606 (the program as it was given, no shell)
     except OSError as error:
         _tell(report, "failed", error.errno or errno.EINVAL)
     finally:
         os._exit(127)
+
+
+def _limit(limits: str) -> None:
+    for number, _, value in (pair.partition(":") for pair in limits.split(",") if pair):
+        import resource  # noqa: PLC0415 (most programs have no limits)
+
+        soft, hard = resource.getrlimit(int(number))
+        resource.setrlimit(int(number), (_lower(soft, int(value)), _lower(hard, int(value))))
+
+
+def _lower(now: int, wanted: int) -> int:
+    return wanted if now < 0 else min(now, wanted)
 
 
 def _wait(program: int, listen: int, signals: int) -> int | None:

@@ -15,8 +15,8 @@ from autopack.ports.meter import (
     ModelRequest,
     ModelRoute,
 )
-from autopack.ports.processes import Command, Conversation, Finished, Locks, Processes
-from autopack.ports.sandboxes import Network, Room, RoomLimits, Sandbox
+from autopack.ports.processes import Command, Conversation, Finished, Locks, Processes, RoomLimits
+from autopack.ports.sandboxes import Network, Room, Sandbox
 from autopack.ports.store import CallFilter, Decision, RunProgress, Store, StoredAnswer
 from autopack.ports.triage import Triage
 from autopack.ports.workspace import Tree, Workspace, Worktree

@@ -8,6 +8,21 @@ from typing import IO, Protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RoomLimits:
+    """What a program and all that it starts may use; None sets no limit."""
+
+    memory_bytes: int | None = None
+    """Of all its processes together, as they stand in memory."""
+    cpu_seconds: int | None = None
+    """Of one process."""
+    file_bytes: int | None = None
+    """The size of one file."""
+    open_files: int | None = None
+    """Of one process."""
+    processes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
     """A program to run; it and all that it starts die with us, and at the time limit."""
 
@@ -19,6 +34,12 @@ class Command:
     stderr_path: Path
     timeout_seconds: float
     stdin_text: str = ""
+    limits: RoomLimits = RoomLimits()
+    scratch: Path | None = None
+    """A folder that goes when the program has ended."""
+    wrapper_words: int = 0
+    """How many words of ``argv`` come from a sandbox that makes a room with processes of its own; ``argv`` holds
+    as it is for whoever starts the program in another way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +53,8 @@ class Finished:
     duration_seconds: float
     output_overflow: bool = False
     """Whether the program was killed because its output passed the limit."""
+    overuse: str = ""
+    """What it used too much of, where it was killed for that: ``1,204 processes (limit 1,000)``."""
 
 
 class Conversation(Protocol):

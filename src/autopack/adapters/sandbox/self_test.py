@@ -1,0 +1,80 @@
+"""Whether a sandbox keeps what it promises here, found out by a program that tries to break out of it."""
+
+import json
+import os
+import socket
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from autopack.adapters.process_running import BASE_PYTHON
+from autopack.errors import ProcessError
+from autopack.ports import Command, Processes, Room, Sandbox
+
+ATTACK = Path(__file__).with_name("attack.py")
+_SECONDS = 30
+_MUST = "write inside"
+_NO_PID = 4_194_303
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What came of trying a sandbox."""
+
+    problem: str = ""
+    """Why no program can be run in it; empty when one can."""
+    breaches: tuple[str, ...] = ()
+    """What a program in it could do and must not."""
+
+
+def try_sandbox(sandbox: Sandbox, processes: Processes, *, folder: Path) -> Findings:
+    """Run a program in the sandbox that tries to break out of it.
+
+    Args:
+        sandbox: What is tried.
+        processes: Runs the program.
+        folder: A folder that no room shows, in which one for this test is made.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix="self-test-") as name, _listener() as listener:
+        place = Path(name)
+        inside, outside, secret = place / "inside", place / "outside", place / "secret"
+        inside.mkdir()
+        secret.write_text("a secret\n", "utf-8")
+        port = listener.getsockname()[1]
+        targets = (str(inside / "file"), str(outside), str(secret), str(port), str(_our_pid()))
+        command = Command(
+            argv=(BASE_PYTHON, "-I", "-S", str(ATTACK), *targets),
+            cwd=inside,
+            env={"PATH": os.defpath},
+            stdout_path=place / "logs" / "stdout",
+            stderr_path=place / "logs" / "stderr",
+            timeout_seconds=_SECONDS,
+        )
+        found = _attack(sandbox, processes, command, Room(writable=(inside,), readable=(ATTACK,)))
+        return replace(found, breaches=(*found.breaches, "write outside")) if outside.exists() else found
+
+
+def _attack(sandbox: Sandbox, processes: Processes, command: Command, room: Room) -> Findings:
+    try:
+        finished = processes.run(sandbox.confine(command, room))
+        told = command.stdout_path.read_text("utf-8", errors="replace")
+        said = command.stderr_path.read_text("utf-8", errors="replace").strip().splitlines()
+    except (ProcessError, OSError) as error:
+        return Findings(problem=str(error))
+    try:
+        done = dict(json.loads(told))
+    except (ValueError, TypeError):
+        return Findings(problem=said[-1] if said else f"exit code {finished.returncode} and no answer")
+    if not done.pop(_MUST, False):
+        return Findings(problem="a program in it cannot write where it may")
+    return Findings(breaches=tuple(attack for attack, succeeded in done.items() if succeeded))
+
+
+def _our_pid() -> int:
+    # In a container we may have a number that a process of the room has too.
+    return os.getpid() if os.getpid() > 100 else _NO_PID
+
+
+def _listener() -> socket.socket:
+    return socket.create_server(("127.0.0.1", 0))

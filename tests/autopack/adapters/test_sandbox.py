@@ -1,0 +1,260 @@
+"""What a program in a room can and cannot do; each attack succeeds where there is no room, so that each can fail."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+from rooms import KINDS, Den, make_sandbox
+
+from autopack.errors import ProcessError
+from autopack.ports import Network
+
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="the sandboxes are Linux's")
+pytestmark = linux_only
+EVERY = [*KINDS, "none"]
+
+
+@pytest.fixture(scope="module")
+def sandboxes(tmp_path_factory):
+    made = {}
+
+    def sandbox_of(kind: str):
+        if kind not in made:
+            made[kind] = make_sandbox(kind, tmp_path_factory.mktemp("root"))
+        return made[kind]
+
+    return sandbox_of
+
+
+@pytest.fixture(params=KINDS)
+def den(request, sandboxes, tmp_path):
+    return Den(tmp_path, sandboxes(request.param))
+
+
+@pytest.fixture(params=EVERY)
+def any_den(request, sandboxes, tmp_path):
+    """Of each kind, and one without walls: there the same attack must succeed."""
+    return Den(tmp_path, sandboxes(request.param))
+
+
+class TestPrograms:
+    """What is no attack works as it does outside."""
+
+    @pytest.mark.parametrize(
+        ("script", "returncode"),
+        [
+            pytest.param("exit 0", 0, id="success"),
+            pytest.param("exit 3", 3, id="a code"),
+            pytest.param("exit 139", 139, id="a code that looks like a signal"),
+            pytest.param("kill -SEGV $$", -11, id="a crash"),
+            pytest.param("kill -9 $$", -9, id="killed"),
+        ],
+    )
+    def test_the_return_code_is_the_programs_own(self, den, script, returncode):
+        finished = den.run("sh", "-c", script)
+        assert (finished.returncode, finished.timed_out) == (returncode, False)
+
+    def test_the_worktree_can_be_written_and_a_home_and_a_temporary_folder_are_there(self, den):
+        script = 'echo x > file && echo y > "$HOME/own" && echo z > "$TMPDIR/own" && cat file "$HOME/own" "$TMPDIR/own"'
+        assert den.run("sh", "-c", script).returncode == 0, den.err
+        assert den.out == "x\ny\nz\n"
+        assert (den.worktree / "file").read_text() == "x\n"
+        assert not (Path(den.env["HOME"]) / "own").exists()
+
+    def test_loopback_and_unix_sockets_work_between_the_rooms_own_programs(self, den):
+        code = """
+import socket, threading
+for server in (socket.create_server(("127.0.0.1", 0)), socket.create_server("s", family=socket.AF_UNIX)):
+    threading.Thread(target=lambda: server.accept()[0].sendall(b"hello"), daemon=True).start()
+    client = socket.socket(server.family)
+    client.connect(server.getsockname())
+    print(client.recv(5))
+"""
+        assert den.python(code).returncode == 0, den.err
+        assert den.out == "b'hello'\nb'hello'\n"
+
+    def test_what_cannot_be_started_is_said(self, den):
+        if den.sandbox.description.startswith("Landlock"):
+            assert den.run("no-such-program").returncode == 127
+            assert "no-such-program" in den.err
+        else:
+            with pytest.raises(ProcessError, match="no-such-program: No such file"):
+                den.run("no-such-program")
+
+    def test_a_readable_place_can_be_read_and_not_written(self, den):
+        place = den.folder / "place"
+        place.mkdir()
+        (place / "file").write_text("text\n")
+        assert (
+            den.run("sh", "-c", f"cat {place}/file; echo x > {place}/file", readable=(place,)).returncode != 0
+        )
+        assert den.out == "text\n"
+        assert (place / "file").read_text() == "text\n"
+
+    def test_a_link_to_a_readable_place_is_followed(self, den):
+        place, link = den.folder / "place", den.folder / "link"
+        place.mkdir()
+        link.symlink_to(place)
+        (place / "file").write_text("text\n")
+        den.run("cat", str(link / "file"), str(place / "file"), readable=(link,))
+        assert den.out == "text\ntext\n"
+
+    def test_a_substitute_hides_what_is_there(self, den):
+        place, other = den.folder / "place", den.folder / "other"
+        place.mkdir()
+        other.write_text("harmless\n")
+        for name in ("config", "rest"):
+            (place / name).write_text(f"{name}\n")
+        den.run(
+            "cat",
+            str(place / "rest"),
+            str(place / "config"),
+            readable=(place,),
+            substitutes={place / "config": other},
+        )
+        assert den.out.replace("harmless\n", "") == "rest\n"
+
+
+class TestWalls:
+    def test_nothing_is_written_outside(self, any_den):
+        outside = any_den.folder / "outside"
+        any_den.run("sh", "-c", f'echo x > "{outside}"; mkdir -p "{outside}-folder"')
+        assert outside.exists() is not any_den.sandbox.is_confining
+
+    def test_no_secret_is_read(self, any_den):
+        secret = any_den.folder / "root" / ".env"
+        secret.write_text("PASSWORD=hunter2\n")
+        any_den.run("cat", str(secret))
+        assert ("hunter2" in any_den.out) is not any_den.sandbox.is_confining
+
+    @pytest.mark.skipif(os.getuid() != 0, reason="only root could read them anyway")
+    @pytest.mark.parametrize("name", ["/etc/shadow", "/etc/gshadow"])
+    def test_root_in_a_room_reads_no_keys_of_the_machine(self, any_den, name):
+        assert (any_den.run("cat", name).returncode != 0) is any_den.sandbox.is_confining
+
+    @pytest.mark.skipif(os.getuid() != 0, reason="only root could write it anyway")
+    def test_root_in_a_room_does_not_set_the_kernel(self, any_den):
+        code = "open('/proc/sys/kernel/core_pattern', 'r+').close()"
+        assert (any_den.python(code).returncode != 0) is any_den.sandbox.is_confining
+
+    def test_the_environment_of_other_processes_is_not_read(self, any_den):
+        code = "import sys; print(open(f'/proc/{sys.argv[1]}/environ', 'rb').read())"
+        finished = any_den.python(code, str(os.getpid()))
+        assert (finished.returncode != 0) is any_den.sandbox.is_confining
+
+    @pytest.mark.parametrize(
+        "script",
+        [
+            pytest.param('ln -s "{outside}" link && echo x >> link', id="a symbolic link"),
+            pytest.param('ln "{outside}" link && echo x >> link', id="a hard link"),
+            pytest.param('ln -s .. up && echo x >> "up/../../../outside"', id="a link to a folder above"),
+            pytest.param('cd /proc/self/root && echo x >> ".{outside}"', id="through /proc"),
+        ],
+    )
+    def test_no_link_leads_out(self, any_den, script):
+        outside = any_den.folder / "outside"
+        outside.write_text("as it was\n")
+        any_den.run("sh", "-c", script.format(outside=outside))
+        assert (outside.read_text() == "as it was\n") is any_den.sandbox.is_confining
+
+    def test_nothing_of_the_machine_is_reached(self, any_den):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            code = "import socket, sys; socket.create_connection(('127.0.0.1', int(sys.argv[1])), timeout=2)"
+            finished = any_den.python(code, str(listener.getsockname()[1]))
+        assert (finished.returncode != 0) is any_den.sandbox.is_confining
+
+    def test_with_the_hosts_network_the_machine_is_reached(self, den):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            code = "import socket, sys; socket.create_connection(('127.0.0.1', int(sys.argv[1])), timeout=2)"
+            finished = den.python(code, str(listener.getsockname()[1]), network=Network.HOST)
+        assert finished.returncode == 0, den.err
+
+    def test_no_process_outside_is_killed(self, any_den):
+        victim = subprocess.Popen(["sleep", "300"])
+        try:
+            any_den.run("sh", "-c", f"kill -9 {victim.pid}")
+            ended = victim.poll()
+            if not any_den.sandbox.is_confining:
+                ended = victim.wait(5)
+        finally:
+            victim.kill()
+            victim.wait()
+        assert (ended is None) is any_den.sandbox.is_confining
+
+
+class TestRelay:
+    @staticmethod
+    @contextmanager
+    def echo_server(path: Path):
+        """Sends what it gets back in capitals, on a Unix socket."""
+        with socket.create_server(str(path), family=socket.AF_UNIX) as server:
+
+            def serve():
+                while True:
+                    try:
+                        connection, _ = server.accept()
+                    except OSError:
+                        return
+                    with connection:
+                        while data := connection.recv(65536):
+                            connection.sendall(data.upper())
+
+            thread = threading.Thread(target=serve, daemon=True)
+            thread.start()
+            yield
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join(5)
+
+    CODE = """
+import json, socket, sys
+answers = []
+for text in sys.argv[3:]:
+    with socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=10) as client:
+        client.sendall(text.encode() * int(sys.argv[2]))
+        client.shutdown(socket.SHUT_WR)
+        answers.append(client.makefile().read())
+try:
+    socket.create_connection(("127.0.0.1", int(sys.argv[1]) + 1), timeout=2)
+    answers.append("reached another port")
+except OSError:
+    pass
+print(json.dumps(answers))
+"""
+
+    def test_one_address_leads_out(self, den):
+        path = den.folder / "socket"
+        relay = {"network": Network.RELAY, "relay_socket": path, "relay_port": 18431}
+        with self.echo_server(path):
+            finished = den.python(self.CODE, "18431", "200000", "hello", "x", **relay)
+        assert finished.returncode == 0, den.err
+        assert json.loads(den.out) == ["HELLO" * 200_000, "X" * 200_000]
+        assert finished.duration_seconds < 20
+
+    def test_the_relay_ends_with_the_program(self, den):
+        path = den.folder / "socket"
+        relay = {"network": Network.RELAY, "relay_socket": path, "relay_port": 18432}
+        with self.echo_server(path):
+            assert den.run("true", env={**den.env, "MARKED": str(path)}, **relay).returncode == 0
+        assert [it.pid for it in psutil.process_iter() if _environ_of(it).get("MARKED") == str(path)] == []
+
+    def test_a_dead_meter_is_an_error_and_no_hang(self, den):
+        path = den.folder / "socket"
+        with socket.create_server(str(path), family=socket.AF_UNIX):
+            pass
+        relay = {"network": Network.RELAY, "relay_socket": path, "relay_port": 18433}
+        den.python(self.CODE, "18433", "1", "hello", **relay)
+        assert "hello" not in den.out.lower()
+
+
+def _environ_of(process: psutil.Process) -> dict[str, str]:
+    try:
+        return process.environ()
+    except psutil.Error:
+        return {}

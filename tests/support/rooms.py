@@ -1,0 +1,85 @@
+"""Sandboxes to try things in."""
+
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from autopack.adapters.clock import SystemClock
+from autopack.adapters.process import GuardedProcesses
+from autopack.adapters.sandbox import NoSandbox, choice
+from autopack.ports import Command, Finished, Room, Sandbox
+from autopack.settings import SandboxSettings, Settings
+
+KINDS = ("bwrap", "Landlock")
+
+
+def make_sandbox(kind: str, root: Path, **settings: object) -> Sandbox:
+    """The sandbox of that kind, tried out first; the test is skipped where the machine does not let it be."""
+    if kind == "none":
+        return NoSandbox("a test wants it")
+    made = Settings(root=root, database_url="sqlite://", sandbox=SandboxSettings(**settings))
+    processes = GuardedProcesses(SystemClock())
+    problems = []
+    for candidate in choice._candidates(made, os.environ):
+        if not candidate.name.startswith(kind):
+            continue
+        found = choice._findings(candidate, processes, made.state_folder / "cache")
+        if not found.problem and not found.breaches:
+            return candidate.make(candidate.name)
+        problems.append(f"{candidate.name}: {found}")
+    reason = f"no {kind} here: {'; '.join(problems) or 'not installed'}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+class Den:
+    """A folder with a worktree in it, and programs that run in a room of that worktree."""
+
+    def __init__(self, folder: Path, sandbox: Sandbox) -> None:
+        self.folder = folder
+        self.sandbox = sandbox
+        self.worktree = folder / "root" / ".autopack" / "worktrees" / "slot-0"
+        self.worktree.mkdir(parents=True)
+        self.logs = folder / "logs"
+        self.processes = GuardedProcesses(SystemClock())
+        self.room = Room(writable=(self.worktree,))
+        self.env = {"PATH": os.defpath, "HOME": os.environ.get("HOME", "/")}
+
+    def run(self, *argv: str, **changes: object) -> Finished:
+        """Run a program in the room; ``changes`` are the room's, or the command's."""
+        own = {
+            name: changes.pop(name) for name in ("env", "timeout_seconds", "stdin_text") if name in changes
+        }
+        command = Command(
+            **{
+                "argv": argv,
+                "cwd": self.worktree,
+                "env": self.env,
+                "stdout_path": self.logs / "out.txt",
+                "stderr_path": self.logs / "err.txt",
+                "timeout_seconds": 30.0,
+                **own,
+            }
+        )
+        self.logs.mkdir(exist_ok=True)
+        for path in (command.stdout_path, command.stderr_path):
+            path.write_bytes(b"")
+        return self.processes.run(self.sandbox.confine(command, replace(self.room, **changes)))
+
+    def python(self, code: str, *arguments: str, **changes: object) -> Finished:
+        """Run Python code in the room."""
+        changes.setdefault("readable", (Path(sys.base_prefix),))
+        python = getattr(sys, "_base_executable", sys.executable)
+        return self.run(python, "-I", "-S", "-c", code, *arguments, **changes)
+
+    @property
+    def out(self) -> str:
+        return (self.logs / "out.txt").read_text(errors="replace")
+
+    @property
+    def err(self) -> str:
+        return (self.logs / "err.txt").read_text(errors="replace")
