@@ -89,6 +89,14 @@ class SandboxSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AgentSettings:
+    """How coding agents (`acp:` and `cli:` Builders) are run."""
+
+    silence_seconds: int = 120
+    """An agent is stopped when for this long nothing was heard of it, and no model answered it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TelemetrySettings:
     """Where Builder calls are told of, beside the database."""
 
@@ -156,6 +164,7 @@ class Settings:
     ci: CiSettings = field(default_factory=CiSettings)
     attempt: AttemptSettings = field(default_factory=AttemptSettings)
     budget: SpendingLimits = field(default_factory=SpendingLimits)
+    agents: AgentSettings = field(default_factory=AgentSettings)
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
     providers: Mapping[str, ProviderSettings] = field(
         default_factory=dict, metadata={"each": ProviderSettings}
@@ -305,6 +314,9 @@ def render_default_config() -> str:
         "# What Builder calls may use together, finished or not; 0 sets no limit. Money counts where it is known.",
         "[budget]",
         *render(SpendingLimits),
+        "",
+        "[agents]",
+        *render(AgentSettings),
         "",
         "[telemetry]",
         *render(TelemetrySettings),

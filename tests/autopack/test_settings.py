@@ -231,7 +231,17 @@ def test_the_written_file_names_every_setting_with_its_default(load):
         ResearchSettings,
         SandboxSettings,
     )
-    in_tables = {"ci", "attempt", "budget", "telemetry", "providers", "prices", "research", "sandbox"}
+    in_tables = {
+        "agents",
+        "ci",
+        "attempt",
+        "budget",
+        "telemetry",
+        "providers",
+        "prices",
+        "research",
+        "sandbox",
+    }
     wanted = {item.name for kind in (Settings, *tables) for item in fields(kind)}
     assert named == wanted - {"root", *in_tables}
     assert set(tomllib.loads(text)) == in_tables

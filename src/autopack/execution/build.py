@@ -154,6 +154,7 @@ class BuildStep:
             log_folder=logs / "builder",
             budget_tokens=reservation.budget_tokens,
             timeout_seconds=self._settings.builder_timeout_seconds,
+            diff=worktree.diff if self._builder.edits_worktree else None,
         )
         watch = BudgetWatch(reservation.budget_tokens)
         answer = self._collect(self._builder.build(request, watch), worktree)

@@ -1,5 +1,6 @@
 """What a Builder gets, and what it answers."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -49,6 +50,9 @@ class BuildRequest:
     """Where the Builder streams what it sees to; kept with the attempt."""
     budget_tokens: int
     timeout_seconds: float
+    diff: Callable[[], str] | None = None
+    """What the worktree's files differ by from its commit, looked at now; raises WorkspaceError when that cannot be
+    told. None without a worktree."""
 
 
 class BuildWatch(Protocol):
@@ -90,6 +94,6 @@ class Builder(Protocol):
 
         Returns:
             The answer. Whatever goes wrong on the provider's or the agent's side is a ``failure`` of kind
-            ``builder_error``, ``timeout`` or ``budget_exceeded`` in it, never an exception.
+            ``builder_error``, ``timeout``, ``budget_exceeded`` or ``protected_path`` in it, never an exception.
         """
         ...

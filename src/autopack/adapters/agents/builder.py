@@ -1,0 +1,298 @@
+"""The ``acp:…`` and ``cli:…`` Builders: a coding agent that edits the worktree."""
+
+import json
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from string import Template
+
+from autopack.adapters.agents.ending import Ending
+from autopack.adapters.agents.git_state import GitState
+from autopack.adapters.agents.headless import PROMPT_ARGUMENT_BYTES, ending_of
+from autopack.adapters.agents.home import AgentPlace, furnish, make_place, words_for
+from autopack.adapters.agents.room import find_program, make_room
+from autopack.adapters.agents.spec import AgentSpec, Way
+from autopack.adapters.agents.transcript import NAME, Transcript
+from autopack.adapters.agents.usage import acp_usage, cli_usage, text_usage
+from autopack.adapters.agents.verdict import git_was_touched, judge
+from autopack.adapters.agents.watch import CallWatch, Patience
+from autopack.domain.budget import Usage, estimate_tokens
+from autopack.domain.failure import FailureKind, FailureReport
+from autopack.errors import ProcessError, ProcessLostError, WorkspaceError
+from autopack.ports import (
+    BuildAnswer,
+    BuildRequest,
+    BuildWatch,
+    Clock,
+    Command,
+    Meter,
+    MeterDoor,
+    MeterOrder,
+    ModelRequest,
+    ModelRoute,
+    Processes,
+    Sandbox,
+)
+from autopack.settings import AgentSettings
+
+_EVIDENCE_BYTES = 4000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentParts:
+    """What an agent is run with."""
+
+    processes: Processes
+    meter: Meter
+    route: ModelRoute
+    sandbox: Sandbox
+    clock: Clock
+    settings: AgentSettings
+    homes: Path
+    """The folder that the agents' homes are made in; on the worktrees' file system."""
+    environ: Mapping[str, str]
+    readable: tuple[Path, ...] = ()
+    """What the operator lets programs read beside the worktree."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Call:
+    """One call under way."""
+
+    request: BuildRequest
+    build: BuildWatch
+    place: AgentPlace
+    door: MeterDoor
+    worktree: Path
+
+    @property
+    def stdout(self) -> Path:
+        return self.request.log_folder / "stdout.txt"
+
+    @property
+    def stderr(self) -> Path:
+        return self.request.log_folder / "stderr.txt"
+
+    @property
+    def transcript(self) -> Path:
+        return self.request.log_folder / NAME
+
+
+class AgentBuilder:
+    """Runs an agent in the worktree, with a home of its own, behind a door that measures it.
+
+    Its answer is what it leaves in the worktree; see ``verdict`` for when that does not count. Beside
+    ``transcript.txt`` and ``stderr.txt`` the log folder keeps ``agent.json``: how the call ended, what the agent
+    said of its usage, what was measured, and in which sandbox it ran.
+    """
+
+    edits_worktree = True
+
+    def __init__(self, spec: AgentSpec, parts: AgentParts) -> None:
+        self.spec = spec.text
+        self._agent = spec
+        self._parts = parts
+
+    def build(self, request: BuildRequest, watch: BuildWatch) -> BuildAnswer:
+        """One task for the agent; all that goes wrong is a failure in the answer."""
+        if request.worktree is None:
+            raise ValueError("an agent edits a worktree, and the request names none")
+        request.log_folder.mkdir(parents=True, exist_ok=True)
+        git, before = GitState.of(request.worktree), _difference(request)
+        try:
+            ending, requests, usage = self._run(request, watch, request.worktree)
+        except (ProcessError, ProcessLostError) as error:
+            return BuildAnswer(failure=_failure(str(error), hint=error.hint))
+        touched = git.changed(GitState.of(request.worktree))
+        has_changed = _difference(request) != before
+        failure = judge(ending, requests, has_changed=has_changed)
+        if touched:
+            failure = git_was_touched(touched, ending)
+        usage = self._booked(usage, requests, request, watch, has_changed=has_changed)
+        self._record(request, ending, usage)
+        return BuildAnswer(
+            failure=self._with_logs(failure, request),
+            usage=usage,
+            model=self._model(requests),
+            stop_reason=ending.stop_reason,
+        )
+
+    def _run(
+        self, request: BuildRequest, watch: BuildWatch, worktree: Path
+    ) -> tuple[Ending, tuple[ModelRequest, ...], Usage]:
+        parts = self._parts
+        order = MeterOrder(
+            route=parts.route, budget_tokens=request.budget_tokens, log_folder=request.log_folder
+        )
+        with ExitStack() as stack:
+            place = stack.enter_context(make_place(parts.homes))
+            door = stack.enter_context(parts.meter.open(order, watch))
+            call = _Call(request=request, build=watch, place=place, door=door, worktree=worktree)
+            ending = self._converse(call) if self._agent.way is Way.ACP else self._execute(call)
+        requests = sorted(door.requests(), key=lambda it: it.number)
+        return ending, tuple(requests), door.usage()
+
+    def _converse(self, call: _Call) -> Ending:
+        from autopack.adapters.agents.acp_session import Turn, converse  # noqa: PLC0415 -- an extra
+
+        preset = self._agent.preset
+        turn = Turn(
+            worktree=call.worktree,
+            staging=call.place.folder / "staging",
+            prompt=call.request.prompt,
+            auth_method=preset.auth_method,
+            mode=preset.sandboxed_mode if self._is_sandboxed else preset.bare_mode,
+        )
+        watch = self._watch(call, call.stderr)
+        with (
+            Transcript(call.transcript, watch.seconds) as transcript,
+            self._parts.processes.converse(self._command(call)) as conversation,
+        ):
+            ending = converse(conversation, turn, watch, transcript)
+            finished = conversation.stop()
+            transcript.note(
+                "autopack", f"{ending.cause} {ending.stop_reason}, exit code {finished.returncode}"
+            )
+        return ending
+
+    def _execute(self, call: _Call) -> Ending:
+        watch = self._watch(call, call.stdout, call.stderr)
+        reasons: list[Ending] = []
+
+        def is_over() -> bool:
+            reasons.extend(it for it in [watch.reason()] if it is not None)
+            return bool(reasons)
+
+        finished = self._parts.processes.run(self._command(call), is_cancelled=is_over)
+        return ending_of(finished, reasons[0] if reasons else None, stdout=call.stdout)
+
+    @property
+    def _is_sandboxed(self) -> bool:
+        return self._parts.sandbox.is_confining
+
+    def _watch(self, call: _Call, *outputs: Path) -> CallWatch:
+        patience = Patience(
+            total_seconds=call.request.timeout_seconds, silence_seconds=self._parts.settings.silence_seconds
+        )
+        return CallWatch(patience, clock=self._parts.clock, build=call.build, door=call.door, outputs=outputs)
+
+    def _command(self, call: _Call) -> Command:
+        env = furnish(
+            call.place, self._agent, call.door, self._parts.environ, is_sandboxed=self._is_sandboxed
+        )
+        words = words_for(call.place, self._agent, call.door) | {"prompt": _argument(call)}
+        name, *rest = (Template(word).safe_substitute(words) for word in self._argv())
+        program = find_program(name, env["PATH"])
+        reads_stdin = self._agent.way is Way.CLI and self._agent.preset.reads_stdin
+        command = Command(
+            argv=(str(program), *rest),
+            cwd=call.worktree,
+            env=env,
+            stdout_path=call.stdout,
+            stderr_path=call.stderr,
+            timeout_seconds=call.request.timeout_seconds,
+            stdin_text=call.request.prompt if reads_stdin else "",
+        )
+        room = make_room(
+            call.worktree,
+            call.place,
+            call.door,
+            program,
+            path=env["PATH"],
+            more=self._parts.readable,
+        )
+        return self._parts.sandbox.confine(command, room)
+
+    def _argv(self) -> tuple[str, ...]:
+        preset = self._agent.preset
+        flags = preset.model_flags if self._agent.model else ()
+        if self._agent.way is Way.CLI:
+            # Right behind the program: what follows the options may be the task.
+            flags = (*flags, *(preset.sandboxed_flags if self._is_sandboxed else preset.bare_flags))
+        return (*self._agent.argv, *flags)
+
+    def _booked(
+        self,
+        usage: Usage,
+        requests: tuple[ModelRequest, ...],
+        request: BuildRequest,
+        watch: BuildWatch,
+        *,
+        has_changed: bool,
+    ) -> Usage:
+        if requests or not has_changed:
+            return usage
+        # It found a model of its own, past the door: what that used is not known, which is not nothing.
+        guessed = Usage(input_tokens=estimate_tokens(len(request.prompt.encode())), is_estimated=True)
+        watch.used(guessed)
+        return guessed
+
+    def _model(self, requests: tuple[ModelRequest, ...]) -> str:
+        return next((it.model for it in reversed(requests) if it.model), self._agent.model)
+
+    def _record(self, request: BuildRequest, ending: Ending, usage: Usage) -> None:
+        reported = self._reported(request, ending)
+        record = {
+            "agent": self._agent.preset.name,
+            "cause": ending.cause,
+            "message": ending.message,
+            "stop_reason": ending.stop_reason,
+            "duration_seconds": round(ending.duration_seconds, 3),
+            "sandbox": self._parts.sandbox.description,
+            "usage_booked": asdict(usage),
+            "usage_reported": asdict(reported) if reported is not None else "unknown",
+        }
+        path = request.log_folder / "agent.json"
+        path.write_text(json.dumps(record, indent=2) + "\n", "utf-8")
+
+    def _reported(self, request: BuildRequest, ending: Ending) -> Usage | None:
+        name = self._agent.preset.name
+        if self._agent.way is Way.ACP:
+            return acp_usage(name, ending.reported)
+        found = cli_usage(name, ending.reported)
+        return found or text_usage(name, _tail(request.log_folder / "stdout.txt"))
+
+    def _with_logs(self, failure: FailureReport | None, request: BuildRequest) -> FailureReport | None:
+        if failure is None:
+            return None
+        folder = request.log_folder
+        logs = [folder / name for name in (NAME, "stdout.txt", "stderr.txt", "requests.jsonl")]
+        there = tuple(str(path) for path in logs if path.exists())
+        evidence = next(
+            (text for path in (folder / "stderr.txt", folder / NAME) if (text := _tail(path))), ""
+        )
+        return replace(failure, log_paths=there, evidence=evidence)
+
+
+def _argument(call: _Call) -> str:
+    prompt = call.request.prompt
+    if len(prompt.encode("utf-8", "replace")) <= PROMPT_ARGUMENT_BYTES:
+        return prompt
+    path = call.place.home / "task.md"
+    path.write_text(prompt, "utf-8", errors="surrogateescape")
+    return f"Read the file {path}: it is your task. Do what it says."
+
+
+def _difference(request: BuildRequest) -> str:
+    if request.diff is None:
+        return ""
+    try:
+        return request.diff()
+    except WorkspaceError as error:
+        # What keeps it from being read is found again, and told, where the change is taken.
+        return str(error)
+
+
+def _failure(message: str, *, hint: str) -> FailureReport:
+    return FailureReport(kind=FailureKind.BUILDER_ERROR, message=message, hint=hint)
+
+
+def _tail(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - _EVIDENCE_BYTES))
+            return file.read().decode("utf-8", "replace")
+    except OSError:
+        return ""

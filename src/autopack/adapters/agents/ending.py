@@ -1,0 +1,38 @@
+"""How a call of an agent ended, before anybody judges it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Cause(StrEnum):
+    """What ended the agent's turn."""
+
+    ANSWERED = "answered"
+    """The agent said that it is done; whether it is, is another question."""
+    ERROR = "error"
+    """The agent said that it failed."""
+    DIED = "died"
+    """The agent ended in the middle of its turn, or never began one."""
+    CANCELLED = "cancelled"
+    """We stopped it, because its budget is spent."""
+    SILENT = "silent"
+    """Nothing was heard of it for too long."""
+    TIMED_OUT = "timed-out"
+    FLOODED = "flooded"
+    """It wrote more to its log than is allowed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How a call ended."""
+
+    cause: Cause
+    message: str = ""
+    """The agent's words, or ours, where it did not answer."""
+    stop_reason: str = ""
+    """As the agent gave it; never believed."""
+    returncode: int | None = None
+    duration_seconds: float = 0.0
+    reported: Mapping[str, object] = field(default_factory=dict)
+    """What the agent said of its usage, as it came."""

@@ -1,0 +1,69 @@
+"""Whether an agent wrote where only git may: looked at before and after, since an agent may well be unconfined."""
+
+import os
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+_WORKTREE_FILES = ("HEAD", "commondir", "gitdir", "config.worktree")
+_COMMON_FILES = ("config",)
+_COMMON_FOLDERS = ("hooks", "info")
+_LARGEST_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GitState:
+    """Digests of what decides how a repository behaves, by a name for people.
+
+    The worktree's ``.git`` and its ``HEAD``; the repository's configuration, hooks and ``info``. The indexes are left
+    out: an agent may add what it made, the operator goes on working, and we read a worktree through an index of our
+    own. So are the objects and the branches, which other attempts move all the time.
+    """
+
+    digests: dict[str, str]
+
+    @classmethod
+    def of(cls, worktree: Path) -> "GitState":
+        """The state now; a linked worktree that has lost its repository is a state too."""
+        found = {".git": _digest(worktree / ".git")}
+        admin, common = git_folders(worktree)
+        if admin is not None:
+            found |= {f"worktree's {name}": _digest(admin / name) for name in _WORKTREE_FILES}
+        if common is not None:
+            found |= {f".git/{name}": _digest(common / name) for name in _COMMON_FILES}
+            for folder in _COMMON_FOLDERS:
+                for path in sorted((common / folder).rglob("*")):
+                    found[f".git/{path.relative_to(common)}"] = _digest(path)
+        return cls(digests=found)
+
+    def changed(self, later: "GitState") -> tuple[str, ...]:
+        """What is no longer as it was, sorted."""
+        names = self.digests.keys() | later.digests.keys()
+        return tuple(sorted(name for name in names if self.digests.get(name) != later.digests.get(name)))
+
+
+def git_folders(worktree: Path) -> tuple[Path | None, Path | None]:
+    """The worktree's own folder in the repository, and the repository's; None for what cannot be told."""
+    link = worktree / ".git"
+    try:
+        if link.is_symlink() or not link.is_file():
+            return (link, link) if link.is_dir() and not link.is_symlink() else (None, None)
+        admin = Path(link.read_text("utf-8", "replace").removeprefix("gitdir:").strip())
+        common = (admin / (admin / "commondir").read_text("utf-8", "replace").strip()).resolve()
+    except OSError:
+        return None, None
+    return admin, common
+
+
+def _digest(path: Path) -> str:
+    try:
+        found = path.lstat()
+        if path.is_symlink():
+            return f"link {path.readlink()}"
+        if not path.is_file():
+            return f"{found.st_mode:o}"
+        with path.open("rb") as file:
+            content = file.read(_LARGEST_BYTES)
+    except OSError as error:
+        return os.strerror(error.errno or 0)
+    return f"{found.st_mode:o} {found.st_size} {sha256(content).hexdigest()}"

@@ -1,0 +1,72 @@
+"""What an agent says and does, written down while it happens."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from autopack.domain.masking import mask_secrets
+
+NAME = "transcript.txt"
+_LONGEST_LINE = 2_000
+_MAX_BYTES = 32 * 1024 * 1024
+
+
+class Transcript:
+    """A file that grows line by line; secrets are masked, long lines cut, and so is what passes 32 MiB."""
+
+    def __init__(self, path: Path, seconds: Callable[[], float]) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file: IO[str] = path.open("a", encoding="utf-8", errors="backslashreplace", buffering=1)
+        self._seconds = seconds
+        self._speaker = ""
+        self._rest = ""
+        self._left = _MAX_BYTES
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._flush()
+        self._file.close()
+
+    def note(self, what: str, text: str) -> None:
+        """One line of our own, or of what the agent does."""
+        self._flush()
+        self._write(what, text)
+
+    def say(self, speaker: str, text: str) -> None:
+        """A piece of what somebody says; it is written when its line is complete."""
+        if speaker != self._speaker:
+            self._flush()
+            self._speaker = speaker
+        *lines, self._rest = (self._rest + text).split("\n")
+        for line in lines:
+            self._write(speaker, line)
+
+    def update(self, update: Mapping[str, object]) -> None:
+        """A ``session/update`` as it came."""
+        kind = str(update.get("sessionUpdate", ""))
+        if kind.endswith("_chunk"):
+            content = update.get("content")
+            text = content.get("text") if isinstance(content, dict) else None
+            if isinstance(text, str) and kind != "user_message_chunk":
+                self.say("thought" if "thought" in kind else "agent", text)
+        elif kind in {"tool_call", "tool_call_update"} and (update.get("title") or update.get("status")):
+            words = (update.get("kind"), update.get("title"), update.get("status"))
+            self.note("tool", " · ".join(str(word) for word in words if word))
+
+    def _flush(self) -> None:
+        if self._rest:
+            self._write(self._speaker, self._rest)
+        self._rest = self._speaker = ""
+
+    def _write(self, speaker: str, text: str) -> None:
+        line = mask_secrets(text)
+        line = line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]} … ({len(line)} characters)"
+        for part in line.splitlines() or [""]:
+            self._left -= len(part) + 20
+            if self._left > 0:
+                self._file.write(f"[{self._seconds():7.1f} s] {speaker}: {part}\n")
