@@ -47,7 +47,13 @@ def test_the_newest_migration_is_the_one_that_the_program_asks_for():
     with sa.create_engine("sqlite://").connect() as connection:
         script = ScriptDirectory.from_config(config(connection))
     assert script.get_current_head() == SCHEMA_REVISION
-    assert [revision.revision for revision in script.walk_revisions()] == ["0004", "0003", "0002", "0001"]
+    assert [revision.revision for revision in script.walk_revisions()] == [
+        "0005",
+        "0004",
+        "0003",
+        "0002",
+        "0001",
+    ]
 
 
 def test_tables_of_the_engine_are_not_ours():
