@@ -58,6 +58,7 @@ def open_workspace(settings: Settings) -> "GitWorkspace":
 def make_meter(settings: Settings, store: Store) -> Meter:
     """What opens doors to models; nothing of the web is loaded before the first one."""
     from autopack.adapters.meter.loopback import LoopbackMeter
+    from autopack.adapters.prices import PriceList
 
     rates = {
         name: ProviderRates(
@@ -65,7 +66,7 @@ def make_meter(settings: Settings, store: Store) -> Meter:
         )
         for name, provider in settings.providers.items()
     }
-    return LoopbackMeter(SystemClock(), store=store, rates=rates)
+    return LoopbackMeter(SystemClock(), store=store, rates=rates, prices=PriceList(settings.prices))
 
 
 def find_model_route(

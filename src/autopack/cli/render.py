@@ -100,8 +100,9 @@ def describe_usage(usage: Usage) -> str:
 def describe_cost(usage: Usage) -> str:
     """The money that was spent, or that nobody knows it."""
     if usage.cost_usd is None:
-        return "cost unknown" if usage.total_tokens else "nothing spent"
-    return f"${usage.cost_usd:,.4f}"
+        return "price unknown" if usage.total_tokens else "nothing spent"
+    rest = f" and {usage.unpriced_tokens:,} tokens of unknown price" if usage.unpriced_tokens else ""
+    return f"${usage.cost_usd:,.4f}{rest}"
 
 
 def describe_counts(counts: Mapping[PhaseState, int]) -> str:

@@ -49,7 +49,7 @@ def _cells(row: LedgerRow) -> tuple[object, ...]:
 
 def _cost(row: LedgerRow) -> str:
     if row.cost_usd is None:
-        return "not known"
+        return "price unknown" if row.calls else "nothing spent"
     return f"${row.cost_usd:,.4f}{f' and {row.unpriced_calls} calls of unknown price' if row.unpriced_calls else ''}"
 
 

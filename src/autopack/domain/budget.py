@@ -14,6 +14,8 @@ class Usage:
     """The part of the input that the provider served from its cache."""
     cost_usd: float | None = None
     """None when the price is not known, which is not the same as free."""
+    unpriced_tokens: int = 0
+    """Tokens of a sum whose price is not known, so that ``cost_usd`` holds nothing for them."""
     is_estimated: bool = False
     """True when the provider gave no numbers and these were derived from sizes."""
 
@@ -22,6 +24,10 @@ class Usage:
         """Input and output together."""
         return self.input_tokens + self.output_tokens
 
+    @property
+    def _without_price(self) -> int:
+        return self.total_tokens if self.cost_usd is None else self.unpriced_tokens
+
     def __add__(self, other: "Usage") -> "Usage":
         known = [cost for cost in (self.cost_usd, other.cost_usd) if cost is not None]
         return Usage(
@@ -29,6 +35,7 @@ class Usage:
             output_tokens=self.output_tokens + other.output_tokens,
             cached_tokens=self.cached_tokens + other.cached_tokens,
             cost_usd=sum(known) if known else None,
+            unpriced_tokens=self._without_price + other._without_price if known else 0,
             is_estimated=self.is_estimated or other.is_estimated,
         )
 

@@ -87,9 +87,11 @@ class ScriptedProvider:
                 if script.cut_after == sent:
                     connection.abort()
                     break
-        except (ConnectionResetError, asyncio.CancelledError):
+        except asyncio.CancelledError:
             self.hung_up.set()
             raise
+        except ConnectionResetError:
+            self.hung_up.set()
         finally:
             is_whole = script.cut_after is None and script.hang_after is None
             self.billed.append(

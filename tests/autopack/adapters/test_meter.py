@@ -183,7 +183,8 @@ def test_a_client_that_hangs_up_ends_the_request_upstream(tmp_path, dialect):
     script = Scripted(text=TEXT, hang_after=10)
     with serve(script) as provider, opened(provider.url, tmp_path) as it:
         with it.streaming(dialect) as answer:
-            next(answer.iter_bytes())
+            pieces = answer.iter_bytes()
+            next(pieces)
             assert provider.is_hanging.wait(10)
         assert provider.hung_up.wait(10)
     (request,) = it.door.requests()
@@ -195,7 +196,8 @@ def test_closing_a_door_ends_and_books_what_is_under_way(tmp_path):
     threads = set(threading.enumerate())
     with serve(Scripted(text=TEXT, hang_after=10)) as provider:
         with opened(provider.url, tmp_path) as it, it.streaming(Dialect.ANTHROPIC) as answer:
-            next(answer.iter_bytes())
+            pieces = answer.iter_bytes()
+            next(pieces)
             assert provider.is_hanging.wait(10)
             assert it.door.usage().is_estimated
             socket_path = it.door.socket_path

@@ -74,7 +74,7 @@ def test_json_is_ascii_and_plain(capsys):
     ("usage", "said"),
     [
         (Usage(), "0 tokens, nothing spent"),
-        (Usage(input_tokens=1500), "1,500 tokens, cost unknown"),
+        (Usage(input_tokens=1500), "1,500 tokens, price unknown"),
         (Usage(output_tokens=2, cost_usd=0.0, is_estimated=True), "2 tokens (estimated), $0.0000"),
     ],
 )

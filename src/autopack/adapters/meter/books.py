@@ -10,8 +10,8 @@ from autopack.adapters.meter.wire import Fault, Reading, WireUsage
 from autopack.domain.budget import Usage
 from autopack.ports import BuildWatch, Dialect, FaultKind, MeterOrder, ModelRequest
 
-Price = Callable[[str, WireUsage], float | None]
-"""What a model's usage costs in USD; None where the price is not known."""
+Price = Callable[[tuple[str, ...], WireUsage], float | None]
+"""What usage costs in USD, by the model's names; None where the price is not known."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -32,6 +32,11 @@ class Entry:
     def model(self) -> str:
         """As the provider names it, else as it was asked for."""
         return self.reading.model or self.ask.model
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The model's names, by which its price may be known."""
+        return tuple(dict.fromkeys((self.model, self.ask.model)))
 
     def total(self) -> tuple[WireUsage, bool]:
         """What it used so far, and whether that is an estimate."""
@@ -121,7 +126,9 @@ class Books:
     def _over_money(self, ask: Ask) -> Refusal | None:
         limit = self._order.budget_usd
         wanted = (
-            self._price(ask.model, WireUsage(input_tokens=ask.expected_tokens)) if limit is not None else None
+            self._price((ask.model,), WireUsage(input_tokens=ask.expected_tokens))
+            if limit is not None
+            else None
         )
         if limit is None or wanted is None:
             return None
@@ -137,16 +144,14 @@ class Books:
 
     def _held_money(self, entry: Entry) -> float:
         so_far = entry.total()[0].most(WireUsage(input_tokens=entry.ask.expected_tokens))
-        return self._price(entry.ask.model, so_far) or 0.0
+        return self._price(entry.names, so_far) or 0.0
 
     def _usage_of(self, entry: Entry) -> Usage:
         total, is_estimated = entry.total()
         if not total.total_tokens:
             # Nothing was used, which costs nothing whatever the price is.
             return Usage(is_estimated=is_estimated)
-        cost = self._price(entry.model, total)
-        if cost is None and entry.model != entry.ask.model:
-            cost = self._price(entry.ask.model, total)
+        cost = self._price(entry.names, total)
         return total.as_usage(cost_usd=cost, is_estimated=is_estimated)
 
     def _closed(self, entry: Entry, usage: Usage, *, now: float) -> ModelRequest:

@@ -14,10 +14,12 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 from aiohttp import web
 
-from autopack.adapters.meter.books import Books, Entry, Price
+from autopack.adapters.meter.books import Books, Entry
 from autopack.adapters.meter.gate import Gate
 from autopack.adapters.meter.proxy import Proxy
 from autopack.adapters.meter.request_log import RequestLog
+from autopack.adapters.meter.wire import WireUsage
+from autopack.adapters.prices import PriceList
 from autopack.domain.budget import Usage
 from autopack.domain.masking import MASK, mask_secrets
 from autopack.ports import BuildWatch, Clock, MeterOrder, ModelRequest
@@ -39,15 +41,16 @@ class Door:
         *,
         clock: Clock,
         gate: Gate,
-        price: Price,
+        prices: PriceList | None,
         silence_seconds: float,
     ) -> None:
         self.token = f"autopack-{secrets.token_urlsafe(24)}"
         self._order = order
         self._clock = clock
         self._silence_seconds = silence_seconds
+        self._prices = prices
         self._log = RequestLog(order.log_folder)
-        self._books = Books(order, watch, price=price, keep=self._keep, mask=self._mask)
+        self._books = Books(order, watch, price=self._price, keep=self._keep, mask=self._mask)
         self._gate = gate
         self._handlers: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -96,6 +99,8 @@ class Door:
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
+        # Loading prices takes longer than a request may wait for the door; the first answer takes longer still.
+        prices = asyncio.create_task(asyncio.to_thread(self._prices.load)) if self._prices else None
         timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=CONNECT_SECONDS, sock_read=self._silence_seconds
         )
@@ -108,6 +113,8 @@ class Door:
             max_line_size=_HEADER_BYTES,
         ) as session:
             await self._listen(self._proxy(session))
+        if prices is not None:
+            await prices
 
     def _proxy(self, session: aiohttp.ClientSession) -> Proxy:
         return Proxy(
@@ -152,6 +159,11 @@ class Door:
     def _keep(self, request: ModelRequest, entry: Entry) -> None:
         cache_write = entry.total()[0].cache_write_tokens
         self._log.keep(request, at=self._clock.now(), cache_write_tokens=cache_write)
+
+    def _price(self, models: tuple[str, ...], usage: WireUsage) -> float | None:
+        if self._prices is None:
+            return None
+        return self._prices.cost_usd(self._order.route.upstream, models, usage)
 
     def _mask(self, text: str) -> str:
         for secret in (self._order.route.key, self.token):

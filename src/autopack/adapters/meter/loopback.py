@@ -2,22 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING
 
 from autopack.adapters.meter.gate import LONGEST_WAIT_SECONDS, Gate, OpenGate, SharedGate
+from autopack.adapters.prices import PriceList
 from autopack.domain.rates import ProviderRates
 from autopack.ports import BuildWatch, Clock, MeterDoor, MeterOrder, Store
 
-if TYPE_CHECKING:
-    from autopack.adapters.meter.books import Price
-    from autopack.adapters.meter.wire import WireUsage
-
 SILENCE_SECONDS = 300.0
 """How long a provider may send no byte before its request is given up."""
-
-
-def _unknown_price(model: str, usage: "WireUsage") -> None:
-    del model, usage
 
 
 class LoopbackMeter:
@@ -29,7 +21,7 @@ class LoopbackMeter:
         *,
         store: Store | None = None,
         rates: Mapping[str, ProviderRates] | None = None,
-        price: "Price" = _unknown_price,
+        prices: PriceList | None = None,
         silence_seconds: float = SILENCE_SECONDS,
         longest_wait_seconds: float = LONGEST_WAIT_SECONDS,
     ) -> None:
@@ -39,14 +31,14 @@ class LoopbackMeter:
             clock: The time.
             store: Where pauses and limits are shared; without one there are none.
             rates: Limits by the provider's name.
-            price: What a model's usage costs.
+            prices: What models cost; without them no price is known.
             silence_seconds: How long a provider may send no byte before its request is given up.
             longest_wait_seconds: How long a request is held back before its client is told to come again.
         """
         self._clock = clock
         self._store = store
         self._rates = rates or {}
-        self._price = price
+        self._prices = prices
         self._silence_seconds = silence_seconds
         self._longest_wait_seconds = longest_wait_seconds
 
@@ -63,7 +55,7 @@ class LoopbackMeter:
             watch,
             clock=self._clock,
             gate=self._gate(order.route.provider),
-            price=self._price,
+            prices=self._prices,
             silence_seconds=self._silence_seconds,
         )
         try:

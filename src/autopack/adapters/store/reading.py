@@ -240,12 +240,17 @@ def usage_by_run(
     """What calls used, by run; an open reservation counts as input that is estimated."""
     call = builder_call.c
     is_open = call.settled_at.is_(None)
+    input_tokens = sa.case((is_open, call.expected_tokens), else_=call.input_tokens)
+    output_tokens = sa.func.coalesce(call.output_tokens, 0)
     query = sa.select(
         call.run_id,
-        sa.func.sum(sa.case((is_open, call.expected_tokens), else_=call.input_tokens)).label("input"),
-        sa.func.sum(sa.func.coalesce(call.output_tokens, 0)).label("output"),
+        sa.func.sum(input_tokens).label("input"),
+        sa.func.sum(output_tokens).label("output"),
         sa.func.sum(sa.func.coalesce(call.cached_tokens, 0)).label("cached"),
         sa.func.sum(call.cost_usd).label("cost"),
+        sa.func.sum(sa.case((call.cost_usd.is_(None), input_tokens + output_tokens), else_=0)).label(
+            "unpriced"
+        ),
         sa.func.max(sa.case((sa.or_(is_open, call.is_estimated), 1), else_=0)).label("estimated"),
     ).group_by(call.run_id)
     if run_ids is not None:
@@ -258,6 +263,7 @@ def usage_by_run(
             output_tokens=row.output,
             cached_tokens=row.cached,
             cost_usd=row.cost,
+            unpriced_tokens=row.unpriced if row.cost is not None else 0,
             is_estimated=bool(row.estimated),
         )
         for row in db.execute(query)
