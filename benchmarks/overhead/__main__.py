@@ -32,7 +32,13 @@ from autopack.domain.verdicts import AttemptOutcome  # noqa: E402
 from autopack.ports import Command  # noqa: E402
 
 RESULTS = HERE.parent / ".work" / "overhead.json"
-BAR_SECONDS = {"help": 0.3, "executor import": 0.3, "attempt overhead": 1.0, "doomed attempt": 0.3}
+BAR_SECONDS = {
+    "help": 0.3,
+    "executor import": 0.3,
+    "attempt overhead": 1.0,
+    "doomed phase in a drain": 0.3,
+    "doomed phase in a drain, the look and its booking": 0.1,
+}
 
 
 def median_seconds(make: Callable[[], object], runs: int) -> float:
@@ -130,6 +136,50 @@ def run_guarded(project: Project, phase_id: str) -> None:
     GuardedProcesses(SystemClock()).run(command)
 
 
+def doomed_backlog(folder: Path, *, runs: int, phases: int) -> dict[str, float]:
+    """What each phase of a backlog costs that no phase can get past its base: in one drain, at two side by side."""
+    project = Project.make(folder / "doomed-backlog")
+    project.write({"tests/test_red.py": "import nowhere_to_be_found\n"})
+    project.commit("A module that cannot be collected")
+    for run in range(runs):
+        project.plan(*[phase(f"p{n}", paths=["docs/"]) for n in range(phases)], run_id=f"r{run}")
+    words = ["drain", "queued", "--workers", "2", "--batch-size", str(runs * phases)]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    started = time.perf_counter()
+    autopack(project, *words)
+    seconds = time.perf_counter() - started
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    with project.store() as store:
+        attempts = [
+            it for run in range(runs) for n in range(phases) for it in store.attempts(f"r{run}", f"p{n}")
+        ]
+    kinds = [it.outcome.failure.kind for it in attempts]
+    if kinds != ["doomed"] * runs * phases:
+        raise SystemExit(
+            f"{kinds.count('doomed')} of {runs * phases} attempts were stopped before the Builder"
+        )
+    cpu = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    count = runs * phases
+    return {
+        "doomed phase in a drain": seconds / count,
+        "doomed phase in a drain, CPU": cpu / count,
+        "doomed phase in a drain, the look and its booking": statistics.median(
+            it.outcome.duration_seconds for it in attempts
+        ),
+        f"processes that judged {count} doomed phases": len({it.owner for it in attempts}),
+    }
+
+
+def autopack(project: Project, *words: str) -> None:
+    """Run the program on the project to its end, however that is."""
+    subprocess.run(
+        [sys.executable, "-m", "autopack", "--root", str(project.root), *words],
+        check=False,
+        capture_output=True,
+        env={**project.executor_environ, "AUTOPACK_BUILDER": project.builder},
+    )
+
+
 def many_phases(folder: Path, *, runs: int, phases: int) -> dict[str, float]:
     """Phases a minute and peak memory of ``runs`` runs with instant Builder and CI, at two attempts side by side."""
     project = Project.make(folder / "many")
@@ -207,6 +257,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--many", type=int, nargs=2, default=(20, 10), metavar=("RUNS", "PHASES"))
+    parser.add_argument("--doomed", type=int, nargs=2, default=(20, 10), metavar=("RUNS", "PHASES"))
     options = parser.parse_args()
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["PYTHONPYCACHEPREFIX"] = str(RESULTS.parent / "bytecode")
@@ -214,6 +265,7 @@ def main() -> int:
     try:
         figures = start_up(options.runs)
         figures |= attempt_overhead(folder, options.runs)
+        figures |= doomed_backlog(folder, runs=options.doomed[0], phases=options.doomed[1])
         figures |= growth(folder, (100, 10_000))
         figures |= many_phases(folder, runs=options.many[0], phases=options.many[1])
     finally:
@@ -227,7 +279,7 @@ def main() -> int:
             else ""
         )
         ratio = f"  {value / bare:6.1f} x bare" if name in BAR_SECONDS else ""
-        print(f"{name:42} {value:9.3f}{ratio}{bar}")
+        print(f"{name:50} {value:9.3f}{ratio}{bar}")
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     RESULTS.write_text(json.dumps(figures, indent=2))
     return 1 if missed else 0

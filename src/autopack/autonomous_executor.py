@@ -1,7 +1,13 @@
 """One attempt of one phase, from the lease to the verdict; also the program that makes it."""
 
-import argparse
 import gc
+
+if __name__ == "__main__":
+    # What start-up makes stays to the end. To look through it for garbage every 700 objects, and once more at
+    # the exit, took a quarter of a short attempt; what the attempt itself drops is collected in larger lots.
+    gc.set_threshold(100_000)
+
+import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +17,6 @@ from pathlib import Path
 from autopack.domain.attempt import AttemptAddress, Lease
 from autopack.domain.change import FileEdit
 from autopack.domain.ci_report import CiReport
-from autopack.domain.failure import FailureReport
 from autopack.domain.masked import masked
 from autopack.domain.phase import Phase, PhaseState
 from autopack.domain.replay import Replay
@@ -32,9 +37,9 @@ from autopack.execution.change import given_whole, to_edits, without_untouched
 from autopack.execution.ci import CiGate
 from autopack.execution.collection import CollectionGate, CollectionJudgement, CollectionRequest
 from autopack.execution.context import ScopedContext, kept_placeholders, load_context, write_prompt
-from autopack.execution.doom import check_base, check_paths
 from autopack.execution.failures import bug, failed, nothing_to_replay, rejected, surroundings
 from autopack.execution.finalize import Finalizer
+from autopack.execution.foresight import Foresight, Outlook
 from autopack.execution.gates import GateInput, judge_after, judge_before
 from autopack.execution.gates_imports import ImportGate
 from autopack.execution.heartbeat import heartbeat
@@ -50,8 +55,6 @@ from autopack.execution.recovery import (
 from autopack.execution.scope_target import resolve_scope_target
 from autopack.ports import BuildAnswer, CiRunner, Clock, Store, Tree, Workspace, Worktree
 from autopack.settings import Settings
-
-_OBJECTS_PER_COLLECTION = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +75,16 @@ class _Room:
     is_replay: bool = False
     """Whether that answer is an earlier attempt's: its verdict counts only if it is good."""
 
+    def outlook(self) -> Outlook:
+        """The same as it is before there is an answer."""
+        return Outlook(
+            phase=self.phase,
+            address=self.lease.address,
+            tree=self.tree,
+            logs=self.logs,
+            worktree=self.worktree,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AutonomousExecutor:
@@ -86,6 +99,7 @@ class AutonomousExecutor:
     build: BuildStep
     collection: CollectionGate
     ci: CiGate
+    foresight: Foresight
     finalizer: Finalizer
     runner: CiRunner
     clock: Clock
@@ -157,44 +171,33 @@ class AutonomousExecutor:
         answer = self.build.stored(lease)
         tree = self.workspace.tree(base)
         looks_first = self.is_doom_checked and answer is None
-        if looks_first and (failure := check_paths(phase.spec, tree, self.settings.protected_paths)):
+        if looks_first and (failure := self.foresight.of_paths(phase.spec, tree)):
             return failed(failure)
         # Where an earlier answer may do, the Builder's pause and the budget are asked only once it did not.
         asks_at_once = answer is None and self.replay is Replay.OFF and not self._is_decided(lease.address)
-        if asks_at_once and (failure := self.build.hold(lease)):
+        if asks_at_once and (failure := self.build.hold(run.run_id)):
             return failed(failure)
         with self.workspace.worktree() as worktree:
             # What a killed process had running may still write into the worktree that its death set free.
             self.kill_strays()
-            before = self.ci.baseline(
-                base,
-                phase.spec.checks,
-                worktree,
-                log_folder=logs / "ci-base",
-                doubted_at=self._failed_at(lease.address),
-            )
+            outlook = Outlook(phase=phase, address=lease.address, tree=tree, logs=logs, worktree=worktree)
             room = _Room(
                 run=run,
                 phase=phase,
                 lease=lease,
                 base=base,
-                before=before,
+                before=self.foresight.base(outlook),
                 tree=tree,
                 worktree=worktree,
                 logs=logs,
             )
             return self._in_room(room, answer)
 
-    def _failed_at(self, address: AttemptAddress) -> float:
-        """When the phase's last attempt ended; since then an operator may have mended what CI runs with."""
-        attempts = self.store.attempts(address.run_id, address.phase_id)
-        return max((it.finished_at for it in attempts if it.finished_at is not None), default=0.0)
-
     def _in_room(self, room: _Room, answer: BuildAnswer | None) -> AttemptOutcome:
         if answer is None and self._is_decided(room.lease.address):
             return self._judge_decided(room)
         looks_first = self.is_doom_checked and answer is None
-        if looks_first and (failure := self._foresee(room)):
+        if looks_first and (failure := self.foresight.of_base(room.outlook(), room.before)):
             return failed(failure)
         if answer is None and (outcome := self._replay(room)) is not None:
             return outcome
@@ -225,13 +228,6 @@ class AutonomousExecutor:
             return failed(nothing_to_replay())
         room = replace(room, asked_on=stored.base_commit)
         return self._judge(room, self._load_scoped_context(room), stored.answer)
-
-    def _foresee(self, room: _Room) -> FailureReport | None:
-        """What the base shows that will stop the phase: in its own CI, or in the collection of the whole suite."""
-        if failure := check_base(room.phase.spec, room.before, self.settings.ci):
-            return failure
-        collected = self.collection.foresee(self._collection_request(room, ()))
-        return None if collected is None else check_base(room.phase.spec, collected, self.settings.ci)
 
     def _replay(self, room: _Room) -> AttemptOutcome | None:
         """The verdict on the answer that an earlier attempt paid for; None when the Builder is to be asked."""
@@ -318,30 +314,8 @@ class AutonomousExecutor:
         return room.phase.spec.checks.timeout_seconds or self.settings.ci.timeout_seconds
 
     def _judge_collection(self, room: _Room, written: tuple[FileEdit, ...]) -> CollectionJudgement:
-        return self.collection.judge(self._collection_request(room, written))
-
-    def _collection_request(self, room: _Room, written: tuple[FileEdit, ...]) -> CollectionRequest:
-        phases = self.store.phases(room.phase.run_id)
-        others = [phase for phase in phases if phase.phase_id != room.phase.phase_id]
-        done = sorted((phase for phase in others if phase.commit), key=lambda phase: -phase.updated_at)
-        return CollectionRequest(
-            edits=written,
-            tree=room.tree,
-            worktree=room.worktree,
-            checks=room.phase.spec.checks,
-            log_folder=room.logs / "collection",
-            known_commits=self._heads(done),
-            is_last_phase=all(phase.state.is_terminal for phase in others),
-            doubted_at=self._failed_at(room.lease.address),
-        )
-
-    def _heads(self, done: Sequence[Phase]) -> tuple[str, ...]:
-        """Earlier heads of the run's branch: the commits of its finished phases, newest first, and its base."""
-        heads = [phase.commit for phase in done if phase.commit]
-        if done:
-            (first, *_) = self.store.attempts(done[-1].run_id, done[-1].phase_id)
-            heads += [first.base_commit] if first.base_commit else []
-        return tuple(heads)
+        base = self.foresight.request(room.phase, room.lease.address, room.tree, room.logs)
+        return self.collection.judge(CollectionRequest.of(base, edits=written, worktree=room.worktree))
 
     def _judge_ci(
         self, room: _Room, written: tuple[FileEdit, ...], gates: list[GateVerdict]
@@ -462,9 +436,6 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run_program() -> int:
     """``main`` in a process that is there for nothing else."""
-    # What start-up makes stays to the end. To look through it for garbage every 700 objects, and once more at
-    # the exit, took a quarter of a short attempt; what the attempt itself drops is collected in larger lots.
-    gc.set_threshold(_OBJECTS_PER_COLLECTION)
     try:
         return main()
     finally:

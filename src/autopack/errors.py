@@ -62,6 +62,10 @@ class NotClaimableError(StoreError):
     """The attempt cannot be taken: finished, held by a live process, or its phase is not runnable."""
 
 
+class NotKnownError(StoreError):
+    """The store does not hold what was asked for, and whoever asks must not find it out."""
+
+
 class WorkspaceError(AutopackError):
     """The repository, its base or a worktree is not as it must be."""
 

@@ -140,9 +140,10 @@ class Project:
         extra = {"DATABASE_URL": self.settings.database_url}
         return {**self.environ, **extra}
 
-    def spawn(self, phase_id="p", *, run_id="r", number=None, extra_env=None) -> subprocess.Popen:
+    def spawn(self, phase_id="p", *, run_id="r", number=None, extra_env=None, words=()) -> subprocess.Popen:
         """Make one attempt in a process of its own."""
         words = [
+            *words,
             "--root",
             str(self.root),
             "--builder",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from autopack.adapters.clock import SystemClock
 from autopack.adapters.process import GuardedProcesses
-from autopack.adapters.process_identity import is_process_dead, kill_strays, mark, process_identity
+from autopack.adapters.process_identity import is_process_dead, kill_strays, process_identity
 from autopack.adapters.store import SqlStore
 from autopack.adapters.store import open_store as open_database
 from autopack.domain.attempt import AttemptAddress
@@ -125,49 +125,28 @@ def _make_executor(
     environ: Mapping[str, str],
     export: "CallExport | None",
 ) -> "AutonomousExecutor":
-    from autopack.adapters.builders.registry import make_builder
-    from autopack.adapters.ci_pytest import CommandCi
-    from autopack.adapters.import_scan import ImportScan
-    from autopack.adapters.locks import FileLocks
     from autopack.autonomous_executor import AutonomousExecutor
-    from autopack.execution.build import BuildStep
-    from autopack.execution.ci import CiGate
-    from autopack.execution.collection import CollectionGate
+    from autopack.bootstrap.gates import make_steps
     from autopack.execution.finalize import Finalizer
 
-    environ = {**environ, **mark(settings.state_folder)}
-    builder = make_builder(settings.attempt.builder, root=settings.root, processes=processes, environ=environ)
-    runner = CommandCi(
+    steps = make_steps(
+        settings,
+        store,
+        workspace,
         processes,
-        settings=settings.ci,
-        root=settings.root,
-        cache_folder=settings.state_folder / "cache",
-        environ=environ,
+        clock,
+        environ,
+        on_call=export.tell if export is not None else None,
     )
-    locks = FileLocks(settings.state_folder / "locks")
     return AutonomousExecutor(
         store=store,
         workspace=workspace,
-        build=BuildStep(
-            store=store,
-            builder=builder,
-            clock=clock,
-            settings=settings.attempt,
-            limits=settings.budget,
-            on_call=export.tell if export is not None else None,
-        ),
-        ci=CiGate(runner=runner, store=store, locks=locks, clock=clock, settings=settings.ci),
-        collection=CollectionGate(
-            runner=runner,
-            store=store,
-            locks=locks,
-            clock=clock,
-            index=ImportScan(settings.state_folder / "cache"),
-            workspace=workspace,
-            settings=settings.ci,
-        ),
+        build=steps.build,
+        ci=steps.foresight.ci,
+        collection=steps.foresight.collection,
+        foresight=steps.foresight,
         finalizer=Finalizer(workspace),
-        runner=runner,
+        runner=steps.runner,
         clock=clock,
         settings=settings,
         owner=process_identity(),
@@ -195,6 +174,7 @@ def _open_line(
     run_id: str | None = None,
 ) -> Iterator[_Line]:
     from autopack.adapters import engine
+    from autopack.bootstrap.preflight import KnownDooms
     from autopack.execution.dispatch import Dispatcher
     from autopack.execution.launch import Launcher
     from autopack.execution.recovery import Conclusion
@@ -209,12 +189,15 @@ def _open_line(
         is_owner_dead=is_owner_dead,
         is_committed=lambda address: _is_committed(settings, address),
     )
+    known_ends = KnownDooms(settings, store, clock, environ)
     launcher = Launcher(
         processes=GuardedProcesses(clock),
         conclusion=conclusion,
         settings=settings,
         environ=environ,
         orders=store.drains.orders,
+        database=store.identity,
+        known_ends=known_ends,
     )
 
     def perform(address: AttemptAddress) -> None:
@@ -237,6 +220,7 @@ def _open_line(
         )
         yield _Line(dispatcher=dispatcher, serve=lambda limits, tick: queue.serve(limits, tick=tick))
     finally:
+        known_ends.close()
         connections.dispose()
 
 

@@ -41,6 +41,22 @@ def check_claim(phase: Phase, address: AttemptAddress, *, due: int, missing: tup
         raise NotClaimableError(f"{address} cannot be taken: it needs {', '.join(missing)}")
 
 
+def check_foreseen(then: Phase, now: Phase, *, is_begun: bool, is_run_as_then: bool) -> None:
+    """Refuse a verdict that was foreseen from something which is not so any more.
+
+    Args:
+        then: The phase as it was looked at.
+        now: The phase as it is.
+        is_begun: Whether a process took the attempt before, which may have an answer.
+        is_run_as_then: Whether no attempt of the run was taken since, and none is held.
+
+    Raises:
+        NotClaimableError: The attempt has to be made.
+    """
+    if then != now or is_begun or not is_run_as_then:
+        raise NotClaimableError(f"{now.run_id}/{now.phase_id} moved while its attempt was looked at")
+
+
 def claimed(phase: Phase, number: int, *, now: float) -> Phase:
     """The phase when an attempt takes it."""
     return replace(phase.enter(PhaseState.EXECUTING), last_attempt=number, retry_at=None, updated_at=now)

@@ -5,6 +5,7 @@ from hashlib import sha256
 
 from autopack.domain.baseline import Baseline, BaselineKey, is_believed
 from autopack.domain.ci_report import CiReport
+from autopack.errors import NotKnownError
 from autopack.ports import Clock, Locks, Store
 
 
@@ -19,14 +20,21 @@ class Baselines:
         self._clock = clock
         self._is_proof = is_proof
 
-    def get(self, key: BaselineKey, capture: Callable[[], CiReport], *, doubted_at: float) -> CiReport:
+    def get(self, key: BaselineKey, capture: Callable[[], CiReport] | None, *, doubted_at: float) -> CiReport:
         """The kept result, or what ``capture`` finds, which is kept then.
 
         A result that proves something is captured once for good; one that does not, once within the time for
         which ``is_believed`` believes it.
+
+        Raises:
+            NotKnownError: No kept result is believed, and there is no ``capture``.
         """
         if (report := self._find(self._store.load_baseline(key), doubted_at)) is not None:
             return report
+        if capture is None:
+            raise NotKnownError(
+                f"nothing that is believed is kept of {key.commit[:12]} under {key.command!r}"
+            )
         with self._locks.hold(f"baseline-{_name(key)}"):
             kept = self._store.load_baseline(key)
             if (report := self._find(kept, doubted_at)) is not None:

@@ -72,16 +72,14 @@ class BuildStep:
         """Whether the Builder's change is what it leaves in the worktree."""
         return self._builder.edits_worktree
 
-    def hold(self, lease: Lease) -> FailureReport | None:
+    def hold(self, run_id: str) -> FailureReport | None:
         """Why no call can be made now, told before anything is prepared for one; None when one may be.
 
         The Builder is paused, or the run or the day has spent what it may. Either way the attempt waits.
         """
         if (pause := self._pause()) is not None:
             return pause
-        over = self._store.budget_stop(
-            limits=self._limits, now=self._clock.now(), run_id=lease.address.run_id
-        )
+        over = self._store.budget_stop(limits=self._limits, now=self._clock.now(), run_id=run_id)
         return None if over is None else budget_failure(over)
 
     def stored(self, lease: Lease) -> BuildAnswer | None:

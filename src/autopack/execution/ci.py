@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from autopack.domain.baseline import BaselineKey
@@ -57,7 +58,7 @@ class CiGate:
         self,
         commit: str,
         checks: Checks,
-        worktree: Worktree,
+        worktree: Worktree | None,
         *,
         log_folder: Path,
         doubted_at: float = 0.0,
@@ -67,15 +68,19 @@ class CiGate:
         Args:
             commit: The base.
             checks: The phase's command and time limit.
-            worktree: Reset to ``commit`` when the result has to be captured here and now.
+            worktree: Reset to ``commit`` when the result has to be captured here and now; None where that must not be.
             log_folder: Where the output goes.
             doubted_at: When the phase last failed; a result that proves nothing and is older is looked at anew.
+
+        Raises:
+            NotKnownError: No result is kept, and there is no worktree to capture one in.
         """
 
-        def capture() -> CiReport:
-            return self._capture(commit, worktree, self._request(worktree.path, checks, log_folder))
+        def capture(room: Worktree) -> CiReport:
+            return self._capture(commit, room, self._request(room.path, checks, log_folder))
 
-        return self._baselines.get(self.key(commit, checks), capture, doubted_at=doubted_at)
+        capture_here = None if worktree is None else partial(capture, worktree)
+        return self._baselines.get(self.key(commit, checks), capture_here, doubted_at=doubted_at)
 
     def _capture(self, commit: str, worktree: Worktree, request: CiRequest) -> CiReport:
         worktree.reset(commit)

@@ -1,7 +1,8 @@
 """The collection gate: whether pytest still collects the suite, found out for a part of what the whole would cost."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 
 from autopack.domain.baseline import BaselineKey
@@ -43,14 +44,11 @@ each second change broke it, one in 90 selections would spare a CI run; and a se
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CollectionRequest:
-    """One change to judge."""
+class BaseRequest:
+    """The base of a change, whatever that change will be."""
 
-    edits: Sequence[FileEdit]
     tree: Tree
     """The commit that the change starts from."""
-    worktree: Worktree
-    """The checkout with the change applied."""
     checks: Checks
     """The phase's own CI."""
     log_folder: Path
@@ -59,6 +57,21 @@ class CollectionRequest:
     is_last_phase: bool = False
     doubted_at: float = 0.0
     """When the phase last failed; a base's collection that proves nothing and is older is made anew."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectionRequest(BaseRequest):
+    """One change to judge."""
+
+    edits: Sequence[FileEdit]
+    worktree: Worktree
+    """The checkout with the change applied."""
+
+    @classmethod
+    def of(cls, base: BaseRequest, *, edits: Sequence[FileEdit], worktree: Worktree) -> "CollectionRequest":
+        """The change ``edits``, written into ``worktree``, on a base."""
+        known = {field.name: getattr(base, field.name) for field in fields(base)}
+        return cls(**known, edits=edits, worktree=worktree)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,19 +138,22 @@ class CollectionGate:
         seconds = self._clock.monotonic() - started
         return replace(judgement, verdict=replace(judgement.verdict, duration_seconds=seconds))
 
-    def foresee(self, request: CollectionRequest) -> CiReport | None:
+    def foresee(self, request: BaseRequest, *, may_collect: bool = True) -> CiReport | None:
         """The base's collection, where the whole suite will be collected whatever the change is.
 
         What is red in it will then block the change; None where that depends on the change, or the phase's own CI
         collects the suite.
+
+        Raises:
+            NotKnownError: It is not kept, and may not be made now.
         """
+        if not request.is_last_phase:
+            return None
         table = self._index.facts(request.tree)
         change = TableChange(before=table, after=table, every_path=frozenset())
         if not may_hold_tests(table) or self._ci_collects_all(request, change):
             return None
-        if not request.is_last_phase:
-            return None
-        base = self._base(request)
+        base = self._base(request, may_collect=may_collect)
         return base.report if base.age == 0 else None
 
     def keep(self, commit: str, judgement: CollectionJudgement) -> None:
@@ -169,7 +185,7 @@ class CollectionGate:
 
     # what is due
 
-    def _ci_collects_all(self, request: CollectionRequest, change: TableChange) -> bool:
+    def _ci_collects_all(self, request: BaseRequest, change: TableChange) -> bool:
         command = request.checks.ci or self._settings.command
         return self._runner.can_select(command) and covers_whole_suite(command, change.after)
 
@@ -200,19 +216,20 @@ class CollectionGate:
 
     # the base
 
-    def _base(self, request: CollectionRequest) -> _Base:
+    def _base(self, request: BaseRequest, *, may_collect: bool = True) -> _Base:
         commits = (request.tree.commit, *(c for c in request.known_commits if c != request.tree.commit))
         for age, commit in enumerate(commits):
             if (report := self._baselines.find_proof(self.key(commit))) is not None:
                 return _Base(report=report, age=age)
+        capture = partial(self._collect_base, request, files=(), name="collect-base")
         report = self._baselines.get(
             self.key(request.tree.commit),
-            lambda: self._collect_base(request, files=(), name="collect-base"),
+            capture if may_collect else None,
             doubted_at=request.doubted_at,
         )
         return _Base(report=report, age=0)
 
-    def _collect_base(self, request: CollectionRequest, *, files: tuple[str, ...], name: str) -> CiReport:
+    def _collect_base(self, request: BaseRequest, *, files: tuple[str, ...], name: str) -> CiReport:
         with self._workspace.worktree() as worktree:
             worktree.reset(request.tree.commit)
             return self._collect(worktree, request, files=files, name=name)
@@ -230,7 +247,7 @@ class CollectionGate:
         return command if self._runner.can_select(command) else DEFAULT_COMMAND
 
     def _collect(
-        self, worktree: Worktree, request: CollectionRequest, *, files: tuple[str, ...], name: str
+        self, worktree: Worktree, request: BaseRequest, *, files: tuple[str, ...], name: str
     ) -> CiReport:
         ci_request = CiRequest(
             worktree=worktree.path,

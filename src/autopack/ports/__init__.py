@@ -17,7 +17,7 @@ from autopack.ports.meter import (
 )
 from autopack.ports.processes import Command, Conversation, Finished, Locks, Processes, RoomLimits
 from autopack.ports.sandboxes import Network, Room, Sandbox
-from autopack.ports.store import CallFilter, Decision, RunProgress, Store, StoredAnswer
+from autopack.ports.store import CallFilter, Decision, Foreseen, RunProgress, Store, StoredAnswer
 from autopack.ports.triage import Triage
 from autopack.ports.workspace import Tree, Workspace, Worktree
 
@@ -42,6 +42,7 @@ __all__ = [
     "EngineLimits",
     "FaultKind",
     "Finished",
+    "Foreseen",
     "Locks",
     "Meter",
     "MeterDoor",

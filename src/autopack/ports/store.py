@@ -42,6 +42,23 @@ class StoredAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Foreseen:
+    """An attempt whose verdict is known before anybody took it, and what that was read from."""
+
+    address: AttemptAddress
+    phase: Phase
+    """As it was when it was looked at."""
+    taken: int
+    """What ``Store.taken`` said before anything else was looked at."""
+    base_commit: str
+    owner: str
+    """Whoever looked."""
+    outcome: AttemptOutcome
+    began_at: float
+    """When the look began, in seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """An operator's word on a phase that awaits approval."""
 
@@ -201,6 +218,22 @@ class Store(Protocol):
 
         Raises:
             LeaseLostError: The attempt was taken over.
+        """
+        ...
+
+    def taken(self, run_id: str) -> int | None:
+        """How often attempts of the run were taken or given back so far; None while somebody holds one.
+
+        Two equal numbers say that no attempt of the run was made in between.
+        """
+        ...
+
+    def book_foreseen(self, foreseen: Foreseen, *, now: float) -> None:
+        """Write the verdict on an attempt that nobody needs to make: taken and finished in this one transaction.
+
+        Raises:
+            NotClaimableError: The attempt could not be taken, was begun before, or its phase or its run is not as
+                it was when it was looked at.
         """
         ...
 

@@ -18,7 +18,7 @@ from autopack.domain.run import Run, RunSpec, split_queued
 from autopack.domain.session import Spent
 from autopack.domain.verdicts import AttemptOutcome
 from autopack.errors import LeaseLostError, NotClaimableError, StoreError
-from autopack.ports import Decision, RunProgress
+from autopack.ports import Decision, Foreseen, RunProgress
 from autopack.testing.calls import MemoryCalls
 from autopack.testing.fingerprints import MemoryFingerprints
 from autopack.testing.turns import MemoryTurns
@@ -258,6 +258,32 @@ class MemoryStore(MemoryCalls, MemoryTurns, MemoryFingerprints):
             attempt, state=state, outcome=outcome, finished_at=finished_at
         )
         self._held.pop(attempt.address.run_id, None)
+
+    def taken(self, run_id: str) -> int | None:
+        """How often attempts of the run were taken or given back; None while one is held."""
+        with self.lock:
+            if run_id in self._held:
+                return None
+            return sum(it.token for key, it in self._attempts.items() if key.run_id == run_id)
+
+    def book_foreseen(self, foreseen: Foreseen, *, now: float) -> None:
+        """Take an attempt that nobody needs to make and write its verdict, in one transaction."""
+        address = foreseen.address
+        with self._transaction():
+            moves.check_foreseen(
+                foreseen.phase,
+                self.phase(address.run_id, address.phase_id),
+                is_begun=address in self._attempts,
+                is_run_as_then=self.taken(address.run_id) == foreseen.taken,
+            )
+            lease = self.claim_attempt(
+                address,
+                owner=foreseen.owner,
+                now=foreseen.began_at,
+                is_owner_dead=lambda _owner, _beat: False,
+            )
+            self.set_base(lease, foreseen.base_commit)
+            self.finish_attempt(lease, foreseen.outcome, now=now)
 
     def requeue_phase(self, run_id: str, phase_id: str, *, now: float) -> AttemptAddress:
         """Put a FAILED or SKIPPED phase back into the queue and name its next attempt."""

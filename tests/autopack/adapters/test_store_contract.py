@@ -15,7 +15,7 @@ from autopack.domain.run import Order, RunSpec
 from autopack.domain.spending import OverBudget
 from autopack.domain.verdicts import AttemptOutcome, passed
 from autopack.errors import IllegalTransitionError, LeaseLostError, NotClaimableError, StoreError
-from autopack.ports import AnswerFormat, BuildAnswer, Decision
+from autopack.ports import AnswerFormat, BuildAnswer, Decision, Foreseen
 
 NOW = 1_700_000_000.0
 BROKEN = FailureReport(
@@ -742,3 +742,71 @@ class TestBaselines:
         # Another attempt saw the first one too, and came later.
         store.save_baseline(self.KEY, third, now=NOW + 2, replaces=kept)
         assert store.load_baseline(self.KEY) == Baseline(report=second, captured_at=NOW + 1)
+
+
+def foreseen(store, phase_id, number=1, **changed):
+    looked_at = store.phase("shop", phase_id)
+    known = {
+        "address": at(phase_id, number),
+        "phase": looked_at,
+        "taken": store.taken("shop"),
+        "base_commit": "ba5e",
+        "owner": "worker",
+        "outcome": FAILED,
+        "began_at": NOW,
+    }
+    return Foreseen(**{**known, **changed})
+
+
+class TestForeseen:
+    def test_it_leaves_what_taking_and_finishing_leave(self, store):
+        filled(store, a_run("one", "two", order=Order.INDEPENDENT))
+        store.book_foreseen(foreseen(store, "one"), now=NOW + 5)
+        lease = store.set_base(claimed(store, "two", owner="worker"), "ba5e")
+        store.finish_attempt(lease, FAILED, now=NOW + 5)
+        (booked,), (made,) = store.attempts("shop", "one"), store.attempts("shop", "two")
+        assert replace(booked, address=made.address) == made
+        one, two = store.phases("shop")
+        assert replace(one, spec=two.spec, index=two.index) == two
+        assert store.in_flight() == ()
+        assert store.next_runnable(now=NOW + 9, limit=9) == ()
+
+    def test_it_counts_towards_its_cause(self, store):
+        filled(store, a_run("one", "two", order=Order.INDEPENDENT))
+        for name in ("one", "two"):
+            store.book_foreseen(foreseen(store, name), now=NOW)
+        one, two = store.phases("shop")
+        assert one.failure_fingerprint == two.failure_fingerprint is not None
+
+    def test_taken_grows_with_what_is_made_of_the_run_and_of_no_other(self, store):
+        filled(store, a_run("one", "two"), a_run("one", run_id="other"))
+        assert (store.taken("shop"), store.taken("other")) == (0, 0)
+        lease = claimed(store, "one")
+        assert (store.taken("shop"), store.taken("other")) == (None, 0)
+        store.release_attempt(lease.address, token=lease.token, failure=DEAD, now=NOW)
+        given_back = store.taken("shop")
+        ended(store, "one", COMPLETE)
+        assert 0 < given_back < store.taken("shop")
+
+    @pytest.mark.parametrize("what", ["held", "made", "begun", "changed", "finished", "waits", "number"])
+    def test_what_is_not_as_it_was_looked_at_is_refused(self, what, store):
+        needs = PhaseSpec(phase_id="three", goal="g", needs=("two",))
+        filled(store, a_run("one", "two", needs, order=Order.INDEPENDENT))
+        looked = foreseen(store, "three" if what == "waits" else "one", 2 if what == "number" else 1)
+        if what == "held":
+            claimed(store, "two")
+        elif what == "made":
+            ended(store, "two", COMPLETE)
+        elif what == "begun":
+            lease = claimed(store, "one")
+            store.release_attempt(lease.address, token=lease.token, failure=DEAD, now=NOW)
+            looked = foreseen(store, "one")
+        elif what == "changed":
+            changed = PhaseSpec(phase_id="one", goal="something else")
+            store.import_plan(Plan(runs=(a_run(changed, "two", needs, order=Order.INDEPENDENT),)), now=NOW)
+        elif what == "finished":
+            store.book_foreseen(looked, now=NOW)
+        before = (store.phases("shop"), store.attempts("shop", "one"))
+        with pytest.raises(NotClaimableError):
+            store.book_foreseen(looked, now=NOW + 1)
+        assert (store.phases("shop"), store.attempts("shop", "one")) == before

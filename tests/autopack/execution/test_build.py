@@ -92,14 +92,14 @@ def test_an_overload_pauses_the_builder_for_other_phases_too(bench):
     phase = bench.end(lease, bench.ask(step, lease).failure)
     assert (phase.state, phase.attempts, phase.requeues) == (PhaseState.QUEUED, 0, 1)
     other = bench.claim("two")
-    assert step.hold(other) == bench.ask(step, other).failure
-    phase = bench.end(other, step.hold(other))
+    assert step.hold(other.address.run_id) == bench.ask(step, other).failure
+    phase = bench.end(other, step.hold(other.address.run_id))
     assert (phase.state, phase.attempts, phase.requeues) == (PhaseState.QUEUED, 0, 0)
     assert phase.retry_at >= bench.clock.now() + 40
     assert len(builder.requests) == 1
     bench.clock.advance(60)
     lease = bench.claim("two")
-    assert step.hold(lease) is None
+    assert step.hold(lease.address.run_id) is None
     assert bench.ask(step, lease).text == "diff"
 
 
@@ -109,7 +109,7 @@ def test_waiting_may_last_and_neither_counts_nor_forgets_the_faults(bench):
     bench.end(lease, bench.ask(step, lease).failure)
     for _ in range(SETTINGS.max_transient_retries + 3):
         lease = bench.claim()
-        phase = bench.end(lease, step.hold(lease))
+        phase = bench.end(lease, step.hold(lease.address.run_id))
     assert (phase.state, phase.requeues, phase.attempts) == (PhaseState.QUEUED, 1, 0)
     assert lease.address == AttemptAddress(run_id="shop", phase_id="one", number=1)
 
@@ -143,7 +143,7 @@ def test_a_shared_budget_that_is_spent_lets_the_phase_wait(bench, limit):
     )
     other = bench.claim("two")
     step = bench.step(builder, limits)
-    assert step.hold(other).kind is FailureKind.BUDGET_EXCEEDED
+    assert step.hold(other.address.run_id).kind is FailureKind.BUDGET_EXCEEDED
     failure = bench.ask(step, other).failure
     assert f"raise [budget] {limit}" in failure.message
     phase = bench.end(other, failure)

@@ -2,16 +2,18 @@
 
 import json
 import sys
+from dataclasses import replace
 
 import pytest
 
 from autopack.domain.attempt import AttemptAddress
-from autopack.domain.failure import FailureKind
+from autopack.domain.failure import FailureKind, FailureReport
 from autopack.domain.phase import PhaseSpec, PhaseState
 from autopack.domain.plan import Plan
 from autopack.domain.replay import Replay
-from autopack.domain.run import RunSpec
+from autopack.domain.run import Order, RunSpec
 from autopack.domain.session import AttemptOrders
+from autopack.domain.verdicts import AttemptOutcome
 from autopack.execution.launch import END_NAME, Launcher, attempt_folder
 from autopack.execution.recovery import Conclusion
 from autopack.ports import Finished
@@ -28,19 +30,37 @@ class Processes:
     def __init__(self, finished, does=lambda _command: None):
         self.commands = []
         self._finished = finished
-        self._does = does
+        self.does = does
 
     def run(self, command, *, is_cancelled):
         self.commands.append(command)
         command.stdout_path.parent.mkdir(parents=True, exist_ok=True)
-        self._does(command)
+        self.does(command)
         return self._finished
+
+
+class KnownEnds:
+    """Knows the ends that it was given, by phase; ``code`` is what attempts would run with."""
+
+    def __init__(self, code="as it is", **outcomes):
+        self.asked = []
+        self.current = code
+        self._outcomes = outcomes
+
+    def code(self):
+        return self.current
+
+    def conclude(self, address, orders, *, logs):
+        self.asked.append((address.phase_id, orders))
+        return self._outcomes.get(address.phase_id)
 
 
 @pytest.fixture
 def store():
     store = MemoryStore()
-    run = RunSpec(run_id="r", goal="g", phases=(PhaseSpec(phase_id="p", goal="g"),))
+    names = ("p", "q")
+    phases = tuple(PhaseSpec(phase_id=name, goal="g") for name in names)
+    run = RunSpec(run_id="r", goal="g", phases=phases, order=Order.INDEPENDENT)
     store.import_plan(Plan(runs=(run,)), now=1.0)
     return store
 
@@ -50,7 +70,7 @@ def logs(tmp_path):
     return attempt_folder(tmp_path / ".autopack", ADDRESS)
 
 
-def launcher(root, store, processes, orders=None):
+def launcher(root, store, processes, orders=None, known_ends=None):
     settings = Settings(root=root, database_url="sqlite:///x.db")
     conclusion = Conclusion(
         store=store,
@@ -66,11 +86,13 @@ def launcher(root, store, processes, orders=None):
         settings=settings,
         environ={"PATH": "/bin"},
         orders=lambda _address: orders,
+        database="here",
+        known_ends=known_ends or KnownEnds(),
     )
 
 
-def perform(made):
-    made.perform(ADDRESS, is_cancelled=lambda: False)
+def perform(made, phase_id="p"):
+    made.perform(replace(ADDRESS, phase_id=phase_id), is_cancelled=lambda: False)
 
 
 def ended(**fields):
@@ -123,6 +145,62 @@ def test_a_record_that_cannot_be_written_costs_no_verdict(store, logs, tmp_path)
     (logs / END_NAME).mkdir(parents=True)
     perform(launcher(tmp_path, store, Processes(ended())))
     assert store.phase("r", "p").failure_kind is FailureKind.IMPORT_CRASH
+
+
+DOOMED = AttemptOutcome(
+    final_state=PhaseState.FAILED,
+    failure=FailureReport(kind=FailureKind.DOOMED, message="the base is red"),
+    duration_seconds=0.25,
+)
+
+
+def take(store):
+    """What a process does that takes its attempt and fails."""
+
+    def act(command):
+        address = replace(ADDRESS, phase_id=command.argv[command.argv.index("--phase-id") + 1])
+        lease = store.claim_attempt(address, owner="it", now=1.0, is_owner_dead=lambda _owner, _beat: False)
+        store.finish_attempt(lease, DOOMED, now=2.0)
+
+    return act
+
+
+@pytest.mark.parametrize(
+    ("does", "code", "code_later", "processes"),
+    [
+        pytest.param(take, "a", "a", 1, id="once the executor has begun"),
+        pytest.param(take, "a", "b", 2, id="not with code that no process began with"),
+        pytest.param(take, "", "", 2, id="not with code that is not ours"),
+        pytest.param(lambda _store: lambda _command: None, "a", "a", 2, id="not when the executor did not begin"),
+    ],
+)  # fmt: skip
+def test_a_known_end_needs_no_process(does, code, code_later, processes, store, tmp_path):
+    made, known = Processes(ended(), does(store)), KnownEnds(code, p=DOOMED, q=DOOMED)
+    launcher_ = launcher(tmp_path, store, made, ORDERS, known)
+    perform(launcher_)
+    known.current = code_later
+    perform(launcher_, "q")
+    assert len(made.commands) == processes
+    assert known.asked == ([("q", ORDERS)] if processes == 1 else [])
+
+
+def test_an_end_that_is_not_known_takes_a_process(store, tmp_path):
+    made = Processes(ended(), take(store))
+    launcher_ = launcher(tmp_path, store, made, known_ends=KnownEnds())
+    perform(launcher_)
+    perform(launcher_, "q")
+    assert len(made.commands) == 2
+
+
+def test_a_known_end_leaves_what_a_process_leaves(store, tmp_path):
+    launcher_ = launcher(tmp_path, store, Processes(ended(), take(store)), known_ends=KnownEnds(q=DOOMED))
+    perform(launcher_)
+    perform(launcher_, "q")
+    logs = attempt_folder(tmp_path / ".autopack", replace(ADDRESS, phase_id="q"))
+    assert (logs / "executor.out").read_text() == "database: here\nr/q/1 FAILED\n"
+    assert (logs / "executor.err").read_text() == "doomed: the base is red\n"
+    end = {"returncode": 1, "timed_out": False, "duration_seconds": 0.25}
+    assert json.loads((logs / END_NAME).read_text()) == end
 
 
 def hang_at(step, said, store, logs, *states):

@@ -21,7 +21,7 @@ from autopack.domain.phase import Phase, PhaseState
 from autopack.domain.replay import is_of_the_answer
 from autopack.domain.verdicts import AttemptOutcome
 from autopack.errors import LeaseLostError, NotClaimableError, StoreError
-from autopack.ports import Decision
+from autopack.ports import Decision, Foreseen
 
 
 def claim(
@@ -193,6 +193,28 @@ def _release(db: sa.Connection, holder: Attempt, failure: FailureReport, *, now:
     _end(db, holder.address, masked(given_back), now=now)
     # The process may only seem dead. A new token keeps what it still has to say from counting.
     db.execute(attempt.update().where(*reading.is_at(holder.address)).values(token=holder.token + 1))
+
+
+def book_foreseen(db: sa.Connection, foreseen: Foreseen, *, now: float) -> None:
+    """Take an attempt that nobody needs to make, and write its verdict."""
+    address = foreseen.address
+    reading.lock_run(db, address.run_id)
+    stored = reading.read_phase(db, address.run_id, address.phase_id)
+    moves.check_foreseen(
+        foreseen.phase,
+        stored,
+        is_begun=reading.read_attempt(db, address) is not None,
+        is_run_as_then=reading.taken(db, address.run_id) == foreseen.taken,
+    )
+    lease = claim(
+        db,
+        address,
+        owner=foreseen.owner,
+        now=foreseen.began_at,
+        is_owner_dead=lambda _owner, _beat: False,
+    )
+    set_base(db, lease, foreseen.base_commit)
+    finish(db, lease, foreseen.outcome, now=now)
 
 
 def requeue(db: sa.Connection, run_id: str, phase_id: str, *, now: float) -> AttemptAddress:

@@ -102,6 +102,14 @@ def read_held(db: sa.Connection, run_id: str | None = None) -> tuple[Attempt, ..
     return tuple(to_attempt(row) for row in db.execute(query.order_by(*order)))
 
 
+def taken(db: sa.Connection, run_id: str) -> int | None:
+    """How often the run's attempts were taken or given back; None while one is held."""
+    tokens = sa.func.coalesce(sa.func.sum(attempt.c.token), 0)
+    held = sa.func.count().filter(attempt.c.is_held)
+    total, holders = db.execute(sa.select(tokens, held).where(attempt.c.run_id == run_id)).one()
+    return None if holders else int(total)
+
+
 def due_number(db: sa.Connection, phase_: Phase) -> int:
     """The number of the phase's attempt that is due."""
     newest = AttemptAddress(run_id=phase_.run_id, phase_id=phase_.phase_id, number=phase_.last_attempt)

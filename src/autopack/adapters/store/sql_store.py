@@ -30,7 +30,7 @@ from autopack.domain.spending import (
 )
 from autopack.domain.telemetry import CallEvent
 from autopack.domain.verdicts import AttemptOutcome
-from autopack.ports import BuildAnswer, CallFilter, Decision, RunProgress, StoredAnswer
+from autopack.ports import BuildAnswer, CallFilter, Decision, Foreseen, RunProgress, StoredAnswer
 
 
 def open_store(url: str, *, create: bool) -> "SqlStore":
@@ -156,6 +156,16 @@ class SqlStore:
         """Write the attempt's verdict and move its phase, together."""
         with self._database.writing() as db:
             attempts.finish(db, lease, outcome, now=now)
+
+    def taken(self, run_id: str) -> int | None:
+        """How often attempts of the run were taken or given back; None while one is held."""
+        with self._database.reading() as db:
+            return reading.taken(db, run_id)
+
+    def book_foreseen(self, foreseen: Foreseen, *, now: float) -> None:
+        """Take an attempt that nobody needs to make and write its verdict, in one transaction."""
+        with self._database.writing() as db:
+            attempts.book_foreseen(db, foreseen, now=now)
 
     def requeue_phase(self, run_id: str, phase_id: str, *, now: float) -> AttemptAddress:
         """Put a FAILED or SKIPPED phase back into the queue and name its next attempt."""

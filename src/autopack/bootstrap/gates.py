@@ -1,0 +1,77 @@
+"""The steps of an attempt that its own process and its worker's look at what is known have in common."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from autopack.adapters.process_identity import mark
+from autopack.domain.telemetry import CallEvent
+from autopack.execution.build import BuildStep
+from autopack.execution.ci import CiGate
+from autopack.execution.collection import CollectionGate
+from autopack.execution.foresight import Foresight
+from autopack.ports import CiRunner, Clock, Processes, Store
+from autopack.settings import Settings
+
+if TYPE_CHECKING:
+    from autopack.adapters.git import GitWorkspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steps:
+    """Everything that is asked before the Builder, and the Builder's own step."""
+
+    build: BuildStep
+    foresight: Foresight
+    runner: CiRunner
+
+
+def make_steps(
+    settings: Settings,
+    store: Store,
+    workspace: "GitWorkspace",
+    processes: Processes,
+    clock: Clock,
+    environ: Mapping[str, str],
+    *,
+    on_call: Callable[[CallEvent], None] | None = None,
+) -> Steps:
+    """The steps over one repository; the programs that they start are marked as this process's own."""
+    from autopack.adapters.builders.registry import make_builder
+    from autopack.adapters.ci_pytest import CommandCi
+    from autopack.adapters.import_scan import ImportScan
+    from autopack.adapters.locks import FileLocks
+
+    environ = {**environ, **mark(settings.state_folder)}
+    cache = settings.state_folder / "cache"
+    locks = FileLocks(settings.state_folder / "locks")
+    builder = make_builder(settings.attempt.builder, root=settings.root, processes=processes, environ=environ)
+    runner = CommandCi(
+        processes, settings=settings.ci, root=settings.root, cache_folder=cache, environ=environ
+    )
+    collection = CollectionGate(
+        runner=runner,
+        store=store,
+        locks=locks,
+        clock=clock,
+        index=ImportScan(cache),
+        workspace=workspace,
+        settings=settings.ci,
+    )
+    return Steps(
+        build=BuildStep(
+            store=store,
+            builder=builder,
+            clock=clock,
+            settings=settings.attempt,
+            limits=settings.budget,
+            on_call=on_call,
+        ),
+        foresight=Foresight(
+            store=store,
+            ci=CiGate(runner=runner, store=store, locks=locks, clock=clock, settings=settings.ci),
+            collection=collection,
+            settings=settings,
+        ),
+        runner=runner,
+    )
