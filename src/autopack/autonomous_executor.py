@@ -11,6 +11,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -52,6 +53,7 @@ from autopack.execution.recovery import (
     UNUSABLE_RETURNCODE,
     settle,
 )
+from autopack.execution.returns import notice_returns
 from autopack.execution.scope_target import resolve_scope_target
 from autopack.ports import BuildAnswer, CiRunner, Clock, Store, Tree, Workspace, Worktree
 from autopack.settings import Settings
@@ -74,6 +76,8 @@ class _Room:
     """The commit on which the answer that is judged was asked for."""
     is_replay: bool = False
     """Whether that answer is an earlier attempt's: its verdict counts only if it is good."""
+    is_rehearsal: bool = False
+    """Whether nothing comes of the verdict: neither a state nor a commit."""
 
     def outlook(self) -> Outlook:
         """The same as it is before there is an answer."""
@@ -135,7 +139,44 @@ class AutonomousExecutor:
             outcome = self._execute_phase_with_recovery(phase, lease)
             outcome = masked(settle(outcome, phase, limits, now=self.clock.now()))
             self.store.finish_attempt(lease, outcome, now=self.clock.now())
+        if outcome.final_state is PhaseState.FAILED:
+            # The verdict stands; whoever reads the record looks again.
+            with suppress(AutopackError):
+                notice_returns(self.store, self.workspace, now=self.clock.now(), address=address)
         return outcome
+
+    def rehearse(self, address: AttemptAddress, base: str) -> AttemptOutcome:
+        """What the gates and CI say on ``base`` of the change that an attempt paid for; nothing is booked or committed.
+
+        Returns:
+            GATE for a change that passes them all; else FAILED, with the first that it does not pass.
+
+        Raises:
+            AutopackError: The change cannot be tried at all.
+        """
+        stored = self.build.answer_of(address, address.number)
+        if stored is None or stored.answer.failure is not None:
+            return failed(nothing_to_replay())
+        phase, logs = self.store.phase(address.run_id, address.phase_id), self._rehearsal_logs(address, base)
+        with self.workspace.worktree() as worktree:
+            checks = phase.spec.checks
+            room = _Room(
+                run=self.store.run(address.run_id),
+                phase=phase,
+                lease=Lease(address=address, token=0, owner=self.owner, base_commit=base),
+                base=base,
+                before=self.ci.baseline(base, checks, worktree, log_folder=logs / "ci-base"),
+                tree=self.workspace.tree(base),
+                worktree=worktree,
+                logs=logs,
+                asked_on=stored.base_commit,
+                is_replay=True,
+                is_rehearsal=True,
+            )
+            return self._judge(room, self._load_scoped_context(room), stored.answer)
+
+    def _rehearsal_logs(self, address: AttemptAddress, base: str) -> Path:
+        return attempt_folder(self.settings.state_folder, address) / "rehearsal" / base[:12]
 
     def _execute_phase_with_recovery(self, phase: Phase, lease: Lease) -> AttemptOutcome:
         started = self.clock.monotonic()
@@ -329,6 +370,8 @@ class AutonomousExecutor:
         gates.append(judgement.verdict)
         if (failure := first_failure(gates)) is not None:
             return failed(failure, gates)
+        if room.is_rehearsal:
+            return AttemptOutcome(final_state=PhaseState.GATE, gates=tuple(gates))
         if room.is_replay:
             # Only now is it known that the attempt goes this way, and not to the Builder.
             self._enter(replace(room, is_replay=False), PhaseState.GATE)

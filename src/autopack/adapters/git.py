@@ -116,16 +116,27 @@ class GitWorkspace:
     def bring(self, run_id: str, commit: str, *, base: str, message: str) -> str:
         """See ``Workspace.bring``."""
         head = self.run_head(run_id, base=base)
-        if is_ancestor(self._git, commit, head):
-            return head
-        is_behind = is_ancestor(self._git, head, commit)
-        new = commit if is_behind else merge(self._git, head, commit, message=message)
-        if not self.advance(run_id, old=head, new=new):
+        new = self._joined(head, commit, message=message)
+        if new != head and not self.advance(run_id, old=head, new=new):
             raise WorkspaceError(
                 f"branch {self.branch_of(run_id)} moved while {commit[:12]} was brought into it",
                 hint="Try again when nothing works on the run.",
             )
         return new
+
+    def brought(self, run_id: str, commit: str, *, base: str, message: str) -> str:
+        """See ``Workspace.brought``."""
+        return self._joined(self.run_head(run_id, base=base), commit, message=message)
+
+    def _joined(self, head: str, commit: str, *, message: str) -> str:
+        if is_ancestor(self._git, commit, head):
+            return head
+        is_behind = is_ancestor(self._git, head, commit)
+        return commit if is_behind else merge(self._git, head, commit, message=message)
+
+    def holds(self, head: str, commit: str) -> bool:
+        """See ``Workspace.holds``."""
+        return is_ancestor(self._git, commit, head)
 
     def history(self, commit: str, *, limit: int) -> Sequence[str]:
         """See ``Workspace.history``."""

@@ -354,6 +354,7 @@ def drive_drain(
     from autopack.drain.failed import BatchDrainController
     from autopack.drain.selection import why_held
     from autopack.drain.session import FOLDER
+    from autopack.execution.returns import notice_returns
 
     builder = _name_builder(settings, environ)
     session = _begin_session(settings, store, request)
@@ -389,6 +390,9 @@ def drive_drain(
         )
         line.serve(EngineLimits(slots=workers), controller.tick)
         session = controller.close()
+    with closing(open_workspace(settings)) as workspace:
+        # Of attempts whose processes could not look themselves: those that died, or were ended at their time limit.
+        notice_returns(store, workspace, now=clock.now())
     return DrainOutcome(
         session=session,
         results=tuple(store.drains.results(session.session_id)),

@@ -15,7 +15,7 @@ from autopack.domain.drain_policy import DrainLimits
 from autopack.domain.phase import PhaseState
 from autopack.domain.plan import Plan
 from autopack.domain.session import DrainScope, Session
-from autopack.ports import Store
+from autopack.ports import Store, Workspace
 from autopack.settings import Settings
 from autopack.triage.release import Releaser, ReleaseReport, validate_fix
 from autopack.triage.remediation import phase_id_of
@@ -34,7 +34,7 @@ def survey_blockers(settings: Settings, store: Store, *, opens: bool) -> Sequenc
 
 
 @contextmanager
-def _validator(settings: Settings, environ: Mapping[str, str]) -> Iterator[Validator]:
+def _validator(settings: Settings, store: Store, environ: Mapping[str, str]) -> Iterator[Validator]:
     from autopack.adapters.ci_pytest import CommandCi
 
     processes = GuardedProcesses(SystemClock())
@@ -47,7 +47,31 @@ def _validator(settings: Settings, environ: Mapping[str, str]) -> Iterator[Valid
     )
     with closing(bootstrap.open_workspace(settings)) as workspace:
         yield Validator(
-            workspace=workspace, runner=runner, processes=processes, settings=settings, environ=environ
+            workspace=workspace,
+            runner=runner,
+            processes=processes,
+            settings=settings,
+            environ=environ,
+            rehearse=lambda key, commit: _rehearse(settings, store, workspace, environ, key, commit),
+        )
+
+
+def _rehearse(
+    settings: Settings,
+    store: Store,
+    workspace: Workspace,
+    environ: Mapping[str, str],
+    fingerprint: str,
+    commit: str,
+) -> Validated:
+    from autopack.triage.rehearsal import rehearse_bucket
+
+    ours = {**environ, "DATABASE_URL": settings.database_url}
+    with bootstrap.open_executor(
+        root=settings.root, builder=settings.attempt.builder, environ=ours
+    ) as executor:
+        return rehearse_bucket(
+            fingerprint, commit, store=store, workspace=workspace, rehearse=executor.rehearse
         )
 
 
@@ -56,7 +80,10 @@ def bisect_blocker(
 ) -> Blocker:
     """Look for the commit that brought a blocker's cause, and note it where one is found."""
     now = SystemClock().now()
-    with closing(bootstrap.open_workspace(settings)) as workspace, _validator(settings, environ) as validator:
+    with (
+        closing(bootstrap.open_workspace(settings)) as workspace,
+        _validator(settings, store, environ) as validator,
+    ):
         view = view_of(store.triage.blocker(name), store, workspace, settings, now=now)
         bad = next((it.base_commit for it in view.evidence if it.base_commit), None) or workspace.resolve(
             "HEAD"
@@ -87,7 +114,10 @@ def record_fix(
         WorkspaceError: There is no such commit.
     """
     clock = SystemClock()
-    with closing(bootstrap.open_workspace(settings)) as workspace, _validator(settings, environ) as validator:
+    with (
+        closing(bootstrap.open_workspace(settings)) as workspace,
+        _validator(settings, store, environ) as validator,
+    ):
         commit = workspace.resolve(revision)
         view = view_of(store.triage.blocker(name), store, workspace, settings, now=clock.now())
         blocker, validated = validate_fix(

@@ -133,18 +133,21 @@ def run(
     """Have the Builder mend blockers, on a branch of its own, and validate each fix."""
     from autopack.bootstrap.remediation import run_remediation, survey_blockers, validate_run
     from autopack.cli.run import watch
+    from autopack.triage.mending import note_begun, plan_mending
     from autopack.triage.remediation import remediation_run
 
     settings = load(flags, builder=builder, workers=workers)
     with open_store(flags, settings, writes=True) as store:
-        views = _chosen(survey_blockers(settings, store, opens=True), names)
-        run_id = run_id or _unfinished(store) or _new_name()
+        chosen = _chosen(survey_blockers(settings, store, opens=True), names)
+        mending = plan_mending(chosen, given=run_id, fresh=_new_name())
+        run_id, views = mending.run_id, mending.views
         made = remediation_run(views, run_id=run_id, base=base, budget_tokens=budget_tokens)
         if made is None:
             raise StoreError(
                 "no open blocker can be mended by a change of the repository",
                 hint="`autopack triage` lists them; `autopack remediate fixed BLOCKER --commit REV` records a fix.",
             )
+        note_begun(store, mending, now=now())
         _retry_failed(store, run_id)
         store.import_plan(made, now=now())
         with watch(flags, store, run_id) as on_event:
@@ -156,6 +159,9 @@ def run(
         print_json({"run": summary, "fixes": fixed})
     else:
         _print_fixes(run_id, fixed, blockers, refused)
+        if mending.left:
+            names_left = ", ".join(it.name for it in mending.left)
+            say(f"a run of their own is next for {names_left}: autopack remediate run")
     if summary.was_interrupted:
         return INTERRUPTED
     return 0 if len(fixed) == len(views) and all(it.validated.passed for it in fixed) else FAILED
@@ -183,19 +189,6 @@ def _chosen(views: "Sequence[BlockerView]", names: tuple[str, ...]) -> "list[Blo
                 hint=f"Mend it by hand, then: autopack remediate fixed {view.blocker.name} --commit REV",
             )
     return chosen
-
-
-def _unfinished(store: Store) -> str | None:
-    """The newest remediation run that has phases left to do."""
-    from autopack.domain.phase import PhaseState
-
-    mine = [it for it in store.runs() if it.run_id.startswith("remediate-")]
-    open_ones = [
-        it.run_id
-        for it in mine
-        if any(n for state, n in it.counts.items() if state not in {PhaseState.COMPLETE, PhaseState.SKIPPED})
-    ]
-    return open_ones[-1] if open_ones else None
 
 
 def _retry_failed(store: Store, run_id: str) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from autopack.domain.attempt import AttemptAddress
 from autopack.domain.session import KnownFingerprint
 from autopack.errors import IllegalTransitionError
 
@@ -70,11 +71,23 @@ class BlockerEvent:
 
     at: float
     event: str
-    """``opened``, ``fix proposed``, ``validation passed``, ``validation failed``, ``lifted``, ``replayed``,
-    ``drained``, ``released``, ``recurred``."""
+    """``opened``, ``mend begun``, ``fix proposed``, ``validation passed``, ``validation failed``, ``released``,
+    ``release stopped``, ``recurred``."""
     text: str = ""
     session_id: str | None = None
     commit: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Return:
+    """An attempt that ended with a mended cause, in a run of which it is not recorded whether it has the fix."""
+
+    number: int
+    """The blocker's."""
+    fix_commit: str
+    address: AttemptAddress
+    base_commit: str | None
+    """What the attempt was made on; None for one that ended before that was known."""
 
 
 class Release(StrEnum):

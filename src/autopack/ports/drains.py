@@ -134,6 +134,13 @@ class Drains(Protocol):
         """One fingerprint; raises StoreError when there is none."""
         ...
 
+    def mark(self, key: str) -> int:
+        """Make every failed phase of a fingerprint say whether it is stopped; how many changed.
+
+        What ``lift`` ends with. Whoever begins a session does it for those that died before.
+        """
+        ...
+
     def lift(self, key: str, *, why: str, now: float) -> int:
         """Let a fingerprint's phases be tried again and count it from nothing; how many phases that frees.
 

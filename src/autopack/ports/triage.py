@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from autopack.domain.attempt import Attempt
-from autopack.domain.blocker import Blocker, BlockerEvent, BlockerState, Release
+from autopack.domain.attempt import Attempt, AttemptAddress
+from autopack.domain.blocker import Blocker, BlockerEvent, BlockerState, Release, Return
 from autopack.domain.bucket import FailedPhase
 from autopack.domain.drain_record import DrainRecord
 from autopack.domain.forecast import Try
 from autopack.domain.go_no_go import Judgement, Observation
 from autopack.domain.phase import Phase
+from autopack.domain.session import DrainResult
 from autopack.domain.waste import BookedCall, SavedCall
 
 
@@ -59,6 +60,18 @@ class Triage(Protocol):
         """
         ...
 
+    def returns(self, *, address: AttemptAddress | None = None) -> Sequence[Return]:
+        """Attempts that ended with the cause of a mended blocker, begun after its fix, whose run's base is not known.
+
+        Args:
+            address: The attempt that is asked about; None for all, oldest first.
+        """
+        ...
+
+    def reopen(self, found: Return, *, now: float) -> None:
+        """Note that a mended cause is here again; a blocker that is open anyway stays as it is."""
+        ...
+
     def place_blocker(self, blocker: Blocker, *, place: str, introduced_by: str, now: float) -> Blocker:
         """Note where the cause is believed to be, and which commit brought it; an empty text is left as it was."""
         ...
@@ -75,11 +88,16 @@ class Triage(Protocol):
         """Failed phases whose last attempt ended with a fingerprint, in the order of runs and positions."""
         ...
 
-    def hold_phases(self, blocker: Blocker) -> int:
-        """Note which phases the blocker holds, before its stop is lifted; how many there are.
+    def validated(self, blocker: Blocker, event: BlockerEvent, *, fix_commit: str, why: str) -> Blocker:
+        """Note at once that the fix passed, which phases the blocker holds, and that its stop is lifted.
 
-        Those that were noted stay noted; one that failed of the blocker again counts as held again.
+        Phases that were noted stay noted; one that failed of the blocker again counts as held again. The phases
+        themselves say that they are free after ``Drains.mark``.
         """
+        ...
+
+    def drained_since(self, blocker: Blocker, *, since: float) -> Sequence[DrainResult]:
+        """What became of the blocker's phases that were tried with new work since a time, in the order of booking."""
         ...
 
     def release_counts(self, blocker: Blocker) -> Mapping[Release, tuple[int, int]]:

@@ -91,6 +91,18 @@ class Workspace(Protocol):
         """
         ...
 
+    def brought(self, run_id: str, commit: str, *, base: str, message: str) -> str:
+        """The head that ``bring`` would give the run's branch; no branch moves.
+
+        Raises:
+            MergeConflictError: Both changed the same lines.
+        """
+        ...
+
+    def holds(self, head: str, commit: str) -> bool:
+        """Whether ``commit`` is ``head`` or in its history; False where either is not there."""
+        ...
+
     def history(self, commit: str, *, limit: int) -> Sequence[str]:
         """The commit and those before it along first parents, newest first, at most ``limit``."""
         ...

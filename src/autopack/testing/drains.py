@@ -393,6 +393,12 @@ class MemoryDrains:
         with self._store.lock:
             known = self.fingerprint(key)
             self._store.known[key] = replace(known, stopped_at=None, seen=0, lifted_why=why)
-            for phase in self._store.failed_with(key):
-                self._samples.pop(phase.run_id, None)
+            return self.mark(key)
+
+    def mark(self, key: str) -> int:
+        """Make every failed phase of a fingerprint say whether it is stopped; how many changed."""
+        with self._store.lock:
+            if self.fingerprint(key).stopped_at is None:
+                for phase in self._store.failed_with(key):
+                    self._samples.pop(phase.run_id, None)
             return self._store.mark_phases(key)

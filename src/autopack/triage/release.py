@@ -21,7 +21,7 @@ class ReleaseReport:
 
     blocker: Blocker
     sessions: tuple[str, ...]
-    """The drain sessions that it ran, in order."""
+    """The drain sessions since the fix was validated, in order."""
     held: int
     """Phases that the blocker held when its fix was validated."""
     replayed: int
@@ -43,17 +43,23 @@ def validate_fix(
 ) -> tuple[Blocker, Validated]:
     """Run a blocker's validation once on a commit; only where it passes its stop is lifted.
 
-    Killed anywhere, it can be done again: which phases the blocker holds is noted before the stop is lifted.
+    Killed anywhere, it can be done again: that the fix passed, what the blocker holds and that its stop is lifted is
+    one thing to the record.
     """
     judged = validator.run(validation, commit)
     now = clock.now()
     if not judged.passed:
         event = BlockerEvent(at=now, event="validation failed", text=judged.text, commit=commit)
         return store.triage.move_blocker(blocker, BlockerState.FIX_PROPOSED, event, fix_commit=commit), judged
-    store.triage.hold_phases(blocker)
-    store.drains.lift(blocker.cause.fingerprint, why=f"{blocker.name} is fixed by {commit[:12]}", now=now)
     event = BlockerEvent(at=now, event="validation passed", text=judged.text, commit=commit)
-    return store.triage.move_blocker(blocker, BlockerState.VALIDATED, event, fix_commit=commit), judged
+    why = f"{blocker.name} is fixed by {commit[:12]}"
+    found = store.triage.validated(blocker, event, fix_commit=commit, why=why)
+    store.drains.mark(blocker.cause.fingerprint)
+    return found, judged
+
+
+_NEWEST = 1000
+"""Sessions among which those of a release are looked for."""
 
 
 class Releaser:
@@ -68,11 +74,14 @@ class Releaser:
     def release(self, blocker: Blocker, limits: DrainLimits, *, canary_only: bool = False) -> ReleaseReport:
         """Replay what was paid for, then drain what needs new work: one phase first, and the rest if it went well.
 
-        Every step finds in the record what was done before it, so that a release which was killed goes on.
+        Every step finds in the record what was done before it, so that a release which was killed goes on. One that
+        was ended says again what came of it.
 
         Raises:
             StoreError: The blocker's fix is not validated.
         """
+        if blocker.state is BlockerState.RELEASED:
+            return self._report(blocker, ())
         if blocker.state is not BlockerState.VALIDATED or blocker.fix_commit is None:
             raise StoreError(
                 f"{blocker.name} is {blocker.state}: its fix is not validated",
@@ -80,15 +89,28 @@ class Releaser:
             )
         conflicts = self._bring_fix(blocker, blocker.fix_commit)
         self._store.triage.mark_unpaid(blocker)
-        # The first replay shows whether the cause is gone where no command could.
-        sessions = [self._replay(blocker, limits, batch_size=1)]
+        # The first replay is the canary of all others: a mend may have been proven at one place and lack another.
+        self._replay(blocker, limits, batch_size=1)
         if self._is_mended(blocker) and not canary_only:
-            sessions.append(self._replay(blocker, limits, batch_size=None))
+            self._replay(blocker, limits, batch_size=None)
         if self._is_mended(blocker) and self._needs_work(blocker):
-            sessions.append(self._drain_new(blocker, limits, batch_size=1))
-            if self._is_mended(blocker) and not canary_only and sessions[-1].total_success == 1:
-                sessions.append(self._drain_new(blocker, limits, batch_size=None))
-        return self._conclude(blocker, sessions, conflicts)
+            self._drain_work(blocker, limits, canary_only=canary_only)
+        return self._note(self._report(blocker, conflicts))
+
+    def _drain_work(self, blocker: Blocker, limits: DrainLimits, *, canary_only: bool) -> None:
+        since = self._begun_at(blocker)
+        # A release that died may have had its canary judged, by whoever took over what it had under way.
+        if not self._store.triage.drained_since(blocker, since=since):
+            self._drain_new(blocker, limits, batch_size=1)
+        tried = self._store.triage.drained_since(blocker, since=since)
+        went_well = bool(tried) and tried[0].success
+        if self._is_mended(blocker) and went_well and not canary_only:
+            self._drain_new(blocker, limits, batch_size=None)
+
+    def _begun_at(self, blocker: Blocker) -> float:
+        """Since when this release goes on: the newest word that ended one, or that the fix passed."""
+        ends = {"validation passed", "release stopped"}
+        return max((it.at for it in self._store.triage.events(blocker) if it.event in ends), default=0.0)
 
     def _bring_fix(self, blocker: Blocker, commit: str) -> tuple[str, ...]:
         conflicts: list[str] = []
@@ -116,13 +138,12 @@ class Releaser:
         # What is still held after the replays never had a change that was paid for.
         return not {Release.NEEDS_WORK, Release.HELD}.isdisjoint(self._store.triage.release_counts(blocker))
 
-    def _conclude(
-        self, blocker: Blocker, sessions: list[Session], conflicts: tuple[str, ...]
-    ) -> ReleaseReport:
+    def _report(self, blocker: Blocker, conflicts: tuple[str, ...]) -> ReleaseReport:
         counts = self._store.triage.release_counts(blocker)
         now = self._store.triage.blocker(blocker.name)
         sizes = {release: counts.get(release, (0, 0))[0] for release in Release}
-        report = ReleaseReport(
+        sessions = self._sessions_of(blocker)
+        return ReleaseReport(
             blocker=now,
             sessions=tuple(session.session_id for session in sessions),
             held=sum(sizes.values()),
@@ -135,7 +156,13 @@ class Releaser:
             recurrences=now.recurrences - blocker.recurrences,
             conflicts=conflicts,
         )
-        return self._note(report)
+
+    def _sessions_of(self, blocker: Blocker) -> list[Session]:
+        """The drains of this release and of those that died before it, oldest first."""
+        since = blocker.fixed_at or 0.0
+        newest = self._store.drains.sessions(limit=_NEWEST)
+        mine = [it for it in newest if it.scope.blocker == blocker.number and it.started_at >= since]
+        return mine[::-1]
 
     def _note(self, report: ReleaseReport) -> ReleaseReport:
         is_done = report.left == 0 and report.blocker.state is BlockerState.VALIDATED

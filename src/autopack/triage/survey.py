@@ -8,6 +8,7 @@ from autopack.domain.blocker import Blocker, BlockerEvent, Release
 from autopack.domain.failure import FailureReport
 from autopack.domain.phase import Phase
 from autopack.errors import WorkspaceError
+from autopack.execution.returns import notice_returns
 from autopack.ports import Store, Workspace
 from autopack.settings import Settings
 from autopack.triage.place import find_place, named_files
@@ -48,6 +49,8 @@ def survey(
         now: Seconds since the epoch.
         opens: False to look only.
     """
+    if opens:
+        notice_returns(store, workspace, now=now)
     found = store.triage.open_blockers(now=now) if opens else store.triage.blockers()
     remedies = load_remedies(settings.state_folder)
     views = [_view(it, store, workspace, settings, remedies, now=now, notes=opens) for it in found]

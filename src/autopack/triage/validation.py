@@ -29,7 +29,7 @@ class Check(StrEnum):
     EXECUTOR = "executor"
     """The program that makes attempts starts."""
     REPLAY = "replay"
-    """A phase that the blocker holds passes every gate with the change that was paid for."""
+    """A change that a phase which the blocker holds has paid for passes every gate on the fixed base."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +43,8 @@ class Validation:
     """Test modules or node ids."""
     ci: str = ""
     """The CI command that failed."""
+    fingerprint: str = ""
+    """The blocker's, where a change of its bucket is what is tried."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +83,8 @@ def validation_of(
         return Validation(check=Check.TESTS, command=f"{ci} {' '.join(tests)}", targets=tests, ci=ci)
     if kind in {FailureKind.COLLECTION_ERROR, FailureKind.UNRUNNABLE}:
         return Validation(check=Check.CI, command=ci, ci=ci)
-    return Validation(check=Check.REPLAY, command=f"autopack remediate release {blocker.name} --canary-only")
+    command = f"autopack remediate fixed {blocker.name} --commit REV"
+    return Validation(check=Check.REPLAY, command=command, fingerprint=blocker.cause.fingerprint)
 
 
 def _test_modules(failures: Iterable[FailureReport], is_file: Callable[[str], bool]) -> tuple[str, ...]:
@@ -110,12 +113,15 @@ class Validator:
         processes: Processes,
         settings: Settings,
         environ: Mapping[str, str],
+        rehearse: Callable[[str, str], Validated],
     ) -> None:
         self._workspace = workspace
         self._runner = runner
         self._processes = processes
         self._settings = settings
         self._environ = environ
+        self._rehearse = rehearse
+        """Tries a stored change of a fingerprint's bucket on a commit."""
 
     def run(self, validation: Validation, commit: str) -> Validated:
         """Whether the blocker is gone on ``commit``; a check that could not run did not pass."""
@@ -123,9 +129,7 @@ class Validator:
         if validation.check is Check.EXECUTOR:
             return self._start_executor(logs)
         if validation.check is Check.REPLAY:
-            return Validated(
-                passed=True, text="nothing to run: the first phase that is released is the proof"
-            )
+            return self._rehearse(validation.fingerprint, commit)
         with self._workspace.worktree() as worktree:
             worktree.reset(commit)
             request = CiRequest(
@@ -182,8 +186,11 @@ def find_introduction(
     logarithm of the distance in runs.
 
     Returns:
-        None when the validation passes on ``bad`` itself, or on no commit of the ``most`` newest.
+        None when the validation passes on ``bad`` itself, or on no commit of the ``most`` newest, or is no question of
+        a commit alone.
     """
+    if validation.check in {Check.REPLAY, Check.EXECUTOR}:
+        return None
     history = workspace.history(bad, limit=most)
     if validator.run(validation, history[0]).passed:
         return None

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 from drains import GOOD, End, broken, late
 
-from autopack.domain.blocker import BlockerEvent, BlockerState
+from autopack.domain.blocker import BlockerEvent
 from autopack.domain.failure import FailureKind
 from autopack.errors import ReportError, StoreError
 from autopack.triage.charts import draw_fingerprints, draw_timeline, lane_of
@@ -144,9 +144,8 @@ def test_every_attempt_links_its_logs_from_where_the_page_lies(drained):
 def test_a_blocker_is_told_with_its_evidence_and_what_came_of_it(drained):
     triage = drained.store.triage
     (blocker,) = [it for it in triage.open_blockers(now=drained.clock.now()) if it.cause.phases == 6]
-    triage.hold_phases(blocker)
     event = BlockerEvent(at=drained.clock.now(), event="validation passed", text="2 modules", commit="f" * 40)
-    triage.move_blocker(blocker, BlockerState.VALIDATED, event, fix_commit="f" * 40)
+    triage.validated(blocker, event, fix_commit="f" * 40, why="mended")
     report = report_of(drained)
     text = Page(render(report)).text
     assert f"{blocker.name}, validated" in text

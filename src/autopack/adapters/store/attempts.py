@@ -18,7 +18,6 @@ from autopack.domain.attempt import Attempt, AttemptAddress, Lease
 from autopack.domain.failure import FailureReport
 from autopack.domain.masked import masked
 from autopack.domain.phase import Phase, PhaseState
-from autopack.domain.replay import is_of_the_answer
 from autopack.domain.verdicts import AttemptOutcome
 from autopack.errors import LeaseLostError, NotClaimableError, StoreError
 from autopack.ports import Decision, Foreseen
@@ -145,14 +144,8 @@ def _conclude(
         _lift_needs(db, stored)
         blockers.note_complete(db, address, is_replay=outcome.replayed_from is not None)
     heads.refresh_run(db, address.run_id)
-    if outcome.fingerprint is not None and not _is_of_old_answer(outcome):
+    if outcome.fingerprint is not None and not blockers.is_of_old_answer(outcome):
         blockers.note_recurrence(db, outcome.fingerprint, address, now=now)
-
-
-def _is_of_old_answer(outcome: AttemptOutcome) -> bool:
-    # A change that was made before the mend may hold the cause itself, which says nothing of the mend.
-    kind = None if outcome.failure is None else outcome.failure.kind
-    return outcome.replayed_from is not None and is_of_the_answer(kind)
 
 
 def _end(db: sa.Connection, address: AttemptAddress, outcome: AttemptOutcome, *, now: float) -> None:

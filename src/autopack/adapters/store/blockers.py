@@ -4,8 +4,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from autopack.adapters.store import fingerprints
-from autopack.adapters.store.codec import storable
+from autopack.adapters.store import fingerprints, reading
+from autopack.adapters.store.codec import decode, storable
 from autopack.adapters.store.rows import to_attempt, to_phase
 from autopack.adapters.store.tables import (
     attempt,
@@ -13,6 +13,7 @@ from autopack.adapters.store.tables import (
     blocker_event,
     blocker_phase,
     builder_call,
+    drain_attempt,
     phase,
     run,
 )
@@ -22,12 +23,14 @@ from autopack.domain.blocker import (
     BlockerEvent,
     BlockerState,
     Release,
+    Return,
     check_move,
     release_of,
 )
 from autopack.domain.phase import Phase, PhaseKind, PhaseState
-from autopack.domain.replay import Replay
+from autopack.domain.replay import Replay, is_of_the_answer
 from autopack.domain.session import DrainResult, DrainScope
+from autopack.domain.verdicts import AttemptOutcome
 from autopack.errors import StoreError
 
 _blocker = blocker.c
@@ -120,36 +123,73 @@ def place(db: sa.Connection, number: int, *, place: str, introduced_by: str, now
 
 
 def note_recurrence(db: sa.Connection, fingerprint: str, address: AttemptAddress, *, now: float) -> None:
-    """Reopen the blocker of a cause that was mended and is here again."""
-    # Of other runs the store cannot tell whether the fix is in what they are made on; the survey asks git.
-    has_fix = sa.exists().where(
+    """Reopen the blocker of a cause that was mended and is here again, in a run that it held."""
+    mended = (_blocker.fingerprint == fingerprint, _blocker.state.in_(_MENDED), _has_fix(address.run_id))
+    number = db.scalar(sa.select(_blocker.number).where(*mended))
+    if number is not None:
+        reopen(db, number, address, now=now)
+
+
+def _has_fix(run_id: str | sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    """That the record says of a run that it holds the blocker's fix; of any other only git can tell."""
+    return sa.exists().where(
         blocker_phase.c.number == _blocker.number,
-        blocker_phase.c.run_id == address.run_id,
+        blocker_phase.c.run_id == run_id,
         blocker_phase.c.release != Release.CONFLICT,
     )
-    mended = (_blocker.fingerprint == fingerprint, _blocker.state.in_(_MENDED), has_fix)
-    row = db.execute(sa.select(_blocker.number, _blocker.fix_commit).where(*mended)).first()
-    if row is None:
-        return
+
+
+def returns(db: sa.Connection, address: AttemptAddress | None) -> tuple[Return, ...]:
+    """Attempts that ended with the cause of a mended blocker, begun after its fix, in runs that it never held."""
+    where = [
+        _blocker.state.in_(_MENDED),
+        _blocker.fix_commit.is_not(None),
+        attempt.c.state == PhaseState.FAILED,
+        attempt.c.started_at >= _blocker.fixed_at,
+        ~_has_fix(attempt.c.run_id),
+    ]
+    if address is not None:
+        where += reading.is_at(address)
+    query = (
+        sa.select(_blocker.number.label("blocker_number"), _blocker.fix_commit, attempt)
+        .join_from(blocker, attempt, attempt.c.fingerprint == _blocker.fingerprint)
+        .where(*where)
+        .order_by(attempt.c.finished_at, attempt.c.run_id, attempt.c.phase_id)
+    )
+    rows = db.execute(query).all()
+    return tuple(_to_return(row) for row in rows if not is_of_old_answer(decode(AttemptOutcome, row.outcome)))
+
+
+def is_of_old_answer(outcome: AttemptOutcome) -> bool:
+    """Whether a failure may be the fault of a change that was made before the mend, which says nothing of the mend."""
+    kind = None if outcome.failure is None else outcome.failure.kind
+    return outcome.replayed_from is not None and is_of_the_answer(kind)
+
+
+def _to_return(row: sa.Row[Any]) -> Return:
+    address = AttemptAddress(run_id=row.run_id, phase_id=row.phase_id, number=row.number)
+    return Return(
+        number=row.blocker_number, fix_commit=row.fix_commit, address=address, base_commit=row.base_commit
+    )
+
+
+def reopen(db: sa.Connection, number: int, address: AttemptAddress, *, now: float) -> None:
+    """Note that a mended blocker is here again, and on which commit; one that is not mended stays as it is."""
     again = {
         "state": BlockerState.RECURRED,
         "recurred_in": str(address),
         "recurrences": _blocker.recurrences + 1,
         "updated_at": now,
     }
-    db.execute(blocker.update().where(_blocker.number == row.number).values(**again))
-    base = db.scalar(
-        sa.select(attempt.c.base_commit).where(
-            attempt.c.run_id == address.run_id,
-            attempt.c.phase_id == address.phase_id,
-            attempt.c.number == address.number,
-        )
-    )
+    mended = (_blocker.number == number, _blocker.state.in_(_MENDED))
+    row = db.execute(blocker.update().where(*mended).values(**again).returning(_blocker.fix_commit)).first()
+    if row is None:
+        return
+    base = db.scalar(sa.select(attempt.c.base_commit).where(*reading.is_at(address)))
     made_on = (base or "an unknown commit")[:12]
-    text = (
-        f"{address} failed of it on {made_on}, after the fix {(row.fix_commit or 'of unknown commit')[:12]}"
-    )
-    add_event(db, row.number, BlockerEvent(at=now, event="recurred", text=text, commit=base))
+    fix = (row.fix_commit or "of unknown commit")[:12]
+    text = f"{address} failed of it on {made_on}, after the fix {fix}"
+    add_event(db, number, BlockerEvent(at=now, event="recurred", text=text, commit=base))
 
 
 def add_event(db: sa.Connection, number: int, event: BlockerEvent) -> None:
@@ -199,8 +239,8 @@ def held_phases(db: sa.Connection, key: str, *, limit: int) -> tuple[Phase, ...]
     return tuple(to_phase(row) for row in db.execute(query))
 
 
-def hold_phases(db: sa.Connection, number: int, key: str) -> int:
-    """Note which phases the blocker holds, before its stop is lifted; those that are noted stay. How many there are."""
+def hold_phases(db: sa.Connection, number: int, key: str) -> None:
+    """Note which phases the blocker holds, before its stop is lifted; those that are noted stay."""
     tokens = (
         sa.select(
             sa.func.coalesce(sa.func.sum(builder_call.c.input_tokens + builder_call.c.output_tokens), 0)
@@ -235,8 +275,6 @@ def hold_phases(db: sa.Connection, number: int, key: str) -> int:
         .where(blocker_phase.c.number == number, blocker_phase.c.release == Release.FAILED, failed_again)
         .values(**again)
     )
-    count = sa.select(sa.func.count()).where(blocker_phase.c.number == number)
-    return int(db.scalar(count) or 0)
 
 
 def _leave_out_mends(db: sa.Connection, number: int) -> None:
@@ -312,6 +350,24 @@ def note_complete(db: sa.Connection, address: AttemptAddress, *, is_replay: bool
     ours = (blocker_phase.c.run_id == address.run_id, blocker_phase.c.phase_id == address.phase_id)
     release = release_of(is_complete=True, is_replay=is_replay)
     db.execute(blocker_phase.update().where(*ours).values(release=release))
+
+
+def drained_since(db: sa.Connection, number: int, *, since: float) -> tuple[DrainResult, ...]:
+    """What became of a blocker's phases that its release asked the Builder for, booked since a time."""
+    item = drain_attempt.c
+    theirs = sa.and_(item.run_id == blocker_phase.c.run_id, item.phase_id == blocker_phase.c.phase_id)
+    query = (
+        sa.select(item.scope, item.result)
+        .join_from(blocker_phase, drain_attempt, theirs)
+        .where(blocker_phase.c.number == number, item.booked_at >= since, item.is_counted)
+        .order_by(item.booked_at, item.session_id, item.seq)
+    )
+    rows = [(decode(DrainScope, row.scope), row.result) for row in db.execute(query)]
+    return tuple(
+        decode(DrainResult, result)
+        for scope, result in rows
+        if scope.blocker == number and scope.replay is not Replay.ONLY
+    )
 
 
 def note_release(db: sa.Connection, scope: DrainScope, result: DrainResult) -> None:

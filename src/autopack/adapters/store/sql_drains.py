@@ -189,10 +189,15 @@ class SqlDrains:
         """Let a fingerprint's phases be tried again and count it from nothing; how many phases that frees."""
         with self._database.writing() as db:
             fingerprints.lift(db, key, why=why, now=now)
-        freed = self._mark(key)
-        while self._forget_samples(key):
-            pass
-        return freed
+        return self.mark(key)
+
+    def mark(self, key: str) -> int:
+        """Make every failed phase of a fingerprint say whether it is stopped; how many changed."""
+        changed = self._mark(key)
+        if self.fingerprint(key).stopped_at is None:
+            while self._forget_samples(key):
+                pass
+        return changed
 
     def _forget_samples(self, key: str) -> int:
         with self._database.writing() as db:

@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 
-from autopack.adapters.store import blockers, bookings, drain_history, records
+from autopack.adapters.store import blockers, bookings, drain_history, fingerprints, records
 from autopack.adapters.store.database import Database
-from autopack.domain.attempt import Attempt
-from autopack.domain.blocker import Blocker, BlockerEvent, BlockerState, Release
+from autopack.domain.attempt import Attempt, AttemptAddress
+from autopack.domain.blocker import Blocker, BlockerEvent, BlockerState, Release, Return
 from autopack.domain.bucket import FailedPhase
 from autopack.domain.drain_record import DrainRecord
 from autopack.domain.forecast import Try
 from autopack.domain.go_no_go import Judgement, Observation
 from autopack.domain.phase import Phase
+from autopack.domain.session import DrainResult
 from autopack.domain.waste import BookedCall, SavedCall
 from autopack.ports.triage import StoredJudgement
 
@@ -50,6 +51,16 @@ class SqlTriage:
             blockers.move(db, blocker.number, state, event, fix_commit=fix_commit)
             return blockers.read(db, blocker.name)
 
+    def returns(self, *, address: AttemptAddress | None = None) -> Sequence[Return]:
+        """Attempts that ended with the cause of a mended blocker, in runs that it never held."""
+        with self._database.reading() as db:
+            return blockers.returns(db, address)
+
+    def reopen(self, found: Return, *, now: float) -> None:
+        """Note that a mended cause is here again."""
+        with self._database.writing() as db:
+            blockers.reopen(db, found.number, found.address, now=now)
+
     def place_blocker(self, blocker: Blocker, *, place: str, introduced_by: str, now: float) -> Blocker:
         """Note where the cause is believed to be, and which commit brought it."""
         with self._database.writing() as db:
@@ -71,10 +82,19 @@ class SqlTriage:
         with self._database.reading() as db:
             return blockers.held_phases(db, fingerprint, limit=limit)
 
-    def hold_phases(self, blocker: Blocker) -> int:
-        """Note which phases the blocker holds, before its stop is lifted; how many there are."""
+    def validated(self, blocker: Blocker, event: BlockerEvent, *, fix_commit: str, why: str) -> Blocker:
+        """Note at once that the fix passed, which phases the blocker holds, and that its stop is lifted."""
+        key = blocker.cause.fingerprint
         with self._database.writing() as db:
-            return blockers.hold_phases(db, blocker.number, blocker.cause.fingerprint)
+            fingerprints.lift(db, key, why=why, now=event.at)
+            blockers.hold_phases(db, blocker.number, key)
+            blockers.move(db, blocker.number, BlockerState.VALIDATED, event, fix_commit=fix_commit)
+            return blockers.read(db, blocker.name)
+
+    def drained_since(self, blocker: Blocker, *, since: float) -> Sequence[DrainResult]:
+        """What became of the blocker's phases that were tried with new work since a time."""
+        with self._database.reading() as db:
+            return blockers.drained_since(db, blocker.number, since=since)
 
     def release_counts(self, blocker: Blocker) -> Mapping[Release, tuple[int, int]]:
         """How many of the blocker's phases are where, and what their last answers had cost, in tokens."""

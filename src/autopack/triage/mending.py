@@ -1,0 +1,84 @@
+"""Which blockers a remediation run takes, and how one that was left is found again: from the blockers' own history."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from autopack.domain.blocker import Blocker, BlockerEvent
+from autopack.ports import Store
+from autopack.triage.remediation import phase_id_of
+from autopack.triage.survey import BlockerView
+
+_BEGUN = "mend begun"
+_JUDGED = frozenset({"validation passed", "validation failed", "recurred"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mending:
+    """What one call of ``remediate run`` works on."""
+
+    run_id: str
+    views: tuple[BlockerView, ...]
+    left: tuple[Blocker, ...]
+    """Blockers whose fix in an earlier run was judged and refused: the next remediation run is theirs."""
+
+
+def plan_mending(views: Sequence[BlockerView], *, given: str | None, fresh: str) -> Mending:
+    """Go on with the run that was left, or begin one.
+
+    A run is left while the fix of a blocker that it took has no verdict: the process died, or the gates refused the
+    change. It takes in blockers that no run took so far. What was paid for in it is not asked for again.
+
+    Args:
+        views: The blockers that are meant, all of them holding.
+        given: The run that the operator named.
+        fresh: What a new run would be called.
+    """
+    open_runs = {it.blocker.number: _open_run(it.history) for it in views}
+    judged = {it.blocker.number for it in views if _is_judged(it.history)}
+    begun = _begun_at(views)
+    newest = max((run for run in open_runs.values() if run is not None), default=None, key=begun.__getitem__)
+    run_id = given or newest
+    if run_id is None:
+        return Mending(run_id=fresh, views=tuple(views), left=())
+    is_here = {number for number, run in open_runs.items() if run in {None, run_id}}
+    # An operator who names a run has these blockers in it, judged there or not.
+    taken = [
+        it for it in views if given or (it.blocker.number in is_here and it.blocker.number not in judged)
+    ]
+    return Mending(
+        run_id=run_id, views=tuple(taken), left=tuple(it.blocker for it in views if it not in taken)
+    )
+
+
+def _begun_at(views: Sequence[BlockerView]) -> dict[str, float]:
+    return {_run_of(event): event.at for it in views for event in it.history if event.event == _BEGUN}
+
+
+def _run_of(event: BlockerEvent) -> str:
+    return event.text.rpartition("/")[0]
+
+
+def _newest(history: Sequence[BlockerEvent]) -> BlockerEvent | None:
+    told = (it for it in reversed(history) if it.event == _BEGUN or it.event in _JUDGED)
+    return next(told, None)
+
+
+def _open_run(history: Sequence[BlockerEvent]) -> str | None:
+    newest = _newest(history)
+    return _run_of(newest) if newest is not None and newest.event == _BEGUN else None
+
+
+def _is_judged(history: Sequence[BlockerEvent]) -> bool:
+    """Whether a remediation run took the blocker, and its fix has a verdict."""
+    newest = _newest(history)
+    was_begun = any(it.event == _BEGUN for it in history)
+    return newest is not None and was_begun and newest.event in _JUDGED
+
+
+def note_begun(store: Store, mending: Mending, *, now: float) -> None:
+    """Note which run takes which blocker, before it is imported; said once however often the run is gone on with."""
+    for view in mending.views:
+        if _open_run(view.history) != mending.run_id:
+            text = f"{mending.run_id}/{phase_id_of(view.blocker)}"
+            event = BlockerEvent(at=now, event=_BEGUN, text=text)
+            store.triage.move_blocker(view.blocker, view.blocker.state, event)

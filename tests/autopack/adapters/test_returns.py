@@ -1,0 +1,105 @@
+"""A mended cause that comes back, in whatever run: noticed by the record, or told to it by whoever can ask git."""
+
+import pytest
+from drain_record import WIDE, Record, cause
+
+from autopack.domain.blocker import BlockerEvent, BlockerState
+from autopack.domain.phase import PhaseState
+from autopack.domain.verdicts import AttemptOutcome
+from autopack.execution.returns import notice_returns
+
+FIX = "f" * 40
+
+
+@pytest.fixture
+def record(sql_store):
+    """One cause that holds two runs."""
+    record = Record(sql_store)
+    record.backlog(one={"a": cause("ann")}, two={"a": cause("ann")})
+    return record
+
+
+class Commits:
+    """A history of two commits, the second of which holds the fix."""
+
+    def holds(self, head, commit):
+        return (head, commit) == ("mended", FIX)
+
+
+def validated(record):
+    (blocker,) = record.store.triage.open_blockers(now=record.now)
+    record.clock.advance(10)
+    event = BlockerEvent(at=record.now, event="validation passed")
+    blocker = record.store.triage.validated(blocker, event, fix_commit=FIX, why="mended")
+    record.drains.mark(blocker.cause.fingerprint)
+    record.clock.advance(10)
+    return blocker
+
+
+def fail_elsewhere(record, base, *, failure=None, replayed_from=None):
+    """A run that the blocker never held fails on a base."""
+    record.backlog(new={"a": None})
+    lease = record.claim(record.store.next_address("new", "a"))
+    if base is not None:
+        lease = record.store.set_base(lease, base)
+    outcome = AttemptOutcome(
+        final_state=PhaseState.FAILED, failure=failure or cause("ann"), replayed_from=replayed_from
+    )
+    record.store.finish_attempt(lease, outcome, now=record.now)
+
+
+@pytest.mark.parametrize(
+    ("base", "options", "is_back"),
+    [
+        pytest.param("mended", {}, True, id="made on what holds the fix"),
+        pytest.param("old", {}, False, id="made on what lacks it"),
+        pytest.param(None, {}, True, id="ended before a base was known"),
+        pytest.param("mended", {"failure": cause("bob")}, False, id="another cause"),
+        pytest.param(
+            "mended", {"replayed_from": 1}, False, id="a change from before the mend that is bad itself"
+        ),
+    ],
+)
+def test_a_mended_cause_in_a_run_that_was_never_held(base, options, is_back, record):
+    validated(record)
+    fail_elsewhere(record, base, **options)
+    found = notice_returns(record.store, Commits(), now=record.now)
+    blocker = record.store.triage.blocker("B1")
+    assert blocker.state is (BlockerState.RECURRED if is_back else BlockerState.VALIDATED)
+    assert (len(found), blocker.recurrences, blocker.recurred_in) == (
+        (1, 1, "new/a/1") if is_back else (0, 0, None)
+    )
+    newest = record.store.triage.events(blocker)[-1]
+    if is_back:
+        assert newest.event == "recurred"
+        assert f"after the fix {FIX[:12]}" in newest.text
+        assert newest.commit == base
+    # It is noted once, however often anybody looks.
+    assert notice_returns(record.store, Commits(), now=record.now) == ()
+    assert record.store.triage.blocker("B1").recurrences == int(is_back)
+
+
+def test_an_attempt_from_before_the_mend_is_no_return(record):
+    record.backlog(new={"a": None})
+    lease = record.claim(record.store.next_address("new", "a"))
+    lease = record.store.set_base(lease, "mended")
+    validated(record)
+    outcome = AttemptOutcome(final_state=PhaseState.FAILED, failure=cause("ann"))
+    record.store.finish_attempt(lease, outcome, now=record.now)
+    assert notice_returns(record.store, Commits(), now=record.now) == ()
+
+
+def test_a_stop_is_lifted_together_with_the_word_that_the_fix_passed(record):
+    session = record.start(limits=WIDE.__class__(max_fingerprint_repeats=1))
+    record.work(record.pick(session), cause("ann"))
+    key = record.key_of("one", "a")
+    assert record.drains.fingerprint(key).stopped_at is not None
+    (blocker,) = record.store.triage.open_blockers(now=record.now)
+    event = BlockerEvent(at=record.now, event="validation passed")
+    record.store.triage.validated(blocker, event, fix_commit=FIX, why="mended")
+    # As if its process had died here: whoever drains next marks the phases.
+    assert all(record.store.phase(run, "a").is_stopped for run in ("one", "two"))
+    assert record.drains.fingerprint(key).stopped_at is None
+    assert sum(size for size, _ in record.store.triage.release_counts(blocker).values()) == 2
+    assert record.pick(record.start()) is not None
+    assert not any(record.store.phase(run, "a").is_stopped for run in ("one", "two"))
