@@ -55,6 +55,8 @@ class AttemptSettings:
     builder: str = "replay:.autopack/answers"
     builder_timeout_seconds: int = 900
     budget_tokens: int = 100_000
+    budget_usd: float = field(default=2.0, metadata=_OFF)
+    """What an attempt may cost; 0 sets no limit. Money counts where it is known."""
     max_file_bytes: int = 1_048_576
     max_patch_bytes: int = 5_242_880
     max_changed_files: int = 200

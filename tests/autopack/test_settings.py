@@ -8,6 +8,7 @@ from autopack.domain.spending import SpendingLimits
 from autopack.errors import SettingsError, WorkspaceError
 from autopack.settings import (
     DEFAULT_PROTECTED_PATHS,
+    AgentSettings,
     AttemptSettings,
     CiSettings,
     PriceSettings,
@@ -230,6 +231,7 @@ def test_the_written_file_names_every_setting_with_its_default(load):
         PriceSettings,
         ResearchSettings,
         SandboxSettings,
+        AgentSettings,
     )
     in_tables = {
         "agents",

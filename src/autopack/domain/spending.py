@@ -1,6 +1,6 @@
 """What all Builder calls of a phase, run, session and day may use together, and which limit was reached."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -104,6 +104,8 @@ class Reservation:
     call_id: int
     budget_tokens: int
     """What it may use before it is stopped."""
+    budget_usd: float | None = None
+    """The same in money, which counts where it is known; None is without limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,12 +153,15 @@ def over_budget(account: Account, spent: Amount, wanted: Amount, limits: Spendin
     return None
 
 
-def over_attempt(address: AttemptAddress, *, used: int, wanted: int, limit: int) -> OverBudget:
-    """The attempt's own budget, which does not hold ``wanted`` tokens."""
+def over_attempt(
+    address: AttemptAddress, *, used: float, wanted: float, limit: float, unit: str = "tokens"
+) -> OverBudget:
+    """The attempt's own budget, which does not hold ``wanted``."""
+    own = "budget_tokens of the phase or of [attempt]" if unit == "tokens" else "[attempt] budget_usd"
     return OverBudget(
         subject=f"attempt {address}",
-        setting="budget_tokens of the phase or of [attempt], or narrow the phase's scope",
-        unit="tokens",
+        setting=f"{own}, or narrow the phase's scope",
+        unit=unit,
         used=used,
         wanted=wanted,
         limit=limit,
@@ -177,10 +182,29 @@ def allowance(own_left: int, wanted: Amount, shared_left: int | None) -> int:
     return own_left if shared_left is None else min(own_left, wanted.tokens + shared_left)
 
 
-def tokens_left(account: Account, spent: Amount, limits: SpendingLimits) -> int | None:
-    """How many tokens an account still holds; None when they are not limited."""
-    limit: int = getattr(limits, f"{account.kind}_tokens")
-    return max(0, limit - spent.tokens) if limit else None
+def money_allowance(own_left: float | None, wanted: Amount, shared_left: float | None) -> float | None:
+    """The same in USD; None where nothing limits it."""
+    shared = None if shared_left is None else wanted.cost_usd + shared_left
+    return min((left for left in (own_left, shared) if left is not None), default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """What accounts still hold; None is without limit."""
+
+    tokens: int | None = None
+    cost_usd: float | None = None
+
+
+def least_left(accounts: Iterable[tuple[Account, Amount]], limits: SpendingLimits) -> Left:
+    """What the nearest limits of some accounts, each with what it has spent, still hold."""
+    tokens, money = [], []
+    for account, spent in accounts:
+        if limit := getattr(limits, f"{account.kind}_tokens"):
+            tokens.append(max(0, limit - spent.tokens))
+        if limit := getattr(limits, f"{account.kind}_usd"):
+            money.append(max(0.0, limit - spent.cost_usd))
+    return Left(tokens=min(tokens, default=None), cost_usd=min(money, default=None))
 
 
 def budget_failure(over: OverBudget) -> FailureReport:

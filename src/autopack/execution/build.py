@@ -34,8 +34,9 @@ _DEFAULT_LIMITS = SpendingLimits()
 class BudgetWatch:
     """Counts what a call reports while it runs, and asks it to stop when its budget is spent."""
 
-    def __init__(self, limit_tokens: int) -> None:
+    def __init__(self, limit_tokens: int, *, limit_usd: float | None = None) -> None:
         self._limit_tokens = limit_tokens
+        self._limit_usd = limit_usd
         self.usage = Usage()
 
     def used(self, usage: Usage) -> None:
@@ -44,6 +45,8 @@ class BudgetWatch:
 
     def is_cancelled(self) -> bool:
         """Whether the call has used more than its budget."""
+        if self._limit_usd is not None and (self.usage.cost_usd or 0.0) > self._limit_usd:
+            return True
         return self.usage.total_tokens > self._limit_tokens
 
 
@@ -151,10 +154,11 @@ class BuildStep:
             worktree=worktree.path if self._builder.edits_worktree else None,
             log_folder=logs / "builder",
             budget_tokens=reservation.budget_tokens,
+            budget_usd=reservation.budget_usd,
             timeout_seconds=self._settings.builder_timeout_seconds,
             diff=worktree.diff if self._builder.edits_worktree else None,
         )
-        watch = BudgetWatch(reservation.budget_tokens)
+        watch = BudgetWatch(reservation.budget_tokens, limit_usd=reservation.budget_usd)
         answer = self._collect(self._builder.build(request, watch), worktree)
         self._store.settle_call(
             reservation.call_id,
@@ -184,6 +188,7 @@ class BuildStep:
             now=self._clock.now(),
             estimate=self._store.predict_tokens(phase.spec, builder=builder, prompt_tokens=expected),
             limits=self._limits,
+            limit_usd=self._settings.budget_usd,
         )
 
     def _tell(self, call_id: int) -> None:

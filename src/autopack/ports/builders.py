@@ -50,6 +50,8 @@ class BuildRequest:
     """Where the Builder streams what it sees to; kept with the attempt."""
     budget_tokens: int
     timeout_seconds: float
+    budget_usd: float | None = None
+    """What the call may cost, where that is known; None is without limit."""
     diff: Callable[[], str] | None = None
     """What the worktree's files differ by from its commit, looked at now; raises WorkspaceError when that cannot be
     told. None without a worktree."""

@@ -273,6 +273,7 @@ class Store(Protocol):
         now: float,
         estimate: Estimate | None = None,
         limits: SpendingLimits = UNLIMITED,
+        limit_usd: float = 0.0,
     ) -> Reservation | OverBudget:
         """Book a call before it is made: for its attempt, phase, run, drain session and day, or for none of them.
 
@@ -287,6 +288,7 @@ class Store(Protocol):
             estimate: What the call is predicted to use; booked in the place of ``expected_tokens`` where it is
                 more. None for the prompt alone.
             limits: What all calls may use together. A booking whose process died stays counted there.
+            limit_usd: What the attempt may cost, where that is known; 0 for no limit.
 
         Returns:
             What the call may use, or the first limit that does not hold it; then nothing is booked.

@@ -21,10 +21,11 @@ from autopack.domain.spending import (
     SpendingLimits,
     accounts_of,
     allowance,
+    least_left,
+    money_allowance,
     over_attempt,
     over_budget,
     shared_accounts,
-    tokens_left,
     wanted_by,
 )
 from autopack.domain.telemetry import CallEvent
@@ -143,6 +144,7 @@ class MemoryCalls(ABC):
         now: float,
         estimate: Estimate | None = None,
         limits: SpendingLimits = UNLIMITED,
+        limit_usd: float = 0.0,
     ) -> Reservation | OverBudget:
         """Book a call before it is made, or say which budget does not hold it."""
         with self.lock:
@@ -152,6 +154,9 @@ class MemoryCalls(ABC):
                 return over_attempt(
                     lease.address, used=own.spent_tokens, wanted=expected_tokens, limit=limit_tokens
                 )
+            money = self._cost_of(lease)
+            if limit_usd and money >= limit_usd:
+                return over_attempt(lease.address, used=money, wanted=0.0, limit=limit_usd, unit="USD")
             session_id = self.session_of(lease.address)
             wanted = wanted_by(expected_tokens, estimate, own_left=own.left_tokens)
             accounts = accounts_of(lease.address, self.account_of(session_id), now=now)
@@ -171,9 +176,17 @@ class MemoryCalls(ABC):
                 booked=wanted,
                 estimate=estimate,
             )
-            left = [tokens_left(account, self._spent(account), limits) for account in accounts]
-            nearest = min((tokens for tokens in left if tokens is not None), default=None)
-            return Reservation(call_id=call_id, budget_tokens=allowance(own.left_tokens, wanted, nearest))
+            left = least_left([(account, self._spent(account)) for account in accounts], limits)
+            own_usd = limit_usd - money if limit_usd else None
+            return Reservation(
+                call_id=call_id,
+                budget_tokens=allowance(own.left_tokens, wanted, left.tokens),
+                budget_usd=money_allowance(own_usd, wanted, left.cost_usd),
+            )
+
+    def _cost_of(self, lease: Lease) -> float:
+        ours = (call for call in self._calls.values() if call.lease.address == lease.address)
+        return sum(call.usage.cost_usd or 0.0 for call in ours)
 
     def _booked_by(self, lease: Lease) -> int:
         ours = (call for call in self._calls.values() if call.lease.address == lease.address)

@@ -48,7 +48,9 @@ def claimed(store, run_id="shop", phase_id="one", number=1, *, dead=False):
     return store.claim_attempt(address, owner="me", now=NOW, is_owner_dead=lambda *_: dead)
 
 
-def asked(store, lease, tokens=100, *, now=NOW, builder=BUILDER, given=UNLIMITED, own=10**9, estimate=None):
+def asked(
+    store, lease, tokens=100, *, now=NOW, builder=BUILDER, given=UNLIMITED, own=10**9, estimate=None, usd=0.0
+):
     return store.reserve_call(
         lease,
         turn=1,
@@ -59,6 +61,7 @@ def asked(store, lease, tokens=100, *, now=NOW, builder=BUILDER, given=UNLIMITED
         now=now,
         estimate=estimate,
         limits=given,
+        limit_usd=usd,
     )
 
 
@@ -134,6 +137,24 @@ class TestBudgets:
         answered(store, asked(store, lease, given=given), tokens=10, cost=0.5)
         over = asked(store, lease, given=given)
         assert (over.unit, over.used, over.setting) == ("USD", 1.25, "[budget] run_usd")
+
+    def test_an_attempt_that_cost_what_it_may_makes_no_other_call(self, store):
+        lease = claimed(filled(store, "shop"))
+        answered(store, asked(store, lease, usd=2.0), cost=1.5)
+        assert asked(store, lease, usd=2.0).budget_usd == pytest.approx(0.5)
+        answered(store, asked(store, lease, usd=2.0), cost=0.6)
+        over = asked(store, lease, usd=2.0)
+        assert (over.subject, over.unit, over.is_lasting) == ("attempt shop/one/1", "USD", True)
+        assert over.setting.startswith("[attempt] budget_usd")
+        assert asked(store, lease, usd=0.0).budget_usd is None
+
+    def test_a_call_may_cost_what_the_nearest_limit_has_left(self, store):
+        filled(store, "shop")
+        given = limits(run_usd=5.0, day_usd=3.0)
+        lease = claimed(store)
+        answered(store, asked(store, lease, given=given), cost=1.0)
+        made = [asked(store, lease, given=given, usd=usd).budget_usd for usd in (0.0, 9.0, 1.5)]
+        assert made == pytest.approx([2.0, 2.0, 0.5])
 
     def test_money_is_counted_for_calls_under_way_at_the_price_of_earlier_ones(self, store):
         filled(store, "shop")

@@ -12,7 +12,7 @@ from autopack.domain.plan import Plan
 from autopack.domain.run import Order, RunSpec
 from autopack.domain.spending import UNLIMITED
 from autopack.domain.verdicts import AttemptOutcome
-from autopack.execution.build import BuildStep
+from autopack.execution.build import BudgetWatch, BuildStep
 from autopack.execution.context import ScopedContext
 from autopack.execution.recovery import settle
 from autopack.ports import BuildAnswer
@@ -178,6 +178,28 @@ def test_a_builder_is_told_what_it_may_use(bench, run_tokens, allowed):
     builder = Scripted(answer(5))
     bench.ask(bench.step(builder, replace(UNLIMITED, run_tokens=run_tokens)), bench.claim())
     assert builder.requests[0].budget_tokens == allowed
+
+
+@pytest.mark.parametrize(
+    ("limit", "used", "is_stopped"),
+    [
+        pytest.param(1.0, Usage(input_tokens=5, cost_usd=0.9), False, id="within it"),
+        pytest.param(1.0, Usage(input_tokens=5, cost_usd=1.1), True, id="over it"),
+        pytest.param(1.0, Usage(input_tokens=5), False, id="of unknown price"),
+        pytest.param(None, Usage(input_tokens=5, cost_usd=9.0), False, id="without one"),
+        pytest.param(None, Usage(input_tokens=101), True, id="tokens alone"),
+    ],
+)
+def test_a_call_that_costs_more_than_its_budget_is_asked_to_stop(limit, used, is_stopped):
+    watch = BudgetWatch(100, limit_usd=limit)
+    watch.used(used)
+    assert watch.is_cancelled() is is_stopped
+
+
+def test_a_builder_is_told_what_it_may_cost(bench):
+    builder = Scripted(answer(5))
+    bench.ask(bench.step(builder), bench.claim())
+    assert builder.requests[0].budget_usd == SETTINGS.budget_usd
 
 
 def test_every_call_is_told_once_it_has_ended(bench):

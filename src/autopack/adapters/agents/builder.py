@@ -123,7 +123,10 @@ class AgentBuilder:
     ) -> tuple[Ending, tuple[ModelRequest, ...], Usage]:
         parts = self._parts
         order = MeterOrder(
-            route=parts.route, budget_tokens=request.budget_tokens, log_folder=request.log_folder
+            route=parts.route,
+            budget_tokens=request.budget_tokens,
+            budget_usd=request.budget_usd,
+            log_folder=request.log_folder,
         )
         with ExitStack() as stack:
             place = stack.enter_context(make_place(parts.homes))

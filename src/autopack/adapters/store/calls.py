@@ -28,6 +28,7 @@ from autopack.domain.spending import (
     SpendingLimits,
     accounts_of,
     allowance,
+    money_allowance,
     over_attempt,
     wanted_by,
 )
@@ -84,12 +85,16 @@ def reserve(  # noqa: PLR0913 - the port's arguments, and the connection
     now: float,
     estimate: Estimate | None = None,
     limits: SpendingLimits = UNLIMITED,
+    limit_usd: float = 0.0,
 ) -> Reservation | OverBudget:
     """Book tokens and money for a call, or say which budget does not hold them."""
     check_lease(db, lease)
-    own = Budget(limit_tokens=limit_tokens, spent_tokens=_booked_by(db, lease))
+    tokens, money = _booked_by(db, lease)
+    own = Budget(limit_tokens=limit_tokens, spent_tokens=tokens)
     if not own.allows(expected_tokens):
         return over_attempt(lease.address, used=own.spent_tokens, wanted=expected_tokens, limit=limit_tokens)
+    if limit_usd and money >= limit_usd:
+        return over_attempt(lease.address, used=money, wanted=0.0, limit=limit_usd, unit="USD")
     session_id = spending.session_of(db, lease.address)
     wanted = wanted_by(expected_tokens, estimate, own_left=own.left_tokens)
     left = spending.book(
@@ -113,10 +118,15 @@ def reserve(  # noqa: PLR0913 - the port's arguments, and the connection
         **_estimate_values(estimate),
     }
     call_id = db.scalars(builder_call.insert().values(**row).returning(_call.call_id)).one()
-    return Reservation(call_id=int(call_id), budget_tokens=allowance(own.left_tokens, wanted, left))
+    own_usd = limit_usd - money if limit_usd else None
+    return Reservation(
+        call_id=int(call_id),
+        budget_tokens=allowance(own.left_tokens, wanted, left.tokens),
+        budget_usd=money_allowance(own_usd, wanted, left.cost_usd),
+    )
 
 
-def _booked_by(db: sa.Connection, lease: Lease) -> int:
+def _booked_by(db: sa.Connection, lease: Lease) -> tuple[int, float]:
     used = _call.input_tokens + _call.output_tokens
     # A call whose process died will not come back for what it reserved; to count that would let a kill end the
     # attempt at its budget. What it cost the provider's meter stays in the usage, as estimated.
@@ -124,7 +134,9 @@ def _booked_by(db: sa.Connection, lease: Lease) -> int:
     booked = sa.func.sum(
         sa.case((is_lost, 0), (_call.settled_at.is_(None), _call.expected_tokens), else_=used)
     )
-    return int(db.scalar(sa.select(sa.func.coalesce(booked, 0)).where(*_is_of(lease.address))) or 0)
+    sums = sa.select(booked, sa.func.sum(_call.cost_usd)).where(*_is_of(lease.address))
+    row = db.execute(sums).one()
+    return int(row[0] or 0), float(row[1] or 0.0)
 
 
 def _estimate_values(estimate: Estimate | None) -> dict[str, object]:

@@ -14,11 +14,12 @@ from autopack.domain.attempt import AttemptAddress
 from autopack.domain.spending import (
     Account,
     Amount,
+    Left,
     OverBudget,
     SpendingLimits,
+    least_left,
     over_budget,
     shared_accounts,
-    tokens_left,
 )
 
 _item = drain_attempt.c
@@ -44,19 +45,18 @@ def account_of(db: sa.Connection, session_id: str | None) -> str | None:
 
 def book(
     db: sa.Connection, accounts: Sequence[Account], wanted: Amount, limits: SpendingLimits
-) -> OverBudget | int | None:
+) -> OverBudget | Left:
     """Book ``wanted`` to every account, or to none when one of them does not hold it.
 
     Returns:
-        The limit that does not, else how many tokens are left under the nearest one; None when none is limited.
+        The limit that does not, else what is left under the nearest ones.
     """
     held = [(account, _locked(db, account)) for account in accounts]
     for account, spent in held:
         if (over := over_budget(account, spent, wanted, limits)) is not None:
             return over
     add(db, accounts, wanted)
-    left = [tokens_left(account, spent + wanted, limits) for account, spent in held]
-    return min((tokens for tokens in left if tokens is not None), default=None)
+    return least_left([(account, spent + wanted) for account, spent in held], limits)
 
 
 def _locked(db: sa.Connection, account: Account) -> Amount:

@@ -201,6 +201,7 @@ class SqlStore:
         now: float,
         estimate: Estimate | None = None,
         limits: SpendingLimits = UNLIMITED,
+        limit_usd: float = 0.0,
     ) -> Reservation | OverBudget:
         """Book a call before it is made, or say which budget does not hold it."""
         with self._database.writing() as db:
@@ -215,6 +216,7 @@ class SqlStore:
                 now=now,
                 estimate=estimate,
                 limits=limits,
+                limit_usd=limit_usd,
             )
 
     def settle_call(
