@@ -22,9 +22,9 @@ FAKE = Path(__file__).with_name("fake_agent.py")
 NOBODY = ModelRoute(provider="nobody", upstream="http://127.0.0.1:9")
 
 
-def fake_spec(*words):
+def fake_spec(*words, query=""):
     """The fake agent in a scene of its own."""
-    return f"acp:{shlex.join([sys.executable, '-I', '-S', str(FAKE), *words])}"
+    return f"acp:{shlex.join([sys.executable, '-I', '-S', str(FAKE), *words])}{query}"
 
 
 def seen(number=1, *, fault=None, tokens=(100, 20), **fields):
@@ -50,7 +50,7 @@ class WrittenLedger:
     orders: list = field(default_factory=list)
     is_open: bool = False
     base_url: str = "http://127.0.0.1:9"
-    socket_path: Path = Path("/nowhere")
+    socket_path: Path = Path("/nowhere/door")
     token: str = "door-token"
 
     @contextmanager
@@ -104,9 +104,9 @@ class Workshop:
         self.meter = self.meter or WrittenLedger(self.ledger)
         parts = AgentParts(
             processes=GuardedProcesses(SystemClock(), max_output_bytes=20_000_000),
-            meter=self.meter,
+            open_meter=lambda: self.meter,
+            open_sandbox=lambda: self.sandbox,
             route=self.route,
-            sandbox=self.sandbox,
             clock=SystemClock(),
             settings=self.settings,
             homes=self.homes,

@@ -9,12 +9,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 
-from autopack.adapters.builders.registry import KINDS, make_builder
+from autopack.adapters.builders.registry import KINDS
 from autopack.adapters.git import open_workspace
 from autopack.adapters.git_command import Git
 from autopack.adapters.store import open_store
 from autopack.errors import AutopackError
-from autopack.ports import Processes
 from autopack.settings import Settings
 
 _MIN_FREE_BYTES = 1 << 30
@@ -39,16 +38,19 @@ class HealthLine:
 
 
 def check_health(
-    settings: Settings, processes: Processes, environ: Mapping[str, str]
+    settings: Settings, environ: Mapping[str, str], *, name_builder: Callable[[], str]
 ) -> Iterator[HealthLine]:
-    """Look at everything, in the order in which an attempt would need it."""
+    """Look at everything, in the order in which an attempt would need it.
+
+    ``name_builder`` gives the Builder's full name, or raises where it cannot be made.
+    """
     yield _python()
     yield _tried("git", lambda: Git(cwd=settings.root).line("--version"))
     yield _tried("repository", lambda: _repository(settings))
     yield _tried("state folder", lambda: _state_folder(settings))
     yield _disk(settings)
     yield _tried("database", lambda: _database(settings))
-    yield _tried("builder", lambda: _builder(settings, processes, environ))
+    yield _tried("builder", lambda: _builder(name_builder))
     yield _ci_python(settings)
     yield _sandbox(environ)
 
@@ -94,9 +96,8 @@ def _database(settings: Settings) -> str:
         return store.identity
 
 
-def _builder(settings: Settings, processes: Processes, environ: Mapping[str, str]) -> str:
-    builder = make_builder(settings.attempt.builder, root=settings.root, processes=processes, environ=environ)
-    return f"{builder.spec} (known kinds: {', '.join(KINDS)})"
+def _builder(name_builder: Callable[[], str]) -> str:
+    return f"{name_builder()} (known kinds: {', '.join(KINDS)})"
 
 
 def _ci_python(settings: Settings) -> HealthLine:

@@ -231,12 +231,9 @@ def _is_committed(settings: Settings, address: AttemptAddress) -> bool:
 
 def _name_builder(settings: Settings, environ: Mapping[str, str]) -> str:
     """The Builder's full name; one that cannot be made is refused before any phase is taken for it."""
-    from autopack.adapters.builders.registry import make_builder
+    from autopack.bootstrap.builders import make_builder
 
-    processes = GuardedProcesses(SystemClock())
-    return make_builder(
-        settings.attempt.builder, root=settings.root, processes=processes, environ=environ
-    ).spec
+    return make_builder(settings, None, GuardedProcesses(SystemClock()), environ).spec
 
 
 def _is_paused(store: Store, builder: str, clock: Clock) -> bool:
@@ -466,7 +463,9 @@ def check_health(settings: Settings, environ: Mapping[str, str] = os.environ) ->
     """Everything that an attempt would need, looked at by trying it."""
     from autopack.adapters import health
 
-    return tuple(health.check_health(settings, GuardedProcesses(SystemClock()), environ))
+    return tuple(
+        health.check_health(settings, environ, name_builder=lambda: _name_builder(settings, environ))
+    )
 
 
 def reclaim(

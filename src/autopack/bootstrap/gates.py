@@ -37,15 +37,15 @@ def make_steps(
     on_call: Callable[[CallEvent], None] | None = None,
 ) -> Steps:
     """The steps over one repository; the programs that they start are marked as this process's own."""
-    from autopack.adapters.builders.registry import make_builder
     from autopack.adapters.ci_pytest import CommandCi
     from autopack.adapters.import_scan import ImportScan
     from autopack.adapters.locks import FileLocks
+    from autopack.bootstrap.builders import make_builder
 
     environ = {**environ, **mark(settings.state_folder)}
     cache = settings.state_folder / "cache"
     locks = FileLocks(settings.state_folder / "locks")
-    builder = make_builder(settings.attempt.builder, root=settings.root, processes=processes, environ=environ)
+    builder = make_builder(settings, store, processes, environ)
     runner = CommandCi(
         processes, settings=settings.ci, root=settings.root, cache_folder=cache, environ=environ
     )

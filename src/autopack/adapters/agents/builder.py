@@ -1,7 +1,7 @@
 """The ``acp:…`` and ``cli:…`` Builders: a coding agent that edits the worktree."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -10,8 +10,14 @@ from string import Template
 from autopack.adapters.agents.ending import Ending
 from autopack.adapters.agents.git_state import GitState
 from autopack.adapters.agents.headless import PROMPT_ARGUMENT_BYTES, ending_of
-from autopack.adapters.agents.home import AgentPlace, furnish, make_place, words_for
-from autopack.adapters.agents.room import find_program, make_room
+from autopack.adapters.agents.home import (
+    AgentPlace,
+    furnish,
+    make_place,
+    removed_even_if_killed,
+    words_for,
+)
+from autopack.adapters.agents.room import find_program, make_room, widened
 from autopack.adapters.agents.spec import AgentSpec, Way
 from autopack.adapters.agents.transcript import NAME, Transcript
 from autopack.adapters.agents.usage import acp_usage, cli_usage, text_usage
@@ -19,7 +25,7 @@ from autopack.adapters.agents.verdict import git_was_touched, judge
 from autopack.adapters.agents.watch import CallWatch, Patience
 from autopack.domain.budget import Usage, estimate_tokens
 from autopack.domain.failure import FailureKind, FailureReport
-from autopack.errors import ProcessError, ProcessLostError, WorkspaceError
+from autopack.errors import ProcessError, ProcessLostError, SandboxError, WorkspaceError
 from autopack.ports import (
     BuildAnswer,
     BuildRequest,
@@ -44,9 +50,9 @@ class AgentParts:
     """What an agent is run with."""
 
     processes: Processes
-    meter: Meter
+    open_meter: Callable[[], Meter]
+    open_sandbox: Callable[[], Sandbox]
     route: ModelRoute
-    sandbox: Sandbox
     clock: Clock
     settings: AgentSettings
     homes: Path
@@ -54,6 +60,7 @@ class AgentParts:
     environ: Mapping[str, str]
     readable: tuple[Path, ...] = ()
     """What the operator lets programs read beside the worktree."""
+    writable: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +72,7 @@ class _Call:
     place: AgentPlace
     door: MeterDoor
     worktree: Path
+    sandbox: Sandbox
 
     @property
     def stdout(self) -> Path:
@@ -101,8 +109,9 @@ class AgentBuilder:
         request.log_folder.mkdir(parents=True, exist_ok=True)
         git, before = GitState.of(request.worktree), _difference(request)
         try:
-            ending, requests, usage = self._run(request, watch, request.worktree)
-        except (ProcessError, ProcessLostError) as error:
+            sandbox = self._parts.open_sandbox()
+            ending, requests, usage = self._run(request, watch, request.worktree, sandbox)
+        except (ProcessError, ProcessLostError, SandboxError) as error:
             return BuildAnswer(failure=_failure(str(error), hint=error.hint))
         touched = git.changed(GitState.of(request.worktree))
         has_changed = _difference(request) != before
@@ -110,7 +119,7 @@ class AgentBuilder:
         if touched:
             failure = git_was_touched(touched, ending)
         usage = self._booked(usage, requests, request, watch, has_changed=has_changed)
-        self._record(request, ending, usage)
+        self._record(request, ending, usage, sandbox)
         return BuildAnswer(
             failure=self._with_logs(failure, request),
             usage=usage,
@@ -119,7 +128,7 @@ class AgentBuilder:
         )
 
     def _run(
-        self, request: BuildRequest, watch: BuildWatch, worktree: Path
+        self, request: BuildRequest, watch: BuildWatch, worktree: Path, sandbox: Sandbox
     ) -> tuple[Ending, tuple[ModelRequest, ...], Usage]:
         parts = self._parts
         order = MeterOrder(
@@ -130,8 +139,16 @@ class AgentBuilder:
         )
         with ExitStack() as stack:
             place = stack.enter_context(make_place(parts.homes))
-            door = stack.enter_context(parts.meter.open(order, watch))
-            call = _Call(request=request, build=watch, place=place, door=door, worktree=worktree)
+            door = stack.enter_context(parts.open_meter().open(order, watch))
+            stack.enter_context(removed_even_if_killed(door.socket_path.parent))
+            call = _Call(
+                request=request,
+                build=watch,
+                place=place,
+                door=door,
+                worktree=worktree,
+                sandbox=sandbox,
+            )
             ending = self._converse(call) if self._agent.way is Way.ACP else self._execute(call)
         requests = sorted(door.requests(), key=lambda it: it.number)
         return ending, tuple(requests), door.usage()
@@ -145,7 +162,7 @@ class AgentBuilder:
             staging=call.place.folder / "staging",
             prompt=call.request.prompt,
             auth_method=preset.auth_method,
-            mode=preset.sandboxed_mode if self._is_sandboxed else preset.bare_mode,
+            mode=preset.sandboxed_mode if call.sandbox.is_confining else preset.bare_mode,
         )
         watch = self._watch(call, call.stderr)
         with (
@@ -170,10 +187,6 @@ class AgentBuilder:
         finished = self._parts.processes.run(self._command(call), is_cancelled=is_over)
         return ending_of(finished, reasons[0] if reasons else None, stdout=call.stdout)
 
-    @property
-    def _is_sandboxed(self) -> bool:
-        return self._parts.sandbox.is_confining
-
     def _watch(self, call: _Call, *outputs: Path) -> CallWatch:
         patience = Patience(
             total_seconds=call.request.timeout_seconds, silence_seconds=self._parts.settings.silence_seconds
@@ -182,10 +195,10 @@ class AgentBuilder:
 
     def _command(self, call: _Call) -> Command:
         env = furnish(
-            call.place, self._agent, call.door, self._parts.environ, is_sandboxed=self._is_sandboxed
+            call.place, self._agent, call.door, self._parts.environ, is_sandboxed=call.sandbox.is_confining
         )
         words = words_for(call.place, self._agent, call.door) | {"prompt": _argument(call)}
-        name, *rest = (Template(word).safe_substitute(words) for word in self._argv())
+        name, *rest = (Template(word).safe_substitute(words) for word in self._argv(call))
         program = find_program(name, env["PATH"])
         reads_stdin = self._agent.way is Way.CLI and self._agent.preset.reads_stdin
         command = Command(
@@ -202,17 +215,18 @@ class AgentBuilder:
             call.place,
             call.door,
             program,
+            argv=self._agent.argv[1:],
             path=env["PATH"],
-            more=self._parts.readable,
         )
-        return self._parts.sandbox.confine(command, room)
+        room = widened(room, readable=self._parts.readable, writable=self._parts.writable)
+        return call.sandbox.confine(command, room)
 
-    def _argv(self) -> tuple[str, ...]:
+    def _argv(self, call: _Call) -> tuple[str, ...]:
         preset = self._agent.preset
         flags = preset.model_flags if self._agent.model else ()
         if self._agent.way is Way.CLI:
             # Right behind the program: what follows the options may be the task.
-            flags = (*flags, *(preset.sandboxed_flags if self._is_sandboxed else preset.bare_flags))
+            flags = (*flags, *(preset.sandboxed_flags if call.sandbox.is_confining else preset.bare_flags))
         return (*self._agent.argv, *flags)
 
     def _booked(
@@ -234,7 +248,7 @@ class AgentBuilder:
     def _model(self, requests: tuple[ModelRequest, ...]) -> str:
         return next((it.model for it in reversed(requests) if it.model), self._agent.model)
 
-    def _record(self, request: BuildRequest, ending: Ending, usage: Usage) -> None:
+    def _record(self, request: BuildRequest, ending: Ending, usage: Usage, sandbox: Sandbox) -> None:
         reported = self._reported(request, ending)
         record = {
             "agent": self._agent.preset.name,
@@ -242,7 +256,7 @@ class AgentBuilder:
             "message": ending.message,
             "stop_reason": ending.stop_reason,
             "duration_seconds": round(ending.duration_seconds, 3),
-            "sandbox": self._parts.sandbox.description,
+            "sandbox": sandbox.description,
             "usage_booked": asdict(usage),
             "usage_reported": asdict(reported) if reported is not None else "unknown",
         }

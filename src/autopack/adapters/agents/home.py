@@ -65,14 +65,14 @@ def make_place(parent: Path) -> Iterator[AgentPlace]:
     sweep_places(parent)
     folder = Path(tempfile.mkdtemp(prefix=f"{process_identity().replace(':', '+')}-", dir=parent))
     place = AgentPlace(folder=folder)
-    with _removed_even_if_killed(folder):
+    with removed_even_if_killed(folder):
         place.home.mkdir()
         place.temporary.mkdir()
         yield place
 
 
 @contextmanager
-def _removed_even_if_killed(folder: Path) -> Iterator[None]:
+def removed_even_if_killed(folder: Path) -> Iterator[None]:
     """Remove the folder at the end, and have somebody else do it should we be killed before."""
     if sys.platform == "win32":
         yield

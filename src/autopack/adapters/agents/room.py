@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from autopack.adapters.agents.git_state import git_folders
@@ -16,7 +17,13 @@ _SYSTEM = ("/usr/", "/bin/", "/lib/", "/lib64/", "/etc/", "/sbin/")
 
 
 def make_room(
-    worktree: Path, place: AgentPlace, door: MeterDoor, program: Path, *, path: str, more: Sequence[Path] = ()
+    worktree: Path,
+    place: AgentPlace,
+    door: MeterDoor,
+    program: Path,
+    *,
+    argv: Sequence[str],
+    path: str,
 ) -> Room:
     """The room for one call.
 
@@ -25,17 +32,27 @@ def make_room(
         place: The agent's home.
         door: The one address that it reaches.
         program: The agent's program, as ``find_program`` gave it.
+        argv: Its arguments; files that they name are there.
         path: Where its interpreter is looked for.
-        more: What the operator lets it read.
     """
     repository = [folder for folder in git_folders(worktree) if folder is not None]
-    seen = [*installation(program, path), *repository, *more, worktree / ".git"]
+    seen = [*installation(program, path), *repository, worktree / ".git"]
+    seen += [Path(word) for word in argv if word.startswith("/")]
     return Room(
-        writable=(worktree, place.folder),
+        writable=(worktree, place.home, place.temporary),
         readable=tuple(dict.fromkeys(it for it in seen if it.exists())),
         network=Network.RELAY,
         relay_socket=door.socket_path,
         relay_port=int(door.base_url.rpartition(":")[2].partition("/")[0]),
+    )
+
+
+def widened(room: Room, *, readable: Sequence[Path], writable: Sequence[Path]) -> Room:
+    """The room with what the operator adds to it, as far as that is there."""
+    return replace(
+        room,
+        readable=(*room.readable, *(it for it in readable if it.exists())),
+        writable=(*room.writable, *(it for it in writable if it.exists())),
     )
 
 

@@ -15,6 +15,7 @@ _WHAT: Mapping[FaultKind, str] = {
     FaultKind.RATE_LIMIT: "was refused by the provider's rate limit",
     FaultKind.OVERLOAD: "failed: the provider is overloaded",
     FaultKind.NETWORK: "broke off",
+    FaultKind.QUOTA: "was refused: the provider's account has no credit left",
     FaultKind.AUTH: "was refused: the key is not accepted",
     FaultKind.BAD_REQUEST: "was refused as malformed",
     FaultKind.CONTEXT_LENGTH: "was refused: it is longer than the model's context",
@@ -23,6 +24,7 @@ _WHAT: Mapping[FaultKind, str] = {
 }
 _HINTS: Mapping[FaultKind, str] = {
     FaultKind.BUDGET: "Give the phase a larger budget_tokens, or make it smaller.",
+    FaultKind.QUOTA: "Top up the account, or name another provider.",
     FaultKind.AUTH: "Correct the provider's key in the environment.",
     FaultKind.BAD_REQUEST: "See requests.jsonl for the provider's words; the agent and the provider may not fit.",
     FaultKind.CONTEXT_LENGTH: "Narrow the phase's scope, or take a model with a larger context.",

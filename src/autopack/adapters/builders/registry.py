@@ -1,6 +1,6 @@
 """From a specification such as ``replay:answers`` to the Builder it names."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from autopack.adapters.builders.command import CommandBuilder
@@ -8,14 +8,29 @@ from autopack.adapters.builders.replay import ReplayBuilder
 from autopack.errors import BuilderError
 from autopack.ports import Builder, Processes
 
-KINDS = ("replay:DIR", "command:SHELL")
+KINDS = ("replay:DIR", "command:SHELL", "acp:AGENT", "cli:AGENT")
 
 
-def make_builder(spec: str, *, root: Path, processes: Processes, environ: Mapping[str, str]) -> Builder:
+def make_builder(
+    spec: str,
+    *,
+    root: Path,
+    processes: Processes,
+    environ: Mapping[str, str],
+    agents: Callable[[str], Builder] | None = None,
+) -> Builder:
     """The Builder that ``spec`` names; a relative folder in it is relative to ``root``.
+
+    Args:
+        spec: The specification.
+        root: The root of the repository.
+        processes: What runs programs.
+        environ: The operator's environment.
+        agents: Makes a coding agent, which is made of more parts; None knows of none.
 
     Raises:
         BuilderError: The kind is unknown or what follows the colon is empty or not there.
+        SettingsError: The provider of an agent's model has no address or no key.
     """
     kind, _, rest = spec.partition(":")
     rest = rest.strip()
@@ -29,4 +44,6 @@ def make_builder(spec: str, *, root: Path, processes: Processes, environ: Mappin
         return ReplayBuilder(folder)
     if kind == "command" and rest:
         return CommandBuilder(rest, processes=processes, environ=environ)
+    if kind in {"acp", "cli"} and agents is not None:
+        return agents(spec)
     raise BuilderError(f"builder {spec!r} is of no known kind", hint=f"Known kinds: {', '.join(KINDS)}.")

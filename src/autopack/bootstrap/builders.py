@@ -1,0 +1,49 @@
+"""Builders put together; what only some of them need is loaded for those alone."""
+
+from collections.abc import Mapping
+
+from autopack.adapters.builders import registry
+from autopack.adapters.clock import SystemClock
+from autopack.ports import Builder, Meter, Processes, Store
+from autopack.settings import Settings
+
+
+def make_builder(
+    settings: Settings, store: Store | None, processes: Processes, environ: Mapping[str, str]
+) -> Builder:
+    """The Builder of the settings; without a store it is only to be named.
+
+    Raises:
+        BuilderError: The specification names none that is there.
+        SettingsError: The provider of its model has no address or no key.
+    """
+
+    def make_agent(spec: str) -> Builder:
+        from autopack.adapters.agents import factory
+        from autopack.adapters.sandbox import open_sandbox
+
+        return factory.make_agent(
+            spec,
+            settings,
+            environ,
+            processes=processes,
+            clock=SystemClock(),
+            meter=lambda: _meter(settings, store),
+            sandbox=lambda: open_sandbox(settings, processes, environ),
+        )
+
+    return registry.make_builder(
+        settings.attempt.builder,
+        root=settings.root,
+        processes=processes,
+        environ=environ,
+        agents=make_agent,
+    )
+
+
+def _meter(settings: Settings, store: Store | None) -> Meter:
+    from autopack.bootstrap import make_meter
+
+    if store is None:
+        raise ValueError("a Builder that is only named opens no door")
+    return make_meter(settings, store)
