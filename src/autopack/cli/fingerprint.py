@@ -137,5 +137,6 @@ def _of_attempt(flags: Flags, what: str) -> Fingerprint:
         attempts = select_attempts(store.attempts(target.run_id, str(target.phase_id)), target)
     for attempt in reversed(attempts):
         if attempt.outcome is not None and attempt.outcome.failure is not None:
-            return of_failure(attempt.outcome.failure)
+            place = f"{target.run_id}/{target.phase_id}"
+            return of_failure(attempt.outcome.failure, place=place)
     raise StoreError(f"{what} has no failed attempt", hint=f"autopack show {what}")

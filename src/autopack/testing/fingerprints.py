@@ -27,7 +27,7 @@ class MemoryFingerprints(ABC):
     ) -> tuple[AttemptOutcome, bool]:
         if outcome.final_state is not PhaseState.FAILED or outcome.failure is None:
             return outcome, False
-        made = of_failure(outcome.failure)
+        made = of_failure(outcome.failure, place=f"{address.run_id}/{address.phase_id}")
         key, tokens = str(made), self._usage_of_attempt(address).total_tokens
         new = KnownFingerprint(
             fingerprint=key,

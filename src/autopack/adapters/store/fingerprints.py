@@ -35,7 +35,7 @@ def note(
     # Compiling the patterns takes a while, and most attempts that start need none.
     from autopack.domain.fingerprint import of_failure  # noqa: PLC0415
 
-    made = of_failure(outcome.failure)
+    made = of_failure(outcome.failure, place=f"{address.run_id}/{address.phase_id}")
     values = {
         "kind": str(made.kind),
         "canonical": storable(made.canonical),

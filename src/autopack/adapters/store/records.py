@@ -81,7 +81,7 @@ def _now(rows: Sequence[Row]) -> FailedPhase:
     row = rows[-1]
     kind = FailureKind(row.failure_kind)
     return _failed(
-        rows, kind, row.fingerprint or _key_of(FailureReport(kind=kind, message=row.failure_message))
+        rows, kind, row.fingerprint or _key_of(FailureReport(kind=kind, message=row.failure_message), row)
     )
 
 
@@ -108,7 +108,7 @@ def _then(rows: Sequence[Row]) -> FailedPhase:
     if last.fingerprint is None:
         failure = decode(AttemptOutcome, last.outcome).failure
         if failure is not None:
-            return _failed(rows[-1:], failure.kind, _key_of(failure))
+            return _failed(rows[-1:], failure.kind, _key_of(failure, last))
     key = last.fingerprint or ""
     # The key names the kind of the cause, also where the attempt itself was doomed by it.
     return _failed(
@@ -116,11 +116,11 @@ def _then(rows: Sequence[Row]) -> FailedPhase:
     )
 
 
-def _key_of(failure: FailureReport) -> str:
+def _key_of(failure: FailureReport, row: Row) -> str:
     # Compiling the patterns takes a while, and every failure of today has its key.
     from autopack.domain.fingerprint import of_failure  # noqa: PLC0415
 
-    return str(of_failure(failure))
+    return str(of_failure(failure, place=f"{row.run_id}/{row.phase_id}"))
 
 
 def _by_phase(rows: Iterable[Row]) -> Iterable[list[Row]]:

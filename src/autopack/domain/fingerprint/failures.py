@@ -24,6 +24,10 @@ _AT_LINE = re.compile(r"([^\s:][^\n:]{0,300}):\d+: ")
 _PROBLEM = re.compile(r"([^\s:][^\n:]{0,300}): ")
 _AT_PLACE = re.compile(r" at ([^\s'\"]{1,500})$")
 _DIED = re.compile(r"\((signal \d+|exit code -?\d+|killed)\)")
+_OF_THE_PHASE = frozenset(
+    {FailureKind.EMPTY_CHANGE, FailureKind.BUDGET_EXCEEDED, FailureKind.APPROVAL_DENIED}
+)
+"""An idle answer, a budget that a phase does not fit, a word of the operator: phases have none of these in common."""
 _FORESEEN = (
     ("Collection errors at the base", FailureKind.COLLECTION_ERROR),
     ("CI proves nothing at the base", FailureKind.UNRUNNABLE),
@@ -31,15 +35,18 @@ _FORESEEN = (
 """What a doomed phase would have ended as."""
 
 
-def of_failure(report: FailureReport, *, stdout: str = "", stderr: str = "") -> Fingerprint:
+def of_failure(report: FailureReport, *, place: str = "", stdout: str = "", stderr: str = "") -> Fingerprint:
     """The key of a failure that Autopack recorded.
 
     Args:
         report: The failure. Its kind is the key's, except that one that was foreseen has the kind that it foresees:
             the doom check and the gate then name one cause by one key.
+        place: Whose failure it is, as ``run/phase``: the key of what says nothing of a cause that others may share.
         stdout: What the failed program printed, where more of it is at hand than the report's evidence.
         stderr: The same for the other stream.
     """
+    if report.kind in _OF_THE_PHASE:
+        return seal(_of_phase(report.kind, place), [f"gate's own words: {report.kind}"])
     kind = _foreseen(report)
     find = _STRUCTURED.get(report.kind)
     if find and (cause := find(report)):
@@ -71,8 +78,9 @@ def _about_new_failures(report: FailureReport, text: str) -> str:
     return keep_sections(text, nodes)
 
 
-def _of_kind_alone(report: FailureReport) -> Cause:
-    return Cause(kind=report.kind, parts=(str(report.kind),), why="nothing of it varies but the occasion")
+def _of_phase(kind: FailureKind, place: str) -> Cause:
+    why = "it says nothing of a cause that other phases share: it is the phase's own"
+    return Cause(kind=kind, parts=(str(kind), place), why=why)
 
 
 def _of_gate(report: FailureReport) -> Cause | None:
@@ -169,9 +177,6 @@ def _dominant(causes: list[Cause]) -> Cause | None:
 
 
 _STRUCTURED: dict[FailureKind, Callable[[FailureReport], Cause | None]] = {
-    FailureKind.EMPTY_CHANGE: _of_kind_alone,
-    FailureKind.BUDGET_EXCEEDED: _of_kind_alone,
-    FailureKind.APPROVAL_DENIED: _of_kind_alone,
     FailureKind.DELIVERABLES_MISSING: _of_missing,
     FailureKind.INVALID_JSON_DELIVERABLE: _of_gate,
     FailureKind.SCOPE_VIOLATION: _of_gate,

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from autopack.domain.failure import FailureKind
 
-VERSION = "1"
+VERSION = "2"
 """Changes with every change of any key, so that stored keys of two versions are never compared."""
 
 

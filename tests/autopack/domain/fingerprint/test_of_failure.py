@@ -115,7 +115,7 @@ SAME = [
         id="wait of a rate limit",
     ),
     pytest.param(
-        failure("budget_exceeded", "The call would need about 81000 tokens"), failure("budget_exceeded", "The call would need about 7 tokens"), id="budget"
+        failure("budget_exceeded", "The call would need about 81000 tokens"), failure("budget_exceeded", "The call would need about 7 tokens"), id="budget of one phase"
     ),
     pytest.param(
         failure("crashed", "CI ended before it was done (signal 11) at tests/test_a.py::test_x"),
@@ -176,3 +176,18 @@ def test_secrets_are_in_no_part_of_a_fingerprint():
     secret = "sk-ant-api03-AbCdEfGhIjKlMnOpQrStUv"
     key = of_failure(failure("builder_error", f"the key {secret} is refused"))
     assert secret not in repr(key)
+
+
+@pytest.mark.parametrize("kind", ["empty_change", "budget_exceeded", "approval_denied"])
+def test_what_tells_of_no_cause_is_the_phases_own(kind):
+    one, other = (of_failure(failure(kind, "the same words"), place=place) for place in ("r/a", "r/b"))
+    assert one != other
+    assert one == of_failure(failure(kind, "other words"), place="r/a")
+    assert one.canonical == f"{kind}\nr/a"
+
+
+def test_a_shared_cause_is_the_same_in_every_phase():
+    one, other = (
+        of_failure(failure("builder_error", "invalid api key"), place=place) for place in ("r/a", "r/b")
+    )
+    assert one == other
