@@ -19,8 +19,9 @@ from autopack.domain.attempt import AttemptAddress, Lease
 from autopack.domain.change import FileEdit
 from autopack.domain.ci_report import CiReport
 from autopack.domain.masked import masked
-from autopack.domain.phase import Phase, PhaseState
+from autopack.domain.phase import Phase, PhaseKind, PhaseState
 from autopack.domain.replay import Replay
+from autopack.domain.research_phase import reports_behind
 from autopack.domain.run import Run
 from autopack.domain.verdicts import AttemptOutcome, GateVerdict, first_failure
 from autopack.errors import (
@@ -38,7 +39,7 @@ from autopack.execution.change import given_whole, to_edits, without_untouched
 from autopack.execution.ci import CiGate
 from autopack.execution.collection import CollectionGate, CollectionJudgement, CollectionRequest
 from autopack.execution.context import ScopedContext, kept_placeholders, load_context, write_prompt
-from autopack.execution.failures import bug, failed, nothing_to_replay, rejected, surroundings
+from autopack.execution.failures import bug, failed, not_approved, nothing_to_replay, rejected, surroundings
 from autopack.execution.finalize import Finalizer
 from autopack.execution.foresight import Foresight, Outlook
 from autopack.execution.gates import GateInput, judge_after, judge_before
@@ -55,7 +56,7 @@ from autopack.execution.recovery import (
 )
 from autopack.execution.returns import notice_returns
 from autopack.execution.scope_target import resolve_scope_target
-from autopack.ports import BuildAnswer, CiRunner, Clock, Store, Tree, Workspace, Worktree
+from autopack.ports import BuildAnswer, CiRunner, Clock, Research, Store, Tree, Workspace, Worktree
 from autopack.settings import Settings
 
 
@@ -111,6 +112,8 @@ class AutonomousExecutor:
     owner: str
     """This process, as ``host:pid:start``."""
     is_owner_dead: Callable[[str, float], bool]
+    open_research: Callable[[], Research]
+    """Puts together what research phases need; nothing of it is loaded for others."""
     kill_strays: Callable[[], int]
     """Kills what the dead processes of other attempts left running."""
     is_doom_checked: bool = True
@@ -216,7 +219,7 @@ class AutonomousExecutor:
             return failed(failure)
         # Where an earlier answer may do, the Builder's pause and the budget are asked only once it did not.
         asks_at_once = answer is None and self.replay is Replay.OFF and not self._is_decided(lease.address)
-        if asks_at_once and (failure := self.build.hold(run.run_id)):
+        if asks_at_once and self._asks_builder(phase) and (failure := self.build.hold(run.run_id)):
             return failed(failure)
         with self.workspace.worktree() as worktree:
             # What a killed process had running may still write into the worktree that its death set free.
@@ -244,13 +247,23 @@ class AutonomousExecutor:
             return outcome
         context = self._load_scoped_context(room)
         if answer is None:
-            prompt = write_prompt(room.phase, room.run.spec, context)
-            answer = self.build.ask(
-                room.phase, room.lease, context, prompt, room.worktree, base=room.base, logs=room.logs
-            )
+            answer = self._ask(room, context)
         if answer.failure is not None:
             return failed(answer.failure)
         return self._judge(replace(room, asked_on=self.build.asked_on(room.lease)), context, answer)
+
+    def _asks_builder(self, phase: Phase) -> bool:
+        return phase.spec.kind is not PhaseKind.RESEARCH or self.open_research().is_paid(phase)
+
+    def _ask(self, room: _Room, context: ScopedContext) -> BuildAnswer:
+        if room.phase.spec.kind is PhaseKind.RESEARCH:
+            return self.open_research().ask(
+                room.phase, room.lease, room.run.spec, room.tree, room.worktree, logs=room.logs
+            )
+        prompt = write_prompt(room.phase, room.run.spec, context)
+        return self.build.ask(
+            room.phase, room.lease, context, prompt, room.worktree, base=room.base, logs=room.logs
+        )
 
     def _is_decided(self, address: AttemptAddress) -> bool:
         return self.store.decision(address) is not None
@@ -376,8 +389,8 @@ class AutonomousExecutor:
             # Only now is it known that the attempt goes this way, and not to the Builder.
             self._enter(replace(room, is_replay=False), PhaseState.GATE)
             self._enter(replace(room, is_replay=False), PhaseState.CI_RUNNING)
-        if room.phase.spec.requires_approval and self.store.decision(room.lease.address) is None:
-            return AttemptOutcome(final_state=PhaseState.GATE, gates=tuple(gates))
+        if (held := self._hold_for_review(room, written, gates)) is not None:
+            return held
         # Between two heartbeats another process may have taken the attempt over, and its verdict may differ.
         self.store.heartbeat(room.lease, now=self.clock.now())
         # CI may have left files behind; what is committed is the change and nothing else.
@@ -390,12 +403,28 @@ class AutonomousExecutor:
             self.ci.keep(str(outcome.commit), checks, judgement.report)
         return outcome
 
+    def _hold_for_review(
+        self, room: _Room, written: Sequence[FileEdit], gates: Sequence[GateVerdict]
+    ) -> AttemptOutcome | None:
+        """The outcome of a change that waits for a human, or that its review turned down; None for one to commit."""
+        spec, address = room.phase.spec, room.lease.address
+        parked = AttemptOutcome(final_state=PhaseState.GATE, gates=tuple(gates))
+        if self.store.decision(address) is not None:
+            return None
+        if spec.kind is not PhaseKind.RESEARCH:
+            return parked if spec.requires_approval else None
+        review = self.open_research().review(room.phase, room.lease, written)
+        if review.is_pending:
+            return parked
+        return None if review.is_approved else failed(not_approved(review), gates)
+
     # The seed's names for the two steps that once disagreed about where a project's file is.
 
     def _load_scoped_context(self, room: _Room) -> ScopedContext:
         """The phase's context, with its placeholders written where the deliverables gate will look."""
         room.worktree.reset(room.base)
-        context = load_context(room.phase.spec, room.tree)
+        reports = reports_behind(room.run.spec, room.phase.phase_id)
+        context = load_context(room.phase.spec, room.tree, reports=reports)
         project_root = room.worktree.path / (room.run.spec.project or "")
         for key, content in context.stubs.items():
             target = self._resolve_scope_target(key, project_root, base=room.worktree.path)

@@ -1,19 +1,17 @@
 """An attempt that is killed at any step, and made again, ends as if nothing had happened."""
 
-import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 from contextlib import closing
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from killer import Killing
 from leftovers import assert_nothing_is_left, processes_of, read_ledger
-from project import IDENTITY, Project, phase
+from project import Project, phase
 from workers import Gate
 
 from autopack import bootstrap
@@ -22,7 +20,6 @@ from autopack.domain.failure import FailureKind
 from autopack.domain.phase import PhaseState
 from autopack.ports import Decision
 
-KILLING = Path(__file__).parents[1] / "support" / "killing.py"
 FILES = {
     "docs/old.txt": "old\n",
     "calc/core.py": "def add(a, b):\n    return a + b\n",
@@ -59,35 +56,6 @@ SCENARIOS = {
     "parked": Scenario(edits={"docs/new.txt": "new\n"}, requires_approval=True),
     "approved": Scenario(edits={"docs/new.txt": "new\n"}, requires_approval=True, is_approved=True),
 }
-
-
-class Killing:
-    """The program that makes attempts and kills them."""
-
-    def __init__(self):
-        self._program = subprocess.Popen(
-            [sys.executable, str(KILLING)],
-            env={**os.environ, **IDENTITY},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def attempt(self, project, **kill):
-        order = {
-            "root": str(project.root),
-            "builder": project.builder,
-            "environ": {"DATABASE_URL": project.settings.database_url},
-            **kill,
-        }
-        self._program.stdin.write(json.dumps(order) + "\n")
-        self._program.stdin.flush()
-        return json.loads(self._program.stdout.readline())
-
-    def close(self):
-        self._program.stdin.close()
-        self._program.stdout.close()
-        assert self._program.wait(10) == 0
 
 
 @pytest.fixture(scope="module")

@@ -26,6 +26,8 @@ PARTS = {
 }
 # What a background thread calls at its own time is no step.
 _NOT_STEPS = frozenset({"heartbeat"})
+# Records in the same database, each with methods of its own.
+_RECORDS = frozenset({"reviews"})
 
 
 class Steps:
@@ -58,6 +60,8 @@ class Counted:
 
     def __getattr__(self, attribute):
         found = getattr(self._target, attribute)
+        if attribute in _RECORDS:
+            return Counted(found, attribute, self._steps)
         if attribute in _NOT_STEPS or attribute.startswith("_") or not callable(found):
             return found
         name = f"{self._name}.{attribute}"

@@ -7,10 +7,12 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from autopack.adapters.plan_problems import describe_error, describe_place, real_place
+from autopack.adapters.plan_research import read_options, research_problems
 from autopack.adapters.plan_schema import PhaseForm, PlanForm, ReadOnlyForm, RunForm, is_whole_repository
 from autopack.adapters.plan_yaml import Place, YamlDocument, read_yaml
 from autopack.domain.phase import Checks, PhaseKind, PhaseSpec, Scope
 from autopack.domain.plan import Plan, find_problems
+from autopack.domain.research_phase import with_report
 from autopack.domain.run import Order, RunSpec
 from autopack.domain.scope import normalise_key
 from autopack.errors import PlanError, ScopeError
@@ -158,7 +160,7 @@ class _Reader:
             (entry.path if isinstance(entry, ReadOnlyForm) else entry, ("scope", "read_only", index))
             for index, entry in enumerate(form.scope.read_only)
         ]
-        return PhaseSpec(
+        spec = PhaseSpec(
             phase_id=form.id,
             goal=form.goal.strip(),
             scope=Scope(
@@ -171,7 +173,13 @@ class _Reader:
             kind=PhaseKind(form.kind),
             budget_tokens=form.budget_tokens,
             requires_approval=form.requires_approval,
+            research=read_options(form.research),
         )
+        self.problems.extend(
+            _problem_at(self.document, (*place, *below), message, hint)
+            for below, message, hint in research_problems(spec)
+        )
+        return with_report(spec)
 
     def keys(self, paths: list[tuple[str, Place]], project: str | None, place: Place) -> tuple[str, ...]:
         found: list[str] = []

@@ -11,6 +11,7 @@ from autopack.adapters.plan_schema import (
     PhaseForm,
     PlanForm,
     ReadOnlyForm,
+    ResearchForm,
     RunForm,
     ScopeForm,
 )
@@ -18,11 +19,12 @@ from autopack.adapters.plan_yaml import OddScalar, Place
 
 _FIELDS: Mapping[str, Sequence[str]] = {
     form.__name__: tuple(form.model_fields)
-    for form in (PlanForm, RunForm, PhaseForm, ScopeForm, ReadOnlyForm, ChecksForm)
+    for form in (PlanForm, RunForm, PhaseForm, ScopeForm, ReadOnlyForm, ChecksForm, ResearchForm)
 }
 _WANTED = {
     "string_type": "text",
     "int_type": "a whole number",
+    "float_type": "a number",
     "bool_type": "true or false",
     "list_type": "a list",
     "dict_type": "a mapping",
@@ -121,6 +123,7 @@ def _owner(loc: Sequence[str | int]) -> str:
         ("runs", "phases"): "PhaseForm",
         ("runs", "phases", "scope"): "ScopeForm",
         ("runs", "phases", "checks"): "ChecksForm",
+        ("runs", "phases", "research"): "ResearchForm",
         ("runs", "phases", "scope", "read_only"): "ReadOnlyForm",
     }.get(tuple(path), "")
 
@@ -176,4 +179,5 @@ _DESCRIPTIONS: Mapping[str, Callable[[ErrorDetails], tuple[str, str]]] = {
     "string_too_long": lambda error: (f"is longer than {error['ctx']['max_length']} characters", ""),
     "too_short": lambda _: ("is an empty list", "Name at least one."),
     "path": lambda error: (error["msg"], ""),
+    "source": lambda error: (error["msg"], ""),
 }

@@ -16,8 +16,9 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from autopack.domain.plan import ID_PATTERN, PLAN_VERSION
+from autopack.domain.research_options import MAX_ITERATIONS, check_source
 from autopack.domain.scope import normalise_key
-from autopack.errors import ScopeError
+from autopack.errors import ResearchError, ScopeError
 
 MAX_TIMEOUT_SECONDS = 86_400
 NOT_BLANK = r"\S"
@@ -64,6 +65,14 @@ def _legal_revision(name: str) -> str:
     return name
 
 
+def _known_source(name: str) -> str:
+    try:
+        check_source(name)
+    except ResearchError as error:
+        raise PydanticCustomError("source", "{message}", {"message": f"{error}. {error.hint}"}) from None
+    return name
+
+
 def _form(value: object) -> str | None:
     # The signs keep these words apart from any key of a plan; they show up in the place of an error.
     names: dict[type, str] = {list: "<list>", dict: "<mapping>", str: "<text>"}
@@ -80,6 +89,7 @@ Id = Annotated[
 Path = Annotated[str, StringConstraints(min_length=1), AfterValidator(_legal_path)]
 Folder = Annotated[str, StringConstraints(min_length=1), AfterValidator(_legal_folder)]
 Revision = Annotated[str, StringConstraints(min_length=1, max_length=250), AfterValidator(_legal_revision)]
+Source = Annotated[str, StringConstraints(min_length=1), AfterValidator(_known_source)]
 Count = Annotated[int, Field(gt=0, le=2**53)]
 
 
@@ -126,6 +136,27 @@ Deliverables = Annotated[
 ]
 
 
+class ResearchForm(_Form):
+    """How a research phase works."""
+
+    questions: list[Text] = Field([], description="What is to be answered; without them, the goal.")
+    sources: list[Source] = Field(
+        ["local"],
+        min_length=1,
+        description="Where to look: local, github, github:OWNER/REPOSITORY, hackernews, reddit, reddit:NAME+NAME.",
+    )
+    min_confidence: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.6, description="From here on the result may be used without a human."
+    )
+    require_human_review: bool = Field(default=True, description="Whether a human decides in any case.")
+    synthesis: Literal["extractive", "builder"] = Field(
+        "extractive", description="Who makes answers of the findings; the Builder is paid for it."
+    )
+    max_iterations: Annotated[int, Field(ge=1, le=MAX_ITERATIONS)] = Field(
+        2, description="How often the sources are asked while the confidence is too low."
+    )
+
+
 class PhaseForm(_Form):
     """One piece of work: what it must do, where, and what it must leave behind."""
 
@@ -148,6 +179,7 @@ class PhaseForm(_Form):
     requires_approval: bool = Field(
         default=False, description="Whether an operator decides before it is complete."
     )
+    research: ResearchForm | None = Field(None, description="How a phase of kind research works.")
 
 
 class RunForm(_Form):

@@ -40,7 +40,9 @@ if TYPE_CHECKING:
     from autopack.autonomous_executor import AutonomousExecutor
     from autopack.drain.failed import DrainEvent
     from autopack.drain.selection import DrainPlan
+    from autopack.execution.build import BuildStep
     from autopack.execution.dispatch import Dispatcher, RunEvent, RunSummary
+    from autopack.research.phase import ResearchStep
 
 
 def open_store(settings: Settings, *, create: bool = False) -> SqlStore:
@@ -151,7 +153,28 @@ def _make_executor(
         settings=settings,
         owner=process_identity(),
         is_owner_dead=death_watch(settings, clock),
+        open_research=lambda: _make_research(settings, store, steps.build, clock, environ),
         kill_strays=lambda: kill_strays(settings.state_folder),
+    )
+
+
+def _make_research(
+    settings: Settings, store: Store, build: "BuildStep", clock: Clock, environ: Mapping[str, str]
+) -> "ResearchStep":
+    from autopack.research.phase import ResearchStep
+    from autopack.research.sources import Sources
+
+    return ResearchStep(
+        build=build,
+        reviews=store.reviews,
+        sources=Sources(
+            settings=settings.research,
+            folder=settings.state_folder / "cache" / "research",
+            environ=environ,
+            now=clock.now,
+        ),
+        clock=clock,
+        max_patch_bytes=settings.attempt.max_patch_bytes,
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from autopack.domain.failure import FailureKind
+from autopack.domain.research_options import ResearchOptions
 from autopack.errors import IllegalTransitionError
 
 
@@ -92,6 +93,8 @@ class PhaseSpec:
     budget_tokens: int | None = None
     """None takes the repository's setting."""
     requires_approval: bool = False
+    research: ResearchOptions | None = None
+    """How a research phase works; None takes the defaults."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

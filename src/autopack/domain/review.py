@@ -1,8 +1,8 @@
-"""When research is good enough to be used: the criteria, the decision, and the record of it."""
+"""When research is good enough to be used: the criteria, and what they decide."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import dataclass
+from enum import StrEnum
 
 from autopack.errors import ReviewError
 
@@ -10,7 +10,7 @@ AUTO_REVIEWER = "auto"
 """The reviewer of a decision that the criteria alone made."""
 
 
-class ReviewDecision(Enum):
+class ReviewDecision(StrEnum):
     """What became of research that was submitted."""
 
     APPROVED = "approved"
@@ -169,51 +169,3 @@ def _text(value: object) -> str:
         return value
     named = (_field(value, name) for name in ("title", "text", "content"))
     return next((text for text in named if isinstance(text, str) and text), str(value))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReviewDecisionRecord:
-    """A review as it is kept: what was submitted, and the decision once there is one."""
-
-    review_id: str
-    submission: Submission
-    submitted_at: float
-    """Seconds since the epoch."""
-    decision: ReviewDecision | None = None
-    """None while it waits."""
-    reviewer: str = ""
-    comments: str = ""
-    approved_findings: tuple[str, ...] = ()
-    approved_recommendations: tuple[str, ...] = ()
-    decided_at: float | None = None
-
-    @property
-    def is_pending(self) -> bool:
-        """Whether it waits for a decision."""
-        return self.decision is None
-
-    def decided(
-        self, decision: ReviewDecision, *, reviewer: str, comments: str, at: float
-    ) -> "ReviewDecisionRecord":
-        """A copy with its decision; what is approved, is approved with all findings and recommendations.
-
-        Raises:
-            ReviewError: It has a decision, or the reviewer has no name.
-        """
-        if self.decision is not None:
-            raise ReviewError(
-                f"review {self.review_id} was decided before: {self.decision.value} by {self.reviewer}",
-                hint="A decision stands. Research that is done anew gets a review of its own.",
-            )
-        if not reviewer.strip():
-            raise ReviewError(f"review {self.review_id}: a decision needs the name of its reviewer")
-        is_approved = decision is ReviewDecision.APPROVED
-        return replace(
-            self,
-            decision=decision,
-            reviewer=reviewer,
-            comments=comments,
-            approved_findings=self.submission.findings if is_approved else (),
-            approved_recommendations=self.submission.recommendations if is_approved else (),
-            decided_at=at,
-        )

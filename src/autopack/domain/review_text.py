@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from autopack.domain.masking import mask_secrets
-from autopack.domain.review import ReviewDecisionRecord
+from autopack.domain.review_record import ReviewDecisionRecord
 from autopack.errors import ReviewError
 
 

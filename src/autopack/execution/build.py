@@ -85,9 +85,9 @@ class BuildStep:
         over = self._store.budget_stop(limits=self._limits, now=self._clock.now(), run_id=run_id)
         return None if over is None else budget_failure(over)
 
-    def stored(self, lease: Lease) -> BuildAnswer | None:
+    def stored(self, lease: Lease, *, turn: int = FIRST_TURN) -> BuildAnswer | None:
         """The answer that an earlier process of this attempt paid for."""
-        stored = self._store.stored_answer(lease.address, FIRST_TURN)
+        stored = self._store.stored_answer(lease.address, turn)
         return stored.answer if stored is not None else None
 
     def asked_on(self, lease: Lease) -> str | None:
@@ -123,7 +123,7 @@ class BuildStep:
                 return (attempt.address.number, stored) if may_help else None
         return None
 
-    def ask(
+    def ask(  # noqa: PLR0913 -- the parts of one attempt
         self,
         phase: Phase,
         lease: Lease,
@@ -133,14 +133,16 @@ class BuildStep:
         *,
         base: str,
         logs: Path,
+        turn: int = FIRST_TURN,
     ) -> BuildAnswer:
         """One call within the phase's budget; the answer is in the ledger when this returns.
 
-        ``worktree`` is the checkout of ``base`` with the context's placeholders in it.
+        ``worktree`` is the checkout of ``base`` with the context's placeholders in it. The answer of the first turn
+        is the attempt's change; others are means to it.
         """
         if (pause := self._pause()) is not None:
             return BuildAnswer(failure=pause)
-        reservation = self._reserve(phase, lease, prompt.encode("utf-8", "replace"))
+        reservation = self._reserve(phase, lease, prompt.encode("utf-8", "replace"), turn)
         if isinstance(reservation, OverBudget):
             return BuildAnswer(failure=budget_failure(reservation))
         started = self._clock.monotonic()
@@ -170,17 +172,34 @@ class BuildStep:
         self._tell(reservation.call_id)
         return answer
 
+    def keep(self, lease: Lease, answer: BuildAnswer, *, by: str, base: str, duration_seconds: float) -> None:
+        """Put a change that no Builder made, and that cost nothing, into the ledger as the attempt's answer."""
+        now = self._clock.now()
+        reservation = self._store.reserve_call(
+            lease,
+            turn=FIRST_TURN,
+            builder=by,
+            prompt_hash="",
+            expected_tokens=0,
+            limit_tokens=self._settings.budget_tokens,
+            now=now,
+        )
+        if isinstance(reservation, Reservation):
+            self._store.settle_call(
+                reservation.call_id, answer, base_commit=base, duration_seconds=duration_seconds, now=now
+            )
+
     def _pause(self) -> FailureReport | None:
         pause = self._store.builder_pause(self._builder.spec)
         now = self._clock.now()
         return pause_failure(pause, now=now) if pause is not None and pause.until > now else None
 
-    def _reserve(self, phase: Phase, lease: Lease, prompt: bytes) -> Reservation | OverBudget:
+    def _reserve(self, phase: Phase, lease: Lease, prompt: bytes, turn: int) -> Reservation | OverBudget:
         expected = estimate_tokens(len(prompt))
         builder = self._builder.spec
         return self._store.reserve_call(
             lease,
-            turn=FIRST_TURN,
+            turn=turn,
             builder=builder,
             prompt_hash=sha256(prompt).hexdigest(),
             expected_tokens=expected,

@@ -27,8 +27,10 @@ class ScopedContext:
     """Keys that were left out because the context was full."""
 
 
-def load_context(spec: PhaseSpec, tree: Tree) -> ScopedContext:
+def load_context(spec: PhaseSpec, tree: Tree, *, reports: Sequence[str] = ()) -> ScopedContext:
     """The context of a phase on a tree: what it may change first, then what it only reads.
+
+    ``reports`` are keys of what earlier phases found out; they are read whether the scope names them or not.
 
     Every key goes through the one scope resolver, so that a placeholder stands where the gates will look.
     """
@@ -36,7 +38,7 @@ def load_context(spec: PhaseSpec, tree: Tree) -> ScopedContext:
     files: list[ContextFile] = []
     omitted: list[str] = []
     room = MAX_CONTEXT_BYTES
-    for key, is_read_only in _keys(spec, tree):
+    for key, is_read_only in _keys(spec, tree, reports):
         content = tree.read(key)
         is_stub = content is None and not is_read_only
         if (content is None and is_read_only) or (content is not None and b"\0" in content):
@@ -57,9 +59,9 @@ def stub_for(key: str) -> bytes:
     return b"{}\n" if key.endswith(".json") or basename(key) == "yarn.lock" else b""
 
 
-def _keys(spec: PhaseSpec, tree: Tree) -> Iterator[tuple[str, bool]]:
+def _keys(spec: PhaseSpec, tree: Tree, reports: Sequence[str]) -> Iterator[tuple[str, bool]]:
     seen: set[str] = set()
-    for raw_keys, is_read_only in ((spec.scope.paths, False), (spec.scope.read_only, True)):
+    for raw_keys, is_read_only in ((spec.scope.paths, False), (reports, True), (spec.scope.read_only, True)):
         for raw in raw_keys:
             for key in _expand(clean_key(raw), tree):
                 if key not in seen:

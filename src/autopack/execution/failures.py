@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from autopack.domain.failure import FailureKind, FailureReport
 from autopack.domain.phase import PhaseState
+from autopack.domain.review_record import ReviewDecisionRecord
 from autopack.domain.verdicts import AttemptOutcome, GateVerdict
 from autopack.errors import AutopackError, PatchError
 from autopack.ports import BuildAnswer
@@ -61,4 +62,13 @@ def nothing_to_replay() -> FailureReport:
         kind=FailureKind.EMPTY_CHANGE,
         message="No earlier attempt of the phase left a change that is worth judging again",
         hint="Drain the phase: it needs the Builder.",
+    )
+
+
+def not_approved(review: ReviewDecisionRecord) -> FailureReport:
+    """Research that its review turned down without a human."""
+    return FailureReport(
+        kind=FailureKind.APPROVAL_DENIED,
+        message=f"{review.reviewer} did not approve: {review.comments}",
+        hint="Name further sources, ask other questions, or lower min_confidence in the plan.",
     )

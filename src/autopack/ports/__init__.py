@@ -16,6 +16,8 @@ from autopack.ports.meter import (
     ModelRoute,
 )
 from autopack.ports.processes import Command, Conversation, Finished, Locks, Processes, RoomLimits
+from autopack.ports.research import Research
+from autopack.ports.reviews import Reviews
 from autopack.ports.sandboxes import Network, Room, Sandbox
 from autopack.ports.store import CallFilter, Decision, Foreseen, RunProgress, Store, StoredAnswer
 from autopack.ports.triage import Triage
@@ -51,6 +53,8 @@ __all__ = [
     "ModelRoute",
     "Network",
     "Processes",
+    "Research",
+    "Reviews",
     "Room",
     "RoomLimits",
     "RunProgress",

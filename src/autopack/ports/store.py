@@ -27,6 +27,7 @@ from autopack.domain.telemetry import CallEvent
 from autopack.domain.verdicts import AttemptOutcome
 from autopack.ports.builders import BuildAnswer
 from autopack.ports.drains import Drains
+from autopack.ports.reviews import Reviews
 from autopack.ports.triage import Triage
 
 
@@ -105,6 +106,11 @@ class Store(Protocol):
     @property
     def triage(self) -> Triage:
         """The record of what holds the backlog up, in the same database."""
+        ...
+
+    @property
+    def reviews(self) -> Reviews:
+        """The record of research, in the same database."""
         ...
 
     def close(self) -> None:
@@ -386,6 +392,8 @@ class Store(Protocol):
 
     def decide_approval(self, run_id: str, phase_id: str, decision: Decision) -> None:
         """Record an operator's word: approved requeues the same attempt, denied fails the phase.
+
+        Where a review waits for it, it is the review's decision too.
 
         Raises:
             StoreError: The phase does not await an approval.

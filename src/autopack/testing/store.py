@@ -14,6 +14,7 @@ from autopack.domain.masked import masked
 from autopack.domain.phase import Phase, PhaseState
 from autopack.domain.plan import Plan, PlanChange
 from autopack.domain.plan_merge import MergedRun, merge_run, new_run
+from autopack.domain.review import ReviewDecision
 from autopack.domain.run import Run, RunSpec, split_queued
 from autopack.domain.session import Spent
 from autopack.domain.verdicts import AttemptOutcome
@@ -21,6 +22,7 @@ from autopack.errors import LeaseLostError, NotClaimableError, StoreError
 from autopack.ports import Decision, Foreseen, RunProgress
 from autopack.testing.calls import MemoryCalls
 from autopack.testing.fingerprints import MemoryFingerprints
+from autopack.testing.reviews import MemoryReviews
 from autopack.testing.turns import MemoryTurns
 
 
@@ -42,6 +44,7 @@ class MemoryStore(MemoryCalls, MemoryTurns, MemoryFingerprints):
         self._held: dict[str, AttemptAddress] = {}  # by run
         self._baselines: dict[BaselineKey, Baseline] = {}
         self._decisions: dict[AttemptAddress, Decision] = {}
+        self.reviews = MemoryReviews(self, decide_phase=self._decide)
 
     def close(self) -> None:
         """Nothing to give back."""
@@ -338,6 +341,18 @@ class MemoryStore(MemoryCalls, MemoryTurns, MemoryFingerprints):
 
     def decide_approval(self, run_id: str, phase_id: str, decision: Decision) -> None:
         """Record an operator's word: approved requeues the same attempt, denied fails the phase."""
+        address = AttemptAddress(
+            run_id=run_id, phase_id=phase_id, number=self.phase(run_id, phase_id).last_attempt
+        )
+        if (review := self.reviews.find_open(address)) is None:
+            self._decide(run_id, phase_id, decision)
+            return
+        said = ReviewDecision.APPROVED if decision.approved else ReviewDecision.REJECTED
+        self.reviews.decide(
+            review.review_id, said, reviewer=decision.by, comments=decision.why, now=decision.at
+        )
+
+    def _decide(self, run_id: str, phase_id: str, decision: Decision) -> None:
         with self._transaction():
             phase = self.phase(run_id, phase_id)
             if not phase.awaits_approval:

@@ -1,6 +1,6 @@
 """The review of research: what is good enough by itself, and what waits for a human."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -10,10 +10,10 @@ from autopack.domain.review import (
     AUTO_REVIEWER,
     ReviewCriteria,
     ReviewDecision,
-    ReviewDecisionRecord,
     judge,
     submission_of,
 )
+from autopack.domain.review_record import ReviewDecisionRecord, unknown_review
 from autopack.domain.review_text import history_entry
 from autopack.errors import ReviewError
 
@@ -62,7 +62,7 @@ class ReviewRecords(Protocol):
         """One review, if it is there."""
         ...
 
-    def pending(self) -> list[ReviewDecisionRecord]:
+    def pending(self) -> Sequence[ReviewDecisionRecord]:
         """Reviews that wait, oldest first."""
         ...
 
@@ -208,13 +208,6 @@ class ResearchReviewWorkflow:
         if not isinstance(record, ReviewDecisionRecord):
             raise unknown_review(review_id)
         return record
-
-
-def unknown_review(review_id: str) -> ReviewError:
-    """The error for an id that names no review."""
-    return ReviewError(
-        f"there is no review {review_id!r}", hint="`autopack review list` names those that wait."
-    )
 
 
 def result_of(record: ReviewDecisionRecord) -> ReviewResult:

@@ -2,10 +2,21 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from autopack.adapters.store import attempts, calls, pauses, plans, reading, spending, telemetry, turns
+from autopack.adapters.store import (
+    attempts,
+    calls,
+    pauses,
+    plans,
+    reading,
+    reviews,
+    spending,
+    telemetry,
+    turns,
+)
 from autopack.adapters.store.database import Database
 from autopack.adapters.store.schema import check_schema, migrate
 from autopack.adapters.store.sql_drains import SqlDrains
+from autopack.adapters.store.sql_reviews import SqlReviews
 from autopack.adapters.store.sql_triage import SqlTriage
 from autopack.adapters.store.tables import SCHEMA_REVISION
 from autopack.domain.attempt import Attempt, AttemptAddress, Lease
@@ -63,6 +74,7 @@ class SqlStore:
         self.identity = f"{database.place}, schema {SCHEMA_REVISION}"
         self.drains = SqlDrains(database)
         self.triage = SqlTriage(database)
+        self.reviews = SqlReviews(database)
 
     def close(self) -> None:
         """Give back every connection."""
@@ -305,7 +317,7 @@ class SqlStore:
     def decide_approval(self, run_id: str, phase_id: str, decision: Decision) -> None:
         """Record an operator's word: approved requeues the same attempt, denied fails the phase."""
         with self._database.writing() as db:
-            attempts.decide(db, run_id, phase_id, decision)
+            reviews.decide_approval(db, run_id, phase_id, decision)
 
     def decision(self, address: AttemptAddress) -> Decision | None:
         """The operator's word on this attempt, if there is one."""

@@ -371,3 +371,33 @@ decision = sa.Table(
     sa.Column("numbers", sa.Text, nullable=False),
     sa.Index("ix_decision_at", "at"),
 )
+
+_ATTEMPT = ("attempt.run_id", "attempt.phase_id", "attempt.number")
+
+# Reviews of research; one without an attempt is of research outside of any run.
+review = sa.Table(
+    "review",
+    metadata,
+    sa.Column("review_id", sa.Text, primary_key=True),
+    sa.Column("run_id", sa.Text),
+    sa.Column("phase_id", sa.Text),
+    sa.Column("number", sa.Integer),
+    sa.Column("submitted_at", sa.Double, nullable=False),
+    sa.Column("decided_at", sa.Double),
+    sa.Column("record", sa.Text, nullable=False),
+    sa.ForeignKeyConstraint(["run_id", "phase_id", "number"], _ATTEMPT),
+    sa.Index("ix_review_decided_at", "decided_at"),
+    sa.Index("ix_review_place", "run_id", "phase_id"),
+)
+
+# What the steps of an attempt's research gathered, so that it is gathered once.
+research_note = sa.Table(
+    "research_note",
+    metadata,
+    sa.Column("run_id", sa.Text, primary_key=True),
+    sa.Column("phase_id", sa.Text, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("step", sa.Text, primary_key=True),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.ForeignKeyConstraint(["run_id", "phase_id", "number"], _ATTEMPT),
+)

@@ -1,0 +1,40 @@
+"""The program ``killing.py`` as a test drives it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from project import IDENTITY
+
+KILLING = Path(__file__).parent / "killing.py"
+
+
+class Killing:
+    """The program that makes attempts and kills them."""
+
+    def __init__(self):
+        self._program = subprocess.Popen(
+            [sys.executable, str(KILLING)],
+            env={**os.environ, **IDENTITY},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def attempt(self, project, **kill):
+        order = {
+            "root": str(project.root),
+            "builder": project.builder,
+            "environ": {"DATABASE_URL": project.settings.database_url},
+            **kill,
+        }
+        self._program.stdin.write(json.dumps(order) + "\n")
+        self._program.stdin.flush()
+        return json.loads(self._program.stdout.readline())
+
+    def close(self):
+        self._program.stdin.close()
+        self._program.stdout.close()
+        assert self._program.wait(10) == 0
