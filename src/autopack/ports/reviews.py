@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from autopack.domain.attempt import AttemptAddress
+from autopack.domain.phase import Phase
 from autopack.domain.review import ReviewDecision
 from autopack.domain.review_record import ReviewDecisionRecord
 
@@ -36,6 +37,10 @@ class Reviews(Protocol):
 
     def pending(self) -> Sequence[ReviewDecisionRecord]:
         """Reviews that can be decided now, oldest first: of phases that wait for it, and of none."""
+        ...
+
+    def awaiting(self) -> Sequence[Phase]:
+        """The phases that rest until a human decides, reviewed research or not; by run and position."""
         ...
 
     def decided(self) -> Sequence[ReviewDecisionRecord]:

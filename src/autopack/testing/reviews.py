@@ -27,6 +27,10 @@ class Phases(Protocol):
         """The phase's attempts."""
         ...
 
+    def all_phases(self) -> Sequence[Phase]:
+        """Every phase, by run and position."""
+        ...
+
     def requeue_phase(self, run_id: str, phase_id: str, *, now: float) -> AttemptAddress:
         """Put a failed phase back into the queue."""
         ...
@@ -86,6 +90,10 @@ class MemoryReviews:
             return True
         phase = self._store.phase(address.run_id, address.phase_id)
         return phase.awaits_approval and phase.last_attempt == address.number
+
+    def awaiting(self) -> Sequence[Phase]:
+        """The phases that rest until a human decides; by run and position."""
+        return tuple(it for it in self._store.all_phases() if it.awaits_approval)
 
     def decided(self) -> Sequence[ReviewDecisionRecord]:
         """Decided reviews, in the order of their decisions."""

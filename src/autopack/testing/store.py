@@ -140,6 +140,11 @@ class MemoryStore(MemoryCalls, MemoryTurns, MemoryFingerprints):
         with self.lock:
             return tuple(self._phases[run_id, spec.phase_id] for spec in self.run(run_id).spec.phases)
 
+    def all_phases(self) -> Sequence[Phase]:
+        """Every phase, by run and position."""
+        with self.lock:
+            return sorted(self._phases.values(), key=lambda it: (it.run_id, it.index))
+
     def attempts(self, run_id: str, phase_id: str) -> Sequence[Attempt]:
         """The phase's attempts, oldest first."""
         with self.lock:

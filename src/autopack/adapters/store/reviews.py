@@ -7,9 +7,11 @@ import sqlalchemy as sa
 
 from autopack.adapters.store import attempts, reading
 from autopack.adapters.store.codec import decode, encode
+from autopack.adapters.store.rows import to_phase
 from autopack.adapters.store.tables import attempt, phase, research_note, review
 from autopack.adapters.store.upserts import insert_or
 from autopack.domain.attempt import AttemptAddress
+from autopack.domain.phase import Phase
 from autopack.domain.review import ReviewDecision
 from autopack.domain.review_record import (
     ReviewDecisionRecord,
@@ -117,6 +119,14 @@ def pending(db: sa.Connection) -> Sequence[ReviewDecisionRecord]:
         .where(_row.decided_at.is_(None), sa.or_(_row.run_id.is_(None), waits))
         .order_by(_row.submitted_at, _row.review_id),
     )
+
+
+def awaiting(db: sa.Connection) -> Sequence[Phase]:
+    """The phases that rest until a human decides; by run and position."""
+    # As the index over phases in GATE states it; there are few of them at a time.
+    rests = (phase.c.state == sa.literal_column("'GATE'"), phase.c.awaits_approval)
+    rows = db.execute(sa.select(phase).where(*rests).order_by(phase.c.run_id, phase.c.idx))
+    return tuple(to_phase(row) for row in rows)
 
 
 def decided(db: sa.Connection) -> Sequence[ReviewDecisionRecord]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from autopack.adapters.store import reviews
 from autopack.adapters.store.database import Database
 from autopack.domain.attempt import AttemptAddress
+from autopack.domain.phase import Phase
 from autopack.domain.review import ReviewDecision
 from autopack.domain.review_record import ReviewDecisionRecord
 
@@ -36,6 +37,11 @@ class SqlReviews:
         """Reviews that can be decided now, oldest first."""
         with self._database.reading() as db:
             return reviews.pending(db)
+
+    def awaiting(self) -> Sequence[Phase]:
+        """The phases that rest until a human decides; by run and position."""
+        with self._database.reading() as db:
+            return reviews.awaiting(db)
 
     def decided(self) -> Sequence[ReviewDecisionRecord]:
         """Decided reviews, in the order of their decisions."""

@@ -5,7 +5,7 @@ The engine keeps tables of its own in the same database; ``owns`` tells which ar
 
 import sqlalchemy as sa
 
-SCHEMA_REVISION = "0006"
+SCHEMA_REVISION = "0007"
 """The newest migration; an older or newer database is not worked with."""
 VERSION_TABLE = "autopack_schema"
 
@@ -34,6 +34,7 @@ def _partial(name: str, *columns: str, where: str, unique: bool = False) -> sa.I
 # Conditions of indexes; a query has to state them in the same words, without parameters, to be served by one.
 READY = "state = 'QUEUED' AND missing_needs = 0"
 """The phase waits for nothing but its turn and its time."""
+IN_GATE = "state = 'GATE'"
 FAILED = "state = 'FAILED'"
 STUCK = "state = 'FAILED' AND missing_needs > 0"
 """The phase failed, and needs one that is not COMPLETE any more, or not yet."""
@@ -93,6 +94,7 @@ phase = sa.Table(
     sa.Index(None, "run_id", "idx"),
     sa.Index(None, "run_id", "state"),
     _partial("ix_phase_ready", "run_id", "idx", where=READY),
+    _partial("ix_phase_gate", "run_id", "idx", where=IN_GATE),
     _partial("ix_phase_ready_at", "run_id", "retry_at", where=READY),
     _partial("ix_phase_head", "run_id", "failure_rank", "idx", where=DRAINABLE),
     # Without an index over the state alone: SQLite, which has no statistics, would prefer it to the next ones.

@@ -3,8 +3,9 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0006"
-down_revision = "0005"
+revision = "0007"
+down_revision = "0006"
+_IN_GATE = sa.text("state = 'GATE'")
 _ATTEMPT = ["attempt.run_id", "attempt.phase_id", "attempt.number"]
 
 
@@ -33,4 +34,7 @@ def upgrade() -> None:
         sa.Column("text", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(["run_id", "phase_id", "number"], _ATTEMPT, name="fk_research_note_attempt"),
         sa.PrimaryKeyConstraint("run_id", "phase_id", "number", "step", name="pk_research_note"),
+    )
+    op.create_index(
+        "ix_phase_gate", "phase", ["run_id", "idx"], sqlite_where=_IN_GATE, postgresql_where=_IN_GATE
     )
