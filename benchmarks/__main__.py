@@ -5,6 +5,7 @@ import sys
 
 BENCHMARKS = (
     ("benchmarks.overhead",),
+    ("benchmarks.builders", "--quick"),
     ("benchmarks.selection", "--quick"),
     ("benchmarks.gate_truth",),
     ("benchmarks.collection_gate", "--quick"),

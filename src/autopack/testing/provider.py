@@ -84,6 +84,8 @@ class ScriptedProvider:
                     await asyncio.Event().wait()
                 await answer.write(event)
                 sent += 1
+                if script.pace_seconds:
+                    await asyncio.sleep(script.pace_seconds)
                 if script.cut_after == sent:
                     connection.abort()
                     break

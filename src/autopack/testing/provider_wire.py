@@ -62,6 +62,8 @@ class Scripted:
     """Events after which the connection breaks off; 0 before the first byte."""
     hang_after: int | None = None
     """Events after which nothing comes any more, until the client goes or the server is closed."""
+    pace_seconds: float = 0.0
+    """Between two events, as a model takes its time."""
     stream_error: str = ""
     """An error inside a stream that had begun, at its end."""
     refuses_stream_options: bool = False

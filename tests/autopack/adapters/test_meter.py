@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import os
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -190,6 +192,39 @@ def test_a_client_that_hangs_up_ends_the_request_upstream(tmp_path, dialect):
     (request,) = it.door.requests()
     assert (request.fault, request.usage.is_estimated) == (FaultKind.CANCELLED, True)
     assert request.usage.input_tokens > 0
+
+
+def test_a_client_that_hangs_up_before_an_answer_ends_the_request_upstream(tmp_path):
+    with serve(Scripted(text=TEXT, hang_after=0)) as provider, opened(provider.url, tmp_path) as it:
+        with pytest.raises(httpx.ReadTimeout):
+            it.client.post(
+                "/v1/messages",
+                json=body_of(Dialect.ANTHROPIC, stream=False),
+                headers=key_headers(Dialect.ANTHROPIC, it.door.token),
+                timeout=httpx.Timeout(10, read=0.3),
+            )
+        assert provider.hung_up.wait(10)
+    (request,) = it.door.requests()
+    assert (request.fault, request.usage.is_estimated) == (FaultKind.CANCELLED, True)
+
+
+def test_what_a_killed_process_left_is_cleared_away(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    dead, young, strange = (tmp_path / f"autopack-door-{name}" for name in ("dead", "young", "strange"))
+    for folder in (dead, young, strange):
+        folder.mkdir()
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(folder / "door"))
+        if folder is not strange:
+            listener.close()
+        else:
+            listener.listen()
+            alive = listener
+    for folder in (dead, strange):
+        os.utime(folder, (0, 0))
+    with serve() as provider, opened(provider.url, tmp_path / "logs"):
+        assert [folder.exists() for folder in (dead, young, strange)] == [False, True, True]
+    alive.close()
 
 
 def test_closing_a_door_ends_and_books_what_is_under_way(tmp_path):

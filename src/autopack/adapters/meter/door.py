@@ -4,10 +4,9 @@ import asyncio
 import secrets
 import shutil
 import socket
-import tempfile
 import threading
+from collections.abc import Coroutine
 from contextlib import suppress
-from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -15,6 +14,7 @@ import aiohttp
 from aiohttp import web
 
 from autopack.adapters.meter.books import Books, Entry
+from autopack.adapters.meter.door_folder import SOCKET_NAME, make_folder, remove_dead_folders
 from autopack.adapters.meter.gate import Gate
 from autopack.adapters.meter.proxy import Proxy
 from autopack.adapters.meter.request_log import RequestLog
@@ -25,9 +25,6 @@ from autopack.domain.masking import MASK, mask_secrets
 from autopack.ports import BuildWatch, Clock, MeterOrder, ModelRequest
 
 CONNECT_SECONDS = 30.0
-_PREFIX = "autopack-door-"
-_LONGEST_SOCKET_PATH = 100
-"""The kernel takes 107 bytes."""
 _HEADER_BYTES = 64 << 10
 
 
@@ -53,14 +50,16 @@ class Door:
         self._books = Books(order, watch, price=self._price, keep=self._keep, mask=self._mask)
         self._gate = gate
         self._handlers: set[asyncio.Task[None]] = set()
+        self._later: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
         self._ready = threading.Event()
         self._problem: BaseException | None = None
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.base_url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        self._folder = _private_folder()
-        self.socket_path = self._folder / "door"
+        remove_dead_folders()
+        self._folder = make_folder()
+        self.socket_path = self._folder / SOCKET_NAME
         self._thread = threading.Thread(target=self._run, name="autopack-door", daemon=True)
         self._thread.start()
         self._ready.wait()
@@ -125,7 +124,13 @@ class Door:
             clock=self._clock,
             session=session,
             proxy_url=_way_out(self._order.route.upstream),
+            later=self._do_later,
         )
+
+    def _do_later(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._later.add(task)
+        task.add_done_callback(self._later.discard)
 
     async def _listen(self, proxy: Proxy) -> None:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
@@ -154,6 +159,7 @@ class Door:
             for task in tuple(self._handlers):
                 task.cancel()
             await asyncio.gather(*self._handlers, return_exceptions=True)
+            await asyncio.gather(*self._later, return_exceptions=True)
             await runner.cleanup()
 
     def _keep(self, request: ModelRequest, entry: Entry) -> None:
@@ -169,14 +175,6 @@ class Door:
         for secret in (self._order.route.key, self.token):
             text = text.replace(secret, MASK) if secret else text
         return mask_secrets(text)
-
-
-def _private_folder() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-    if len(str(folder)) <= _LONGEST_SOCKET_PATH - len("/door"):
-        return folder
-    folder.rmdir()
-    return Path(tempfile.mkdtemp(prefix=_PREFIX, dir="/tmp"))
 
 
 def _way_out(upstream: str) -> str | None:

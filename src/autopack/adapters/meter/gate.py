@@ -76,13 +76,16 @@ class SharedGate:
     def __post_init__(self) -> None:
         # Whether a row of faults may have to be ended; another process may have begun one.
         self._had_fault = self.rates.is_limited
+        # What a door's requests used is told before its next one asks for room, in the order in which they came.
+        self._in_turn = asyncio.Lock()
 
     async def enter(self, tokens: int) -> int | Refusal:
         """Wait for the provider's pause, and for room in its minute."""
         until = self.clock.monotonic() + self.longest_wait_seconds
         while True:
             try:
-                turn = await asyncio.to_thread(self._take, tokens)
+                async with self._in_turn:
+                    turn = await asyncio.to_thread(self._take, tokens)
             except StoreError as error:
                 return _busy(error)
             if not turn.wait_seconds:
@@ -109,7 +112,8 @@ class SharedGate:
     async def leave(self, turn_id: int, tokens: int) -> None:
         """Put what was used in the place of what was expected."""
         if turn_id:
-            await self._told(lambda: self.store.settle_turn(turn_id, tokens=tokens))
+            async with self._in_turn:
+                await self._told(lambda: self.store.settle_turn(turn_id, tokens=tokens))
 
     async def note_answer(self, exhausted_seconds: float | None) -> None:
         """End the row of faults, and wait where the provider says that it is exhausted."""

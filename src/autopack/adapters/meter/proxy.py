@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -51,6 +51,8 @@ class Proxy:
     session: aiohttp.ClientSession
     proxy_url: str | None
     """The operator's own way out, where the machine has one."""
+    later: Callable[[Coroutine[object, object, None]], None]
+    """Has something done that no client waits for."""
 
     def __repr__(self) -> str:
         return f"Proxy(provider={self.route.provider!r})"
@@ -112,7 +114,7 @@ class Proxy:
         finally:
             self.books.finish(entry, now=self.clock.monotonic())
             if isinstance(turn, int):
-                await self.gate.leave(turn, entry.total()[0].total_tokens)
+                self.later(self.gate.leave(turn, entry.total()[0].total_tokens))
 
     async def _forward(self, request: web.BaseRequest, entry: Entry, body: bytes) -> web.StreamResponse:
         endpoint = entry.ask.endpoint

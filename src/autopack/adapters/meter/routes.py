@@ -76,7 +76,7 @@ def _key(provider: str, variable: str, environ: Mapping[str, str], *, is_needed:
     if not key and is_needed:
         raise SettingsError(
             f"there is no key for the provider {provider!r}: {variable} is not set",
-            hint=f"Set {variable} in the environment of Autopack; no Builder's process gets to see it.",
+            hint=f"Set {variable} in the environment of Autopack.",
         )
     if not re.fullmatch(r"[\x21-\x7e]*", key):
         raise SettingsError(f"the key in {variable} holds characters that no key has", hint="Set it again.")

@@ -1,0 +1,1 @@
+"""What stands between Autopack and a model, against the same model without it."""
