@@ -6,35 +6,16 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
-from enum import StrEnum
 
 from autopack.adapters.builders.registry import KINDS
 from autopack.adapters.git import open_workspace
 from autopack.adapters.git_command import Git
+from autopack.adapters.health_line import HealthLine, HealthStatus, tried
+from autopack.adapters.health_models import check_models
 from autopack.adapters.store import open_store
-from autopack.errors import AutopackError
 from autopack.settings import Settings
 
 _MIN_FREE_BYTES = 1 << 30
-
-
-class HealthStatus(StrEnum):
-    """How bad it is."""
-
-    OK = "ok"
-    WARNING = "warning"
-    PROBLEM = "problem"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HealthLine:
-    """One thing that was looked at."""
-
-    name: str
-    status: HealthStatus
-    message: str
-    hint: str = ""
 
 
 def check_health(
@@ -45,24 +26,15 @@ def check_health(
     ``name_builder`` gives the Builder's full name, or raises where it cannot be made.
     """
     yield _python()
-    yield _tried("git", lambda: Git(cwd=settings.root).line("--version"))
-    yield _tried("repository", lambda: _repository(settings))
-    yield _tried("state folder", lambda: _state_folder(settings))
+    yield tried("git", lambda: Git(cwd=settings.root).line("--version"))
+    yield tried("repository", lambda: _repository(settings))
+    yield tried("state folder", lambda: _state_folder(settings))
     yield _disk(settings)
-    yield _tried("database", lambda: _database(settings))
-    yield _tried("builder", lambda: _builder(name_builder))
+    yield tried("database", lambda: _database(settings))
+    yield tried("builder", lambda: _builder(name_builder))
+    yield from check_models(settings, environ)
     yield _ci_python(settings)
     yield _sandbox(environ)
-
-
-def _tried(name: str, look: Callable[[], str]) -> HealthLine:
-    try:
-        return HealthLine(name=name, status=HealthStatus.OK, message=look())
-    except AutopackError as error:
-        return HealthLine(name=name, status=HealthStatus.PROBLEM, message=str(error), hint=error.hint)
-    except OSError as error:
-        message = f"{error.strerror}: {error.filename}"
-        return HealthLine(name=name, status=HealthStatus.PROBLEM, message=message, hint="Make it writable.")
 
 
 def _python() -> HealthLine:

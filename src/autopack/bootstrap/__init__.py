@@ -33,7 +33,7 @@ from autopack.settings import (
 # worker or `autopack status` with it, and a process that makes one attempt must start fast.
 if TYPE_CHECKING:
     from autopack.adapters.git import GitWorkspace
-    from autopack.adapters.health import HealthLine
+    from autopack.adapters.health_line import HealthLine
     from autopack.adapters.reclaim import Reclaimable
     from autopack.adapters.signals import Interrupts
     from autopack.adapters.telemetry import CallExport
