@@ -1,14 +1,11 @@
 """``autopack approve``."""
 
-import getpass
-
 import click
 
 from autopack.cli.flags import Flags, make_command
-from autopack.cli.render import print_json, say
-from autopack.cli.session import load, now, open_store
+from autopack.cli.review import decide_by_name
 from autopack.cli.target import Target, TargetType
-from autopack.ports import Decision
+from autopack.domain.review import ReviewDecision
 
 
 @make_command("approve")
@@ -16,23 +13,6 @@ from autopack.ports import Decision
 @click.option("--deny", is_flag=True, help="Fail the phase instead.")
 @click.option("--why", required=True, metavar="TEXT", help="Kept with the decision.")
 def command(flags: Flags, target: Target, deny: bool, why: str) -> None:
-    """Decide on a phase that passed its gates and awaits approval."""
-    if not why.strip():
-        raise click.BadParameter("the text is empty", param_hint="--why")
-    decision = Decision(approved=not deny, by=_operator(), why=why.strip(), at=now())
-    with open_store(flags, load(flags), writes=True) as store:
-        store.decide_approval(target.run_id, str(target.phase_id), decision)
-        identity = store.identity
-    name = f"{target.run_id}/{target.phase_id}"
-    if flags.as_json:
-        print_json({"database": identity, "phase": name, "decision": decision})
-    else:
-        say(f"{name} is denied" if deny else f"{name} is approved; autopack run {target.run_id} goes on")
-
-
-def _operator() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        # A container's user may have a number and no name.
-        return "unknown"
+    """Decide on a phase that awaits approval; short for `autopack review decide`."""
+    decision = ReviewDecision.REJECTED if deny else ReviewDecision.APPROVED
+    decide_by_name(flags, f"{target.run_id}/{target.phase_id}", decision, why)

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from datetime import datetime
 from pathlib import PurePath
 
 import click
@@ -89,6 +90,11 @@ def _print_rich(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 _NUMBERS = frozenset({"attempts", "tokens", "cost", "done", "seconds"})
+
+
+def when(moment: float) -> str:
+    """A time as the operator's clock shows it."""
+    return datetime.fromtimestamp(moment).strftime("%Y-%m-%d %H:%M")  # noqa: DTZ006 -- the operator's own time
 
 
 def describe_usage(usage: Usage) -> str:

@@ -14,7 +14,8 @@ FINDINGS_PER_QUESTION = 8
 _SENTENCES_PER_QUESTION = 4
 _MAX_RECOMMENDATIONS = 8
 _SENTENCE_LENGTH = 400
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9\"'`(\[])|\n\s*(?:[-*+]|\d+\.)\s+|\n{2,}|\n(?=#)")
+_HEADING = re.compile(r"^#{1,6} .*$", re.MULTILINE)
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9\"'`(\[])|(?:^|\n)\s*(?:[-*+]|\d+\.)\s+|\n{2,}")
 _ADVICE = re.compile(
     r"\b(?:should|must|recommend(?:ed|s)?|prefer|avoid|never|always|instead of|use|best practice)\b",
     re.IGNORECASE,
@@ -133,8 +134,8 @@ def _place(finding: Finding) -> str:
 
 
 def sentences(text: str) -> tuple[str, ...]:
-    """The sentences, list items and headings of a text, each on one line, without those that say nothing."""
-    parts = (" ".join(part.split()).strip("#*- ") for part in _SENTENCE_END.split(text))
+    """The sentences and list items of a text, each on one line, without headings and those that say nothing."""
+    parts = (" ".join(part.split()).strip("*- ") for part in _SENTENCE_END.split(_HEADING.sub("\n\n", text)))
     return tuple(part[:_SENTENCE_LENGTH] for part in parts if len(part) >= 12)
 
 

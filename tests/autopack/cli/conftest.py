@@ -64,3 +64,16 @@ def planned(root, autopack):
     assert autopack("init")[0] == 0
     assert autopack("plan", "import", "plan.yaml")[0] == 0
     return root
+
+
+@pytest.fixture
+def git(root):
+    """Runs git in the repository: what it printed."""
+
+    def call(*words):
+        identity = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+        return subprocess.run(
+            ("git", *identity, *words), cwd=root, check=True, capture_output=True, text=True
+        ).stdout.strip()
+
+    return call

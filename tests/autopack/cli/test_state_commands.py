@@ -211,7 +211,7 @@ def test_logs_opens_files_of_the_attempt_only(autopack, failed, name):
     ("argv", "said", "state"),
     [
         pytest.param((), "r/a is approved; autopack run r goes on", "QUEUED", id="approved"),
-        pytest.param(("--deny",), "r/a is denied", "FAILED", id="denied"),
+        pytest.param(("--deny",), "r/a is rejected", "FAILED", id="denied"),
     ],
 )
 def test_approve_decides_once(autopack, autopack_json, finish, argv, said, state):

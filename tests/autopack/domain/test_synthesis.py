@@ -87,7 +87,6 @@ def test_sentences_of_a_list():
     assert sentences(
         "# A heading here\n- first long item\n- second long item\n\nA text. Another one here."
     ) == (
-        "A heading here",
         "first long item",
         "second long item",
         "Another one here.",

@@ -1,0 +1,90 @@
+"""``autopack research``: one question, asked as a run of one phase."""
+
+import click
+
+from autopack.cli.flags import Flags, make_command
+from autopack.cli.render import print_json, reason_of, say, to_plain
+from autopack.cli.run import watch
+from autopack.cli.session import load, open_store
+from autopack.domain.phase import PhaseState
+from autopack.domain.research_options import MAX_ITERATIONS, ResearchOptions, Synthesis, check_source
+
+STOPPED, INTERRUPTED = 4, 130
+
+
+@click.group("research")
+def command() -> None:
+    """Find something out, with a citation behind every sentence."""
+
+
+@make_command("run", epilog="Sources: local, github[:OWNER/REPOSITORY], hackernews, reddit[:NAME].")
+@click.argument("query")
+@click.option(
+    "--source", "sources", multiple=True, metavar="SOURCE", help="Repeat it for more; default: local."
+)
+@click.option(
+    "--question", "questions", multiple=True, metavar="TEXT", help="Parts of the query; default: itself."
+)
+@click.option("--min-confidence", type=click.FloatRange(0, 1, min_open=True), default=0.6, show_default=True)
+@click.option("--review/--no-review", default=False, help="Let a human decide in any case.")
+@click.option("--synthesis", type=click.Choice([*Synthesis]), default=Synthesis.EXTRACTIVE, show_default=True)
+@click.option("--iterations", type=click.IntRange(1, MAX_ITERATIONS), default=2, show_default=True)
+@click.option("--base", metavar="REV", default="HEAD", show_default=True, help="The commit that is searched.")
+@click.option(
+    "--budget-tokens", type=click.IntRange(1), help="What the Builder may use; default: the setting."
+)
+@click.option("--builder", metavar="SPEC", help="Who writes the answers with --synthesis builder.")
+def run(
+    flags: Flags,
+    *,
+    query: str,
+    sources: tuple[str, ...],
+    questions: tuple[str, ...],
+    min_confidence: float,
+    review: bool,
+    synthesis: str,
+    iterations: int,
+    base: str,
+    budget_tokens: int | None,
+    builder: str | None,
+) -> int:
+    """Ask sources, and commit the report on a branch of its own."""
+    from autopack import bootstrap
+    from autopack.bootstrap.reviews import Inquiry, plan_inquiry, report_of
+
+    if not query.strip():
+        raise click.BadParameter("the text is empty", param_hint="QUERY")
+    options = ResearchOptions(
+        questions=tuple(" ".join(text.split()) for text in questions if text.strip()),
+        sources=tuple(dict.fromkeys(sources)) or ("local",),
+        min_confidence=min_confidence,
+        require_human_review=review,
+        synthesis=Synthesis(synthesis),
+        max_iterations=iterations,
+    )
+    for name in options.sources:
+        check_source(name)
+    settings = load(flags, builder=builder)
+    inquiry = Inquiry(query=query, options=options, base=base, budget_tokens=budget_tokens)
+    with open_store(flags, settings, writes=True) as store:
+        spec = plan_inquiry(settings, store, inquiry)
+        if not flags.as_json:
+            say(f"run {spec.run_id}; after an interruption `autopack run {spec.run_id}` goes on")
+        with watch(flags, store, spec.run_id) as on_event:
+            summary = bootstrap.drive_run(settings, store, spec.run_id, workers=1, on_event=on_event)
+        (phase,) = store.phases(spec.run_id)
+        attempts = store.attempts(spec.run_id, phase.phase_id)
+        report = report_of(store, attempts[-1].address) if attempts else ""
+    if flags.as_json:
+        print_json({"summary": to_plain(summary), "report": report})
+    else:
+        say(report)
+        say(f"{spec.run_id}/{phase.phase_id}: {phase.state} {reason_of(phase, {})}".rstrip())
+        if phase.state is PhaseState.COMPLETE:
+            say(f"it is on the branch autopack/{spec.run_id}")
+    if summary.was_interrupted:
+        return INTERRUPTED
+    return STOPPED if summary.stop is not None else int(phase.state is PhaseState.FAILED)
+
+
+command.add_command(run)
