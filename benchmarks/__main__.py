@@ -10,6 +10,7 @@ BENCHMARKS = (
     ("benchmarks.gate_truth",),
     ("benchmarks.collection_gate", "--quick"),
     ("benchmarks.drain_waste", "--quick"),
+    ("benchmarks.closed_loop", "--quick"),
     ("benchmarks.fingerprints", "--most", "20000"),
 )
 
