@@ -188,3 +188,31 @@ def release_blockers(
 def plan_file_of(settings: Settings, run_id: str) -> Path:
     """Where the phases of a remediation run are written."""
     return settings.state_folder / "remediation" / f"{run_id}.yaml"
+
+
+def enrich_plan(
+    settings: Settings,
+    document: str,
+    *,
+    base: str,
+    budget_tokens: int,
+    environ: Mapping[str, str] = os.environ,
+) -> str:
+    """What the Builder has to say to a plan, or why it says nothing; the plan is whole either way."""
+    from autopack.triage.enrichment import Reader, enrich
+
+    ours = {**environ, "DATABASE_URL": settings.database_url}
+    with bootstrap.open_executor(
+        root=settings.root, builder=settings.attempt.builder, environ=ours
+    ) as executor:
+        reader = Reader(
+            store=executor.store,
+            workspace=executor.workspace,
+            build=executor.build,
+            clock=executor.clock,
+            owner=executor.owner,
+            is_owner_dead=executor.is_owner_dead,
+            lease_seconds=settings.attempt.lease_seconds,
+            logs=settings.state_folder / "logs" / "enrichment",
+        )
+        return enrich(document, reader, base=base, budget_tokens=budget_tokens)

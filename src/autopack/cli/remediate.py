@@ -1,6 +1,7 @@
 """``autopack remediate``: plan, run, fixed, release."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,9 @@ from autopack.ports import Store
 if TYPE_CHECKING:
     from autopack.bootstrap.remediation import Fixed
     from autopack.domain.plan import Plan
+    from autopack.settings import Settings
     from autopack.triage.release import ReleaseReport
+    from autopack.triage.remediation import RemediationPlan
     from autopack.triage.survey import BlockerView
 
 FAILED = 1
@@ -46,6 +49,14 @@ def command() -> None:
 @click.option(
     "--budget-tokens", type=click.IntRange(1), default=60_000, show_default=True, help="For each phase."
 )
+@click.option(
+    "--enrich",
+    is_flag=True,
+    help="Let a language model add its reading, marked as such; its budget is that of a phase.",
+)
+@click.option(
+    "--builder", metavar="SPEC", help="Who is asked with --enrich; default: the repository's setting."
+)
 def plan(
     flags: Flags,
     *,
@@ -55,13 +66,15 @@ def plan(
     run_id: str | None,
     base: str,
     budget_tokens: int,
+    enrich: bool,
+    builder: str | None,
 ) -> None:
     """Write the remediation plan: what each cause is, what to change, and how it is proven."""
     from autopack.bootstrap.remediation import plan_file_of, survey_blockers
     from autopack.triage.overview import find_session, judge_session
     from autopack.triage.remediation import make_plan, remediation_run, render
 
-    settings = load(flags)
+    settings = load(flags, builder=builder)
     with open_store(flags, settings, writes=True) as store:
         views = survey_blockers(settings, store, opens=True)
         run_id = run_id or _new_name()
@@ -82,6 +95,8 @@ def plan(
     )
     if made is not None:
         _write_plan(path, made)
+    if enrich:
+        document = replace(document, enriched=_reading(settings, document, base, budget_tokens))
     text = render(document)
     if output is not None:
         output.write_text(text, encoding="utf-8")
@@ -93,6 +108,15 @@ def plan(
         say(text)
     if made is not None:
         click.echo(f"phases: {path}", err=flags.as_json or output is None)
+
+
+def _reading(settings: "Settings", document: "RemediationPlan", base: str, budget_tokens: int) -> str:
+    """A model's reading of what the plan says of the record; the same record asks the same question."""
+    from autopack.bootstrap.remediation import enrich_plan
+    from autopack.triage.remediation import render
+
+    asked = render(replace(document, made_at="", identity="", commands=(), checklist=()))
+    return enrich_plan(settings, asked, base=base, budget_tokens=budget_tokens)
 
 
 def _new_name() -> str:

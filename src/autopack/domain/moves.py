@@ -158,6 +158,15 @@ def requeued(phase: Phase, *, now: float) -> Phase:
     )
 
 
+def skipped(phase: Phase, *, now: float) -> Phase:
+    """The phase when nobody is to try it again.
+
+    Raises:
+        IllegalTransitionError: It is neither QUEUED nor FAILED.
+    """
+    return replace(phase.enter(PhaseState.SKIPPED), retry_at=None, is_stopped=False, updated_at=now)
+
+
 def approved(phase: Phase, *, now: float) -> Phase:
     """The phase when an operator lets its parked attempt go on."""
     return replace(phase.enter(PhaseState.QUEUED), awaits_approval=False, updated_at=now)

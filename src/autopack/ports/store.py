@@ -247,6 +247,10 @@ class Store(Protocol):
         """Put a FAILED or SKIPPED phase back into the queue and name its next attempt."""
         ...
 
+    def skip_phase(self, run_id: str, phase_id: str, *, now: float) -> None:
+        """Take a QUEUED or FAILED phase out of the backlog, until it is requeued."""
+        ...
+
     def in_flight(self) -> Sequence[Attempt]:
         """Attempts that a process holds, oldest heartbeat first."""
         ...

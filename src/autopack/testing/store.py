@@ -299,6 +299,11 @@ class MemoryStore(MemoryCalls, MemoryTurns, MemoryFingerprints):
             self._write(moves.requeued(self.phase(run_id, phase_id), now=now))
             return self.next_address(run_id, phase_id)
 
+    def skip_phase(self, run_id: str, phase_id: str, *, now: float) -> None:
+        """Take a QUEUED or FAILED phase out of the backlog, until it is requeued."""
+        with self._transaction():
+            self._write(moves.skipped(self.phase(run_id, phase_id), now=now))
+
     def in_flight(self) -> Sequence[Attempt]:
         """Attempts that a process holds, oldest heartbeat first."""
         with self.lock:

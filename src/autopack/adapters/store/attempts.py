@@ -219,6 +219,13 @@ def requeue(db: sa.Connection, run_id: str, phase_id: str, *, now: float) -> Att
     return AttemptAddress(run_id=run_id, phase_id=phase_id, number=reading.due_number(db, changed))
 
 
+def skip(db: sa.Connection, run_id: str, phase_id: str, *, now: float) -> None:
+    """Take a QUEUED or FAILED phase out of the backlog."""
+    reading.lock_run(db, run_id)
+    _write_phase(db, moves.skipped(reading.read_phase(db, run_id, phase_id), now=now))
+    heads.refresh_run(db, run_id)
+
+
 def decide(db: sa.Connection, run_id: str, phase_id: str, decision: Decision) -> None:
     """Record an operator's word on a parked phase and act on it."""
     reading.lock_run(db, run_id)

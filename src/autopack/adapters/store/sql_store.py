@@ -184,6 +184,11 @@ class SqlStore:
         with self._database.writing() as db:
             return attempts.requeue(db, run_id, phase_id, now=now)
 
+    def skip_phase(self, run_id: str, phase_id: str, *, now: float) -> None:
+        """Take a QUEUED or FAILED phase out of the backlog, until it is requeued."""
+        with self._database.writing() as db:
+            attempts.skip(db, run_id, phase_id, now=now)
+
     def in_flight(self) -> Sequence[Attempt]:
         """Attempts that a process holds, oldest heartbeat first."""
         with self._database.reading() as db:

@@ -1,0 +1,155 @@
+"""A language model's reading of the remediation plan: asked once within a budget, marked, and never evidence.
+
+The call is an ordinary attempt of an ordinary phase, so that it is booked, budgeted, paused and told like any other.
+The run is named after what is asked: the same record is never paid for twice, and a process that died goes on.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from autopack.domain.attempt import AttemptAddress, Lease
+from autopack.domain.failure import FailureReport
+from autopack.domain.masking import mask_secrets
+from autopack.domain.phase import Phase, PhaseKind, PhaseSpec, PhaseState
+from autopack.domain.plan import Plan
+from autopack.domain.run import RunSpec
+from autopack.domain.verdicts import AttemptOutcome, GateStatus, GateVerdict
+from autopack.errors import AutopackError, StoreError
+from autopack.execution.build import FIRST_TURN, BuildStep
+from autopack.execution.context import ScopedContext
+from autopack.execution.heartbeat import heartbeat
+from autopack.ports import BuildAnswer, Clock, Store, Workspace
+
+_PHASE = "reading"
+_MOST_CHARACTERS = 20_000
+_TASK = """Below is a remediation plan that was made from the record of failed attempts, without you. Add what a careful
+engineer would: likelier root causes, what else would show them, and what may go wrong with the proposed mends. Name the
+blocker (B1, B2, ...) that each remark is about. State what you are unsure of. Do not repeat the plan, do not invent
+evidence, and change no file: answer in words alone.
+
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """Who asks, and with what."""
+
+    store: Store
+    workspace: Workspace
+    build: BuildStep
+    clock: Clock
+    owner: str
+    is_owner_dead: Callable[[str, float], bool]
+    lease_seconds: float
+    logs: Path
+    """A folder for what the Builder sees and says."""
+
+
+def enrich(document: str, reader: Reader, *, base: str, budget_tokens: int) -> str:
+    """What a model adds to a plan, as a quotation that says whose it is; a note where it adds nothing.
+
+    Args:
+        document: The plan, without anything that changes while the record does not.
+        reader: Who asks.
+        base: A commit, for the call's place in the record.
+        budget_tokens: What the call may use.
+    """
+    if reader.build.edits_worktree:
+        return _note("the Builder answers with changes of files, and not in words")
+    prompt = _TASK + document
+    run_id = f"enrich-{sha256(prompt.encode('utf-8', 'replace')).hexdigest()[:12]}"
+    spec = PhaseSpec(
+        phase_id=_PHASE,
+        goal="Say what else the record may mean",
+        kind=PhaseKind.RESEARCH,
+        budget_tokens=budget_tokens,
+    )
+    run = RunSpec(run_id=run_id, goal="Read a remediation plan", phases=(spec,), base=base)
+    try:
+        _requeue(run_id, reader)
+        reader.store.import_plan(Plan(runs=(run,)), now=reader.clock.now())
+        return _told(_answer(run_id, prompt, reader), run_id)
+    except AutopackError as error:
+        return _note(str(error))
+
+
+def _requeue(run_id: str, reader: Reader) -> None:
+    """Put what was asked for in vain back into the queue, where it may take another budget."""
+    try:
+        state = reader.store.phase(run_id, _PHASE).state
+    except StoreError:
+        return
+    if state in {PhaseState.FAILED, PhaseState.SKIPPED}:
+        reader.store.requeue_phase(run_id, _PHASE, now=reader.clock.now())
+
+
+def _answer(run_id: str, prompt: str, reader: Reader) -> BuildAnswer:
+    store, now = reader.store, reader.clock.now()
+    phase = store.phase(run_id, _PHASE)
+    if phase.state is PhaseState.COMPLETE:
+        return _paid(phase, store)
+    address = store.next_address(run_id, _PHASE)
+    lease = store.claim_attempt(address, owner=reader.owner, now=now, is_owner_dead=reader.is_owner_dead)
+    with heartbeat(store, lease, reader.clock, lease_seconds=reader.lease_seconds):
+        answer = _ask(phase, lease, prompt, reader)
+        _finish(lease, answer, reader)
+    return answer
+
+
+def _paid(phase: Phase, store: Store) -> BuildAnswer:
+    address = AttemptAddress(run_id=phase.run_id, phase_id=phase.phase_id, number=phase.last_attempt)
+    stored = store.stored_answer(address, FIRST_TURN)
+    return stored.answer if stored is not None else BuildAnswer()
+
+
+def _ask(phase: Phase, lease: Lease, prompt: str, reader: Reader) -> BuildAnswer:
+    if (paid := reader.build.stored(lease)) is not None:
+        return paid
+    base = reader.workspace.resolve(reader.store.run(phase.run_id).spec.base)
+    nothing = ScopedContext(files=(), stubs={})
+    with reader.workspace.worktree() as worktree:
+        return reader.build.ask(phase, lease, nothing, prompt, worktree, base=base, logs=reader.logs)
+
+
+def _finish(lease: Lease, answer: BuildAnswer, reader: Reader) -> None:
+    store, clock = reader.store, reader.clock
+    usage = store.usage_of(lease.address.run_id, _PHASE)
+    if answer.failure is not None:
+        outcome = AttemptOutcome(final_state=PhaseState.FAILED, failure=answer.failure, usage=usage)
+        store.finish_attempt(lease, outcome, now=clock.now())
+        # Nobody's backlog: no drain is to ask for it again.
+        store.skip_phase(lease.address.run_id, _PHASE, now=clock.now())
+        return
+    for state in (PhaseState.GATE, PhaseState.CI_RUNNING):
+        store.enter_state(lease, state, now=clock.now())
+    base = reader.workspace.resolve(store.run(lease.address.run_id).spec.base)
+    gates = (GateVerdict(gate="in_words", status=GateStatus.PASSED),)
+    outcome = AttemptOutcome(final_state=PhaseState.COMPLETE, commit=base, gates=gates, usage=usage)
+    store.finish_attempt(lease, outcome, now=clock.now())
+
+
+# --- how it is told -------------------------------------------------------------------------------------
+
+
+def _told(answer: BuildAnswer, run_id: str) -> str:
+    if answer.failure is not None:
+        return _note(_first_line(answer.failure))
+    text = mask_secrets(answer.text).strip()
+    if not text:
+        return _note("it said nothing")
+    cut = text[:_MOST_CHARACTERS] + (" [cut]" if len(text) > _MOST_CHARACTERS else "")
+    # Quoted, so that no heading or list of its own can be taken for one of the plan.
+    quoted = "\n".join(f"> {line}".rstrip() for line in cut.splitlines())
+    who = f" by {answer.model}" if answer.model else ""
+    used = f"{answer.usage.total_tokens:,} tokens, booked to `{run_id}/{_PHASE}`"
+    return f"Written{who} from the plan above, {used}. Nothing here was checked.\n\n{quoted}"
+
+
+def _first_line(failure: FailureReport) -> str:
+    return (failure.message.splitlines() or [str(failure.kind)])[0]
+
+
+def _note(reason: str) -> str:
+    return f"Asked for, and nothing was added: {mask_secrets(reason)}. The plan is whole without it."
