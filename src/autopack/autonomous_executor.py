@@ -34,11 +34,12 @@ from autopack.errors import (
     StoreError,
     WorkspaceError,
 )
-from autopack.execution.build import BuildStep
-from autopack.execution.change import given_whole, to_edits, without_untouched
+from autopack.execution.briefing import Briefing
+from autopack.execution.build import BuildOrder, BuildStep
+from autopack.execution.change import given_whole, reading, to_edits, without_untouched
 from autopack.execution.ci import CiGate
 from autopack.execution.collection import CollectionGate, CollectionJudgement, CollectionRequest
-from autopack.execution.context import ScopedContext, kept_placeholders, load_context, write_prompt
+from autopack.execution.context import ScopedContext, kept_placeholders, load_context
 from autopack.execution.failures import bug, failed, not_approved, nothing_to_replay, rejected, surroundings
 from autopack.execution.finalize import Finalizer
 from autopack.execution.foresight import Foresight, Outlook
@@ -56,7 +57,17 @@ from autopack.execution.recovery import (
 )
 from autopack.execution.returns import notice_returns
 from autopack.execution.scope_target import resolve_scope_target
-from autopack.ports import BuildAnswer, CiRunner, Clock, Research, Store, Tree, Workspace, Worktree
+from autopack.ports import (
+    AnswerFormat,
+    BuildAnswer,
+    CiRunner,
+    Clock,
+    Research,
+    Store,
+    Tree,
+    Workspace,
+    Worktree,
+)
 from autopack.settings import Settings
 
 
@@ -102,6 +113,7 @@ class AutonomousExecutor:
     store: Store
     workspace: Workspace
     build: BuildStep
+    brief: Briefing
     collection: CollectionGate
     ci: CiGate
     foresight: Foresight
@@ -212,6 +224,7 @@ class AutonomousExecutor:
             return done
         if lease.base_commit != base:
             lease = self.store.set_base(lease, base)
+        self.build.recover(lease, logs)
         answer = self.build.stored(lease)
         tree = self.workspace.tree(base)
         looks_first = self.is_doom_checked and answer is None
@@ -248,6 +261,8 @@ class AutonomousExecutor:
         context = self._load_scoped_context(room)
         if answer is None:
             answer = self._ask(room, context)
+        if answer.failure is None:
+            answer = self._mend(room, answer)
         if answer.failure is not None:
             return failed(answer.failure)
         return self._judge(replace(room, asked_on=self.build.asked_on(room.lease)), context, answer)
@@ -260,9 +275,26 @@ class AutonomousExecutor:
             return self.open_research().ask(
                 room.phase, room.lease, room.run.spec, room.tree, room.worktree, logs=room.logs
             )
-        prompt = write_prompt(room.phase, room.run.spec, context)
-        return self.build.ask(
-            room.phase, room.lease, context, prompt, room.worktree, base=room.base, logs=room.logs
+        return self.build.ask(self._order(room, context, room.tree, room.base), reading(room.tree))
+
+    def _mend(self, room: _Room, answer: BuildAnswer) -> BuildAnswer:
+        """The answer after what does not fit was replied to, on the commit that its Builder was shown."""
+        if self.build.model is None or answer.format is not AnswerFormat.WORDS:
+            return answer
+        base = self.build.asked_on(room.lease) or room.base
+        tree = self.workspace.tree(base)
+        order = self._order(room, self._context(room, tree), tree, base)
+        return self.build.mend(order, answer, reading(tree))
+
+    def _order(self, room: _Room, context: ScopedContext, tree: Tree, base: str) -> BuildOrder:
+        return BuildOrder(
+            phase=room.phase,
+            lease=room.lease,
+            context=context,
+            prompt=self.brief(room.phase, room.run.spec, tree, context),
+            worktree=room.worktree,
+            base=base,
+            logs=room.logs,
         )
 
     def _is_decided(self, address: AttemptAddress) -> bool:
@@ -423,8 +455,7 @@ class AutonomousExecutor:
     def _load_scoped_context(self, room: _Room) -> ScopedContext:
         """The phase's context, with its placeholders written where the deliverables gate will look."""
         room.worktree.reset(room.base)
-        reports = reports_behind(room.run.spec, room.phase.phase_id)
-        context = load_context(room.phase.spec, room.tree, reports=reports)
+        context = self._context(room, room.tree)
         project_root = room.worktree.path / (room.run.spec.project or "")
         for key, content in context.stubs.items():
             target = self._resolve_scope_target(key, project_root, base=room.worktree.path)
@@ -432,6 +463,10 @@ class AutonomousExecutor:
                 target[0].parent.mkdir(parents=True, exist_ok=True)
                 target[0].write_bytes(content)
         return context
+
+    def _context(self, room: _Room, tree: Tree) -> ScopedContext:
+        reports = reports_behind(room.run.spec, room.phase.phase_id)
+        return load_context(room.phase.spec, tree, reports=reports, max_bytes=self.brief.files_bytes)
 
     @staticmethod
     def _resolve_scope_target(

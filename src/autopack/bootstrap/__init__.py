@@ -129,6 +129,7 @@ def _make_executor(
 ) -> "AutonomousExecutor":
     from autopack.autonomous_executor import AutonomousExecutor
     from autopack.bootstrap.gates import make_steps
+    from autopack.execution.briefing import Briefing
     from autopack.execution.finalize import Finalizer
 
     steps = make_steps(
@@ -144,6 +145,13 @@ def _make_executor(
         store=store,
         workspace=workspace,
         build=steps.build,
+        brief=Briefing(
+            store=store,
+            workspace=workspace,
+            index=steps.index,
+            model=steps.build.model,
+            protected_paths=settings.protected_paths,
+        ),
         ci=steps.foresight.ci,
         collection=steps.foresight.collection,
         foresight=steps.foresight,

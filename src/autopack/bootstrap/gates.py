@@ -10,7 +10,7 @@ from autopack.execution.build import BuildStep
 from autopack.execution.ci import CiGate
 from autopack.execution.collection import CollectionGate
 from autopack.execution.foresight import Foresight
-from autopack.ports import CiRunner, Clock, Processes, Store
+from autopack.ports import CiRunner, Clock, CodeIndex, Processes, Store
 from autopack.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ class Steps:
 
     build: BuildStep
     foresight: Foresight
+    index: CodeIndex
     runner: CiRunner
 
 
@@ -37,6 +38,7 @@ def make_steps(
     on_call: Callable[[CallEvent], None] | None = None,
 ) -> Steps:
     """The steps over one repository; the programs that they start are marked as this process's own."""
+    from autopack.adapters.answer_journal import FileJournal
     from autopack.adapters.ci_pytest import CommandCi
     from autopack.adapters.import_scan import ImportScan
     from autopack.adapters.locks import FileLocks
@@ -49,12 +51,13 @@ def make_steps(
     runner = CommandCi(
         processes, settings=settings.ci, root=settings.root, cache_folder=cache, environ=environ
     )
+    index = ImportScan(cache)
     collection = CollectionGate(
         runner=runner,
         store=store,
         locks=locks,
         clock=clock,
-        index=ImportScan(cache),
+        index=index,
         workspace=workspace,
         settings=settings.ci,
     )
@@ -64,9 +67,11 @@ def make_steps(
             builder=builder,
             clock=clock,
             settings=settings.attempt,
+            journal=FileJournal(),
             limits=settings.budget,
             on_call=on_call,
         ),
+        index=index,
         foresight=Foresight(
             store=store,
             ci=CiGate(runner=runner, store=store, locks=locks, clock=clock, settings=settings.ci),

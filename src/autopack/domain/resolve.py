@@ -53,6 +53,8 @@ class Trial:
     edits: tuple[FileEdit, ...] = ()
     """In path order, without what would change nothing; empty when anything does not fit."""
     misfits: tuple[Misfit, ...] = ()
+    fitting: tuple[FileEdit, ...] = ()
+    """What the steps come to that do fit, whether others do or not."""
     rungs: tuple[Rung, ...] = ()
     """How each passage was found that was."""
 
@@ -99,8 +101,13 @@ def try_change(change: Change, read: Read, *, placeholders: Mapping[str, bytes] 
                 Misfit(step=number, path=step.path, where=step.where, reason=problem, excerpt=excerpt)
                 for problem, excerpt in zip(error.problems, error.excerpts, strict=True)
             ]
-    edits = () if misfits else tuple(sorted(_edits(change, files), key=lambda edit: edit.path))
-    return Trial(edits=edits, misfits=tuple(misfits), rungs=tuple(files.rungs))
+    fitting = tuple(sorted(_edits(change, files), key=lambda edit: edit.path))
+    return Trial(
+        edits=() if misfits else fitting,
+        misfits=tuple(misfits),
+        fitting=fitting,
+        rungs=tuple(files.rungs),
+    )
 
 
 class _Files:
@@ -152,9 +159,11 @@ def _take(step: Step, files: _Files, *, is_sequential: bool) -> None:
     content, mode = found or (b"", FILE_MODE)
     if step.intent is Intent.WRITE and files.now(step.path) is None:
         content = b""  # a placeholder is written over, not added to
+    after = _content_after(step.body, content, files.rungs)
+    # A step that does not fit must leave nothing behind, so the old path goes last.
     if step.intent is Intent.RENAME and is_sequential and step.old_path is not None:
         files.after[step.old_path] = None
-    files.after[step.path] = (_content_after(step.body, content, files.rungs), step.mode or mode)
+    files.after[step.path] = (after, step.mode or mode)
 
 
 def _is_taken(step: Step, files: _Files) -> bool:

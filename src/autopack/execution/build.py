@@ -1,26 +1,35 @@
 """The Builder step: asked once, paid once, and its answer kept before anything else is done with it."""
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
 from autopack.domain.attempt import Attempt, AttemptAddress, Lease
 from autopack.domain.budget import Usage, estimate_tokens
+from autopack.domain.change import Read
+from autopack.domain.drafts import Draft, draft_of, patch_of
 from autopack.domain.failure import FailureKind, FailureReport
 from autopack.domain.phase import Phase
 from autopack.domain.replay import is_worth_replaying
 from autopack.domain.retry import pause_failure
 from autopack.domain.spending import OverBudget, Reservation, SpendingLimits, budget_failure
 from autopack.domain.telemetry import CallEvent
+from autopack.execution.briefing import Prompt
 from autopack.execution.context import ScopedContext
+from autopack.execution.mending import notes_of, reply_to
 from autopack.ports import (
     AnswerFormat,
+    AnswerJournal,
     BuildAnswer,
     Builder,
     BuildRequest,
+    BuildWatch,
     CallFilter,
     Clock,
+    Exchange,
+    ModelBuilder,
+    PaidAnswer,
     Store,
     StoredAnswer,
     Worktree,
@@ -28,7 +37,25 @@ from autopack.ports import (
 from autopack.settings import AttemptSettings
 
 FIRST_TURN = 1
+_MOST_TURNS = 4
+_FOLDER = "builder"
 _DEFAULT_LIMITS = SpendingLimits()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildOrder:
+    """What is to be built, and where."""
+
+    phase: Phase
+    lease: Lease
+    context: ScopedContext
+    prompt: Prompt
+    worktree: Worktree
+    """The checkout of ``base`` with the context's placeholders in it."""
+    base: str
+    logs: Path
+    turn: int = FIRST_TURN
+    """Which call of the attempt it is; the answer of the first is the attempt's change, others are means to it."""
 
 
 class BudgetWatch:
@@ -60,6 +87,7 @@ class BuildStep:
         builder: Builder,
         clock: Clock,
         settings: AttemptSettings,
+        journal: AnswerJournal,
         limits: SpendingLimits = _DEFAULT_LIMITS,
         on_call: Callable[[CallEvent], None] | None = None,
     ) -> None:
@@ -67,6 +95,7 @@ class BuildStep:
         self._builder = builder
         self._clock = clock
         self._settings = settings
+        self._journal = journal
         self._limits = limits
         self._on_call = on_call
 
@@ -74,6 +103,11 @@ class BuildStep:
     def edits_worktree(self) -> bool:
         """Whether the Builder's change is what it leaves in the worktree."""
         return self._builder.edits_worktree
+
+    @property
+    def model(self) -> ModelBuilder | None:
+        """The Builder, if it is a model that knows what its prompt says and nothing else."""
+        return self._builder if isinstance(self._builder, ModelBuilder) else None
 
     def hold(self, run_id: str) -> FailureReport | None:
         """Why no call can be made now, told before anything is prepared for one; None when one may be.
@@ -87,17 +121,26 @@ class BuildStep:
 
     def stored(self, lease: Lease, *, turn: int = FIRST_TURN) -> BuildAnswer | None:
         """The answer that an earlier process of this attempt paid for."""
-        stored = self._store.stored_answer(lease.address, turn)
+        stored = (
+            self._stored(lease.address)
+            if turn == FIRST_TURN
+            else self._store.stored_answer(lease.address, turn)
+        )
         return stored.answer if stored is not None else None
+
+    def recover(self, lease: Lease, logs: Path) -> None:
+        """Book the answers that an earlier process of this attempt got, and did not live to put into the ledger."""
+        for paid in self._journal.found(logs / _FOLDER, lease.address, self._store.identity):
+            self._settle(paid, logs)
 
     def asked_on(self, lease: Lease) -> str | None:
         """The commit on which the stored answer was asked for."""
-        stored = self._store.stored_answer(lease.address, FIRST_TURN)
+        stored = self._stored(lease.address)
         return stored.base_commit if stored is not None else None
 
     def answer_of(self, address: AttemptAddress, number: int) -> StoredAnswer | None:
         """The answer that an attempt of the same phase paid for."""
-        return self._store.stored_answer(replace(address, number=number), FIRST_TURN)
+        return self._stored(replace(address, number=number))
 
     def replayable(self, lease: Lease, *, base: str) -> tuple[int, StoredAnswer] | None:
         """The newest change that earlier attempts of the phase paid for, where judging it anew may help.
@@ -112,7 +155,7 @@ class BuildStep:
             if it.address.number < address.number
         ]
         for attempt in reversed(earlier):
-            stored = self._store.stored_answer(attempt.address, FIRST_TURN)
+            stored = self._stored(attempt.address)
             if stored is not None and stored.answer.failure is None:
                 used = [it for it in earlier if _judged(it) == attempt.address.number]
                 newest = used[-1] if used else attempt
@@ -123,54 +166,129 @@ class BuildStep:
                 return (attempt.address.number, stored) if may_help else None
         return None
 
-    def ask(  # noqa: PLR0913 -- the parts of one attempt
-        self,
-        phase: Phase,
-        lease: Lease,
-        context: ScopedContext,
-        prompt: str,
-        worktree: Worktree,
-        *,
-        base: str,
-        logs: Path,
-        turn: int = FIRST_TURN,
-    ) -> BuildAnswer:
+    def ask(self, order: BuildOrder, read: Read | None = None) -> BuildAnswer:
         """One call within the phase's budget; the answer is in the ledger when this returns.
 
-        ``worktree`` is the checkout of ``base`` with the context's placeholders in it. The answer of the first turn
-        is the attempt's change; others are means to it.
+        ``read`` gives the files of the order's base, for a note of how an answer in words fits.
         """
+        return self._call(order, (), read=read)
+
+    def mend(self, order: BuildOrder, answer: BuildAnswer, read: Read) -> BuildAnswer:
+        """The answer once what does not fit of it was replied to, as often as the Builder's settings say.
+
+        Each reply is a call of its own, and one that was paid for before is not made again.
+
+        Args:
+            order: As it was asked; ``base`` is the commit that the model was shown.
+            answer: The first answer, without a failure.
+            read: Gives the files of that commit.
+
+        Returns:
+            A patch of all answers together, once they fit; else the first answer, for the gates to say why it does
+            not. A call that must wait is a failure that waits.
+        """
+        model = self.model
+        if model is None or answer.format is not AnswerFormat.WORDS:
+            return answer
+        last, said = answer, list[Exchange]()
+        draft = self._draft(order, said, last, read)
+        while not draft.fits and len(said) < min(model.mending_turns, _MOST_TURNS - 1):
+            said.append(Exchange(answer=last.text, reply=reply_to(draft, is_first=not said)))
+            stored = self._store.stored_answer(order.lease.address, FIRST_TURN + len(said))
+            last = stored.answer if stored is not None else self._call(order, said, read=read)
+            if last.failure is not None:
+                return last if last.failure.retryable else answer
+            if last.format is not AnswerFormat.WORDS:
+                return last
+            draft = self._draft(order, said, last, read)
+        return _as_patch(last, draft, read) if said and draft.fits else answer
+
+    @staticmethod
+    def _draft(order: BuildOrder, said: Sequence[Exchange], last: BuildAnswer, read: Read) -> Draft:
+        texts = [*(it.answer for it in said), last.text]
+        return draft_of(texts, read, placeholders=order.context.stubs)
+
+    def _call(self, order: BuildOrder, said: Sequence[Exchange], *, read: Read | None) -> BuildAnswer:
         if (pause := self._pause()) is not None:
             return BuildAnswer(failure=pause)
-        reservation = self._reserve(phase, lease, prompt.encode("utf-8", "replace"), turn)
+        reservation = self._reserve(order, said)
         if isinstance(reservation, OverBudget):
             return BuildAnswer(failure=budget_failure(reservation))
         started = self._clock.monotonic()
-        request = BuildRequest(
-            address=lease.address,
-            goal=phase.spec.goal,
-            prompt=prompt,
-            files=context.files,
-            scope_paths=phase.spec.scope.paths,
-            deliverables=phase.spec.deliverables,
-            worktree=worktree.path if self._builder.edits_worktree else None,
-            log_folder=logs / "builder",
+        request = self._request(order, reservation, turn=order.turn + len(said))
+        watch = BudgetWatch(reservation.budget_tokens, limit_usd=reservation.budget_usd)
+        answer = self._collect(self._asked(request, said, watch), order.worktree)
+        paid = PaidAnswer(
+            call_id=reservation.call_id,
+            address=order.lease.address,
+            store=self._store.identity,
+            answer=answer,
+            base_commit=order.base,
+            duration_seconds=self._clock.monotonic() - started,
+        )
+        self._journal.keep(order.logs / _FOLDER, paid)
+        if answer.format is AnswerFormat.WORDS and answer.failure is None and read is not None:
+            paid = replace(paid, answer=self._whole(order, said, answer, read))
+        self._settle(paid, order.logs)
+        return paid.answer
+
+    def _asked(self, request: BuildRequest, said: Sequence[Exchange], watch: BuildWatch) -> BuildAnswer:
+        model = self.model
+        if said and model is not None:
+            return model.reply(request, said, watch)
+        return self._builder.build(request, watch)
+
+    def _whole(
+        self, order: BuildOrder, said: Sequence[Exchange], answer: BuildAnswer, read: Read
+    ) -> BuildAnswer:
+        """The answer with what became of its edits noted; all answers of the conversation as one, if it ends here."""
+        draft = self._draft(order, said, answer, read)
+        answer = replace(answer, notes={**answer.notes, **notes_of(draft)})
+        return _as_patch(answer, draft, read) if said and draft.fits else answer
+
+    def _settle(self, paid: PaidAnswer, logs: Path) -> None:
+        self._store.settle_call(
+            paid.call_id,
+            paid.answer,
+            base_commit=paid.base_commit,
+            duration_seconds=paid.duration_seconds,
+            now=self._clock.now(),
+        )
+        self._journal.drop(logs / _FOLDER, paid)
+        self._tell(paid.call_id)
+
+    def _stored(self, address: AttemptAddress) -> StoredAnswer | None:
+        """What the attempt's answers come to: the patch of a conversation that ended well, else its first answer."""
+        first = self._store.stored_answer(address, FIRST_TURN)
+        if first is None or first.answer.format is not AnswerFormat.WORDS:
+            return first
+        for turn in range(FIRST_TURN + 1, FIRST_TURN + _MOST_TURNS):
+            later = self._store.stored_answer(address, turn)
+            if later is None:
+                break
+            if later.answer.failure is None and later.answer.format is not AnswerFormat.WORDS:
+                return later
+        return first
+
+    def _request(self, order: BuildOrder, reservation: Reservation, *, turn: int) -> BuildRequest:
+        spec, prompt = order.phase.spec, order.prompt
+        return BuildRequest(
+            address=order.lease.address,
+            turn=turn,
+            goal=spec.goal,
+            prompt=prompt.text,
+            stable_size=prompt.stable_size,
+            instructions=prompt.instructions if self.model is not None else "",
+            files=order.context.files,
+            scope_paths=spec.scope.paths,
+            deliverables=spec.deliverables,
+            worktree=order.worktree.path if self._builder.edits_worktree else None,
+            log_folder=order.logs / _FOLDER,
             budget_tokens=reservation.budget_tokens,
             budget_usd=reservation.budget_usd,
             timeout_seconds=self._settings.builder_timeout_seconds,
             diff=worktree.diff if self._builder.edits_worktree else None,
         )
-        watch = BudgetWatch(reservation.budget_tokens, limit_usd=reservation.budget_usd)
-        answer = self._collect(self._builder.build(request, watch), worktree)
-        self._store.settle_call(
-            reservation.call_id,
-            answer,
-            base_commit=base,
-            duration_seconds=self._clock.monotonic() - started,
-            now=self._clock.now(),
-        )
-        self._tell(reservation.call_id)
-        return answer
 
     def keep(self, lease: Lease, answer: BuildAnswer, *, by: str, base: str, duration_seconds: float) -> None:
         """Put a change that no Builder made, and that cost nothing, into the ledger as the attempt's answer."""
@@ -194,18 +312,25 @@ class BuildStep:
         now = self._clock.now()
         return pause_failure(pause, now=now) if pause is not None and pause.until > now else None
 
-    def _reserve(self, phase: Phase, lease: Lease, prompt: bytes, turn: int) -> Reservation | OverBudget:
+    def _reserve(self, order: BuildOrder, said: Sequence[Exchange]) -> Reservation | OverBudget:
+        texts = [order.prompt.text, *(part for it in said for part in (it.answer, it.reply))]
+        if self.model is not None:
+            texts.insert(0, order.prompt.instructions)
+        prompt = "\0".join(texts).encode("utf-8", "replace")
         expected = estimate_tokens(len(prompt))
-        builder = self._builder.spec
+        builder, spec = self._builder.spec, order.phase.spec
         return self._store.reserve_call(
-            lease,
-            turn=turn,
+            order.lease,
+            turn=order.turn + len(said),
             builder=builder,
             prompt_hash=sha256(prompt).hexdigest(),
             expected_tokens=expected,
-            limit_tokens=phase.spec.budget_tokens or self._settings.budget_tokens,
+            limit_tokens=spec.budget_tokens or self._settings.budget_tokens,
             now=self._clock.now(),
-            estimate=self._store.predict_tokens(phase.spec, builder=builder, prompt_tokens=expected),
+            # A reply is no call like others, and others are not to be judged by it.
+            estimate=None
+            if said
+            else self._store.predict_tokens(spec, builder=builder, prompt_tokens=expected),
             limits=self._limits,
             limit_usd=self._settings.budget_usd,
         )
@@ -224,6 +349,10 @@ class BuildStep:
             )
             answer = replace(answer, failure=FailureReport(kind=FailureKind.BUILDER_ERROR, message=message))
         return answer
+
+
+def _as_patch(answer: BuildAnswer, draft: Draft, read: Read) -> BuildAnswer:
+    return replace(answer, format=AnswerFormat.PATCH, text=patch_of(draft, read))
 
 
 def _judged(attempt: Attempt) -> int:

@@ -1,12 +1,11 @@
-"""What a Builder is shown: the scoped files, placeholders for the missing ones, and the task in words."""
+"""What a Builder is shown: the scoped files, and placeholders for the missing ones."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from posixpath import basename
 
 from autopack.domain.change import EditAction, FileEdit
-from autopack.domain.phase import Phase, PhaseSpec
-from autopack.domain.run import RunSpec
+from autopack.domain.phase import PhaseSpec
 from autopack.domain.scope import clean_key, is_within
 from autopack.ports import ContextFile, Tree
 
@@ -27,17 +26,20 @@ class ScopedContext:
     """Keys that were left out because the context was full."""
 
 
-def load_context(spec: PhaseSpec, tree: Tree, *, reports: Sequence[str] = ()) -> ScopedContext:
+def load_context(
+    spec: PhaseSpec, tree: Tree, *, reports: Sequence[str] = (), max_bytes: int = MAX_CONTEXT_BYTES
+) -> ScopedContext:
     """The context of a phase on a tree: what it may change first, then what it only reads.
 
     ``reports`` are keys of what earlier phases found out; they are read whether the scope names them or not.
 
-    Every key goes through the one scope resolver, so that a placeholder stands where the gates will look.
+    Every key goes through the one scope resolver, so that a placeholder stands where the gates will look. A file that
+    does not fit into what is left of ``max_bytes`` is left out and named.
     """
     stubs: dict[str, bytes] = {}
     files: list[ContextFile] = []
     omitted: list[str] = []
-    room = MAX_CONTEXT_BYTES
+    room = max_bytes
     for key, is_read_only in _keys(spec, tree, reports):
         content = tree.read(key)
         is_stub = content is None and not is_read_only
@@ -79,38 +81,6 @@ def _expand(key: str, tree: Tree) -> Iterator[str]:
         yield from (path for path in below if not basename(path).startswith(".env"))
     elif not key.endswith("/"):
         yield key
-
-
-def write_prompt(phase: Phase, run: RunSpec, context: ScopedContext) -> str:
-    """The task in words; what stays the same between attempts comes first, so that providers can cache it."""
-    spec = phase.spec
-    parts = [
-        "You change one git repository. Touch only the paths of the scope; leave every deliverable behind.",
-        f"# Run\n{run.goal}",
-        f"# Task\n{spec.goal}",
-        _section("Scope", (*spec.scope.paths, *(f"{path} (only read)" for path in spec.scope.read_only))),
-        _section("Deliverables", spec.deliverables),
-        _section("Accepted when", spec.acceptance),
-        *(_file_section(file) for file in context.files),
-        _section("Left out for lack of room", context.omitted),
-        _last_failure(phase),
-    ]
-    return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def _section(title: str, lines: tuple[str, ...]) -> str:
-    return f"# {title}\n" + "\n".join(f"- {line}" for line in lines) if lines else ""
-
-
-def _file_section(file: ContextFile) -> str:
-    note = " (does not exist yet)" if file.is_stub else " (only read)" if file.is_read_only else ""
-    return f"# File {file.path}{note}\n````\n{file.text}\n````"
-
-
-def _last_failure(phase: Phase) -> str:
-    if phase.failure_kind is None:
-        return ""
-    return f"# The last attempt failed\n{phase.failure_kind}: {phase.failure_message}"
 
 
 def kept_placeholders(

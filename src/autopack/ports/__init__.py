@@ -1,11 +1,21 @@
 """What the use cases need of the world; adapters implement these, bootstrap puts them together."""
 
-from autopack.ports.builders import AnswerFormat, BuildAnswer, Builder, BuildRequest, BuildWatch, ContextFile
+from autopack.ports.builders import (
+    AnswerFormat,
+    BuildAnswer,
+    Builder,
+    BuildRequest,
+    BuildWatch,
+    ContextFile,
+    Exchange,
+    ModelBuilder,
+)
 from autopack.ports.ci import CiRequest, CiRunner
 from autopack.ports.clock import Clock
 from autopack.ports.code import CodeIndex
 from autopack.ports.drains import Drains
 from autopack.ports.engine import Engine, EngineLimits
+from autopack.ports.journal import AnswerJournal, PaidAnswer
 from autopack.ports.meter import (
     Dialect,
     FaultKind,
@@ -25,6 +35,7 @@ from autopack.ports.workspace import Tree, Workspace, Worktree
 
 __all__ = [
     "AnswerFormat",
+    "AnswerJournal",
     "BuildAnswer",
     "BuildRequest",
     "BuildWatch",
@@ -42,6 +53,7 @@ __all__ = [
     "Drains",
     "Engine",
     "EngineLimits",
+    "Exchange",
     "FaultKind",
     "Finished",
     "Foreseen",
@@ -49,9 +61,11 @@ __all__ = [
     "Meter",
     "MeterDoor",
     "MeterOrder",
+    "ModelBuilder",
     "ModelRequest",
     "ModelRoute",
     "Network",
+    "PaidAnswer",
     "Processes",
     "Research",
     "Reviews",

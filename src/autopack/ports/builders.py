@@ -1,10 +1,10 @@
 """What a Builder gets, and what it answers."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from autopack.domain.attempt import AttemptAddress
 from autopack.domain.budget import Usage
@@ -38,9 +38,15 @@ class BuildRequest:
     """What a Builder gets for one call."""
 
     address: AttemptAddress
+    turn: int = 1
+    """Which call of the attempt it is."""
     goal: str
     prompt: str
     """The whole task in words, file contents included; stable part first."""
+    stable_size: int = 0
+    """How many characters at the beginning of the prompt the calls of a phase share."""
+    instructions: str = ""
+    """Rules and formats, the same for all phases; empty for Builders that edit files."""
     files: tuple[ContextFile, ...]
     scope_paths: tuple[str, ...]
     deliverables: tuple[str, ...]
@@ -81,6 +87,16 @@ class BuildAnswer:
     model: str = ""
     stop_reason: str = ""
     is_truncated: bool = False
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """What telemetry tells of it besides: the version of the prompt, the format, how its lines were found."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """An answer of a model, and what it is told about it."""
+
+    answer: str
+    reply: str
 
 
 class Builder(Protocol):
@@ -98,4 +114,18 @@ class Builder(Protocol):
             The answer. Whatever goes wrong on the provider's or the agent's side is a ``failure`` of kind
             ``builder_error``, ``timeout``, ``budget_exceeded`` or ``protected_path`` in it, never an exception.
         """
+        ...
+
+
+@runtime_checkable
+class ModelBuilder(Builder, Protocol):
+    """A Builder that is a model: all it knows stands in its prompt, and its answer can be replied to."""
+
+    context_tokens: int
+    """How long its prompt may be, without the instructions."""
+    mending_turns: int
+    """How often an answer that does not fit is replied to."""
+
+    def reply(self, request: BuildRequest, said: Sequence[Exchange], watch: BuildWatch) -> BuildAnswer:
+        """One more call in the same conversation, like ``build``: the request, then what was said since."""
         ...

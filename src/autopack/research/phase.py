@@ -29,7 +29,8 @@ from autopack.domain.review_record import ReviewDecisionRecord, review_id_of
 from autopack.domain.run import RunSpec
 from autopack.domain.synthesis import Answers, Ranked, extract, parse_answers, rank
 from autopack.errors import PatchError, ResearchError
-from autopack.execution.build import BuildStep
+from autopack.execution.briefing import Prompt, write_instructions
+from autopack.execution.build import BuildOrder, BuildStep
 from autopack.execution.change import to_edits
 from autopack.execution.context import ScopedContext
 from autopack.ports import AnswerFormat, BuildAnswer, Clock, Tree, Worktree
@@ -197,16 +198,17 @@ class ResearchStep:
         spec = replace(desk.phase.spec, goal=goal, scope=Scope(paths=(key,)), deliverables=(key,))
         prompt = write_prompt(key, desk.phase.spec.goal, desk.questions, ranked.findings)
         desk.worktree.reset(desk.tree.commit)
-        return self.build.ask(
-            replace(desk.phase, spec=spec),
-            desk.lease,
-            ScopedContext(files=()),
-            prompt,
-            desk.worktree,
+        order = BuildOrder(
+            phase=replace(desk.phase, spec=spec),
+            lease=desk.lease,
+            context=ScopedContext(files=()),
+            prompt=Prompt(text=prompt, instructions=write_instructions(())),
+            worktree=desk.worktree,
             base=desk.tree.commit,
             logs=desk.logs,
             turn=SYNTHESIS_TURN,
         )
+        return self.build.ask(order)
 
     def _written(self, desk: _Desk, answer: BuildAnswer) -> str:
         key = _synthesis_key(desk.phase.phase_id)

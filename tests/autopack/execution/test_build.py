@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from autopack.adapters.answer_journal import FileJournal
 from autopack.domain.attempt import AttemptAddress
 from autopack.domain.budget import Usage
 from autopack.domain.failure import FailureKind, FailureReport
@@ -12,7 +13,8 @@ from autopack.domain.plan import Plan
 from autopack.domain.run import Order, RunSpec
 from autopack.domain.spending import UNLIMITED
 from autopack.domain.verdicts import AttemptOutcome
-from autopack.execution.build import BudgetWatch, BuildStep
+from autopack.execution.briefing import Prompt
+from autopack.execution.build import BudgetWatch, BuildOrder, BuildStep
 from autopack.execution.context import ScopedContext
 from autopack.execution.recovery import settle
 from autopack.ports import BuildAnswer
@@ -63,13 +65,28 @@ class Bench:
 
     def step(self, builder, limits=UNLIMITED, **parts):
         return BuildStep(
-            store=self.store, builder=builder, clock=self.clock, settings=SETTINGS, limits=limits, **parts
+            store=self.store,
+            builder=builder,
+            clock=self.clock,
+            settings=SETTINGS,
+            journal=FileJournal(),
+            limits=limits,
+            **parts,
         )
 
     def ask(self, step, lease, prompt="do it"):
         phase = self.store.phase("shop", lease.address.phase_id)
         context = ScopedContext(files=(), stubs={})
-        return step.ask(phase, lease, context, prompt, None, base="b", logs=self.folder)
+        order = BuildOrder(
+            phase=phase,
+            lease=lease,
+            context=context,
+            prompt=Prompt(text=prompt),
+            worktree=None,
+            base="b",
+            logs=self.folder,
+        )
+        return step.ask(order)
 
     def end(self, lease, failure):
         """Book what the failed step makes of the attempt; the phase after it."""
