@@ -99,6 +99,20 @@ class AgentSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DirectSettings:
+    """How models are asked that answer in words (`anthropic:MODEL`, `openai:MODEL`)."""
+
+    max_output_tokens: int = 16_000
+    """Of one answer, thoughts included; an answer that reaches it is a failure."""
+    temperature: float | None = field(default=None, metadata={"least": 0, "most": 2})
+    """Without it the model's own; some take no other."""
+    context_tokens: int = 24_000
+    """Room for the scoped files and the map of the repository in a prompt, as estimated."""
+    mending_turns: int = field(default=2, metadata={"least": 0, "most": 3})
+    """Replies to an answer that does not fit: the first asks for its blocks anew, the others for whole files."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TelemetrySettings:
     """Where Builder calls are told of, beside the database."""
 
@@ -120,6 +134,8 @@ class ProviderSettings:
     """Of all workers on this database together; 0 sets no limit."""
     tokens_per_minute: int = field(default=0, metadata={"least": 0})
     """The same, input and output together."""
+    dialect: str = field(default="openai", metadata={"choices": ("openai", "anthropic")})
+    """How its models are spoken to by direct Builders: chat completions, or Anthropic's messages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +183,7 @@ class Settings:
     attempt: AttemptSettings = field(default_factory=AttemptSettings)
     budget: SpendingLimits = field(default_factory=SpendingLimits)
     agents: AgentSettings = field(default_factory=AgentSettings)
+    direct: DirectSettings = field(default_factory=DirectSettings)
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
     providers: Mapping[str, ProviderSettings] = field(
         default_factory=dict, metadata={"each": ProviderSettings}
@@ -319,6 +336,9 @@ def render_default_config() -> str:
         "",
         "[agents]",
         *render(AgentSettings),
+        "",
+        "[direct]",
+        *render(DirectSettings),
         "",
         "[telemetry]",
         *render(TelemetrySettings),

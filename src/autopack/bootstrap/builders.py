@@ -32,12 +32,28 @@ def make_builder(
             sandbox=lambda: open_sandbox(settings, processes, environ),
         )
 
+    def make_model(spec: str) -> Builder | None:
+        from autopack.adapters.builders import direct_factory
+        from autopack.execution.prompts import prompt_version
+
+        if not direct_factory.is_direct(spec.partition(":")[0], settings):
+            return None
+        return direct_factory.make_direct(
+            spec,
+            settings,
+            environ,
+            clock=SystemClock(),
+            meter=lambda: _meter(settings, store),
+            prompt_version=prompt_version(),
+        )
+
     return registry.make_builder(
         settings.attempt.builder,
         root=settings.root,
         processes=processes,
         environ=environ,
         agents=make_agent,
+        models=make_model,
     )
 
 

@@ -287,7 +287,7 @@ class BuildStep:
             budget_tokens=reservation.budget_tokens,
             budget_usd=reservation.budget_usd,
             timeout_seconds=self._settings.builder_timeout_seconds,
-            diff=worktree.diff if self._builder.edits_worktree else None,
+            diff=order.worktree.diff if self._builder.edits_worktree else None,
         )
 
     def keep(self, lease: Lease, answer: BuildAnswer, *, by: str, base: str, duration_seconds: float) -> None:

@@ -8,7 +8,7 @@ from autopack.adapters.builders.replay import ReplayBuilder
 from autopack.errors import BuilderError
 from autopack.ports import Builder, Processes
 
-KINDS = ("replay:DIR", "command:SHELL", "acp:AGENT", "cli:AGENT")
+KINDS = ("replay:DIR", "command:SHELL", "anthropic:MODEL", "openai:MODEL", "acp:AGENT", "cli:AGENT")
 
 
 def make_builder(
@@ -18,6 +18,7 @@ def make_builder(
     processes: Processes,
     environ: Mapping[str, str],
     agents: Callable[[str], Builder] | None = None,
+    models: Callable[[str], Builder | None] | None = None,
 ) -> Builder:
     """The Builder that ``spec`` names; a relative folder in it is relative to ``root``.
 
@@ -27,10 +28,11 @@ def make_builder(
         processes: What runs programs.
         environ: The operator's environment.
         agents: Makes a coding agent, which is made of more parts; None knows of none.
+        models: Makes a direct Builder, or None for a provider that it does not know.
 
     Raises:
         BuilderError: The kind is unknown or what follows the colon is empty or not there.
-        SettingsError: The provider of an agent's model has no address or no key.
+        SettingsError: The provider of a model has no address or no key.
     """
     kind, _, rest = spec.partition(":")
     rest = rest.strip()
@@ -46,4 +48,6 @@ def make_builder(
         return CommandBuilder(rest, processes=processes, environ=environ)
     if kind in {"acp", "cli"} and agents is not None:
         return agents(spec)
+    if rest and models is not None and (direct := models(spec)) is not None:
+        return direct
     raise BuilderError(f"builder {spec!r} is of no known kind", hint=f"Known kinds: {', '.join(KINDS)}.")

@@ -1,0 +1,240 @@
+"""The direct Builders ``anthropic:MODEL`` and ``openai:MODEL``: one question to a model, answered in words."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self, TextIO
+
+from autopack.adapters.builders.conversation import (
+    CallLimits,
+    CallStoppedError,
+    Completion,
+    Messages,
+    ModelCallError,
+    ModelClient,
+)
+from autopack.adapters.builders.model_faults import failure_of
+from autopack.domain.budget import Usage, estimate_tokens
+from autopack.domain.failure import FailureKind, FailureReport
+from autopack.ports import (
+    AnswerFormat,
+    BuildAnswer,
+    BuildRequest,
+    BuildWatch,
+    Clock,
+    Exchange,
+    FaultKind,
+    Meter,
+    MeterDoor,
+    MeterOrder,
+    ModelRequest,
+    ModelRoute,
+)
+from autopack.settings import DirectSettings
+
+logger = logging.getLogger(__name__)
+_REFUSED = frozenset({FaultKind.TRUNCATED, FaultKind.REFUSAL})
+"""Faults of answers that came to their end all the same."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectParts:
+    """What a direct Builder is made of."""
+
+    open_meter: Callable[[], Meter]
+    route: ModelRoute
+    make_client: Callable[[MeterDoor, str], ModelClient]
+    """From a door and a model's name; loads the provider's SDK."""
+    settings: DirectSettings
+    clock: Clock
+    prompt_version: str
+
+
+class DirectBuilder:
+    """Asks a model for a change. All traffic goes through the meter's door, which counts it and holds the budget."""
+
+    edits_worktree = False
+
+    def __init__(self, spec: str, model: str, parts: DirectParts) -> None:
+        self.spec = spec
+        self.context_tokens = parts.settings.context_tokens
+        self.mending_turns = parts.settings.mending_turns
+        self._model = model
+        self._parts = parts
+
+    def build(self, request: BuildRequest, watch: BuildWatch) -> BuildAnswer:
+        """The model's answer to the request; what it used is the door's count."""
+        return self.reply(request, (), watch)
+
+    def reply(self, request: BuildRequest, said: Sequence[Exchange], watch: BuildWatch) -> BuildAnswer:
+        """The model's answer to the request and what was said since."""
+        call = _Call(request=request, said=said, watch=watch, model=self._model, parts=self._parts)
+        return call.make()
+
+
+@dataclass(kw_only=True)
+class _Call:
+    """One call under way."""
+
+    request: BuildRequest
+    said: Sequence[Exchange]
+    watch: BuildWatch
+    model: str
+    parts: DirectParts
+    problem: str = ""
+    """Why no whole answer came, in the client's words."""
+    stopped: FailureReport | None = None
+    """Set when we ended the call ourselves."""
+
+    def make(self) -> BuildAnswer:
+        """Ask, and once more if the answer broke off in the middle."""
+        started = self.parts.clock.monotonic()
+        limits = self._limits()
+        if limits is None:
+            return BuildAnswer(failure=_no_room(self.request.budget_tokens), model=self.model)
+        order = MeterOrder(
+            route=self.parts.route,
+            budget_tokens=self.request.budget_tokens,
+            budget_usd=self.request.budget_usd,
+            log_folder=self.request.log_folder,
+        )
+        with self.parts.open_meter().open(order, self.watch) as door:
+            completion = self._complete(door, limits, started)
+        # The door is asked once it is closed: only then is what broke off booked.
+        requests = door.requests()
+        seconds = self.parts.clock.monotonic() - started
+        return self._answer(completion, requests[-1] if requests else None, door.usage(), seconds)
+
+    def _limits(self) -> CallLimits | None:
+        settings = self.parts.settings
+        texts = [self.request.instructions, self.request.prompt]
+        texts += [part for it in self.said for part in (it.answer, it.reply)]
+        asked = estimate_tokens(sum(len(text.encode("utf-8", "replace")) for text in texts))
+        room = min(settings.max_output_tokens, self.request.budget_tokens - asked)
+        if room < 1:
+            return None
+        return CallLimits(
+            max_output_tokens=room,
+            temperature=settings.temperature,
+            timeout_seconds=self.request.timeout_seconds,
+        )
+
+    def _complete(self, door: MeterDoor, limits: CallLimits, started: float) -> Completion | None:
+        for attempt in (1, 2):
+            try:
+                with _Transcript(self._transcript_path(attempt)) as transcript:
+                    return self._ask(door, limits, transcript, started)
+            except CallStoppedError:
+                return None
+            except ModelCallError as error:
+                self.problem = str(error)
+                # A refusal will come again; a stream that broke off may not, and what it wrote is kept beside.
+                if error.status is not None or attempt == 2 or self._is_late(started):
+                    return None
+                logger.info("answer.broken_off", extra={"builder": self.model, "reason": self.problem[:200]})
+        return None
+
+    def _ask(
+        self, door: MeterDoor, limits: CallLimits, transcript: "_Transcript", started: float
+    ) -> Completion:
+        def on_text(piece: str) -> None:
+            transcript.write(piece)
+            if self.watch.is_cancelled():
+                self.stopped = FailureReport(
+                    kind=FailureKind.BUDGET_EXCEEDED, message="The call was stopped: its budget is spent"
+                )
+                raise CallStoppedError
+            if self._is_late(started):
+                self.stopped = self._late()
+                raise CallStoppedError
+
+        client = self.parts.make_client(door, self.model)
+        try:
+            return client.complete(self._messages(), limits, on_text)
+        except ModelCallError:
+            if self._is_late(started):
+                self.stopped = self._late()
+                raise CallStoppedError from None
+            raise
+
+    def _messages(self) -> Messages:
+        request = self.request
+        return Messages(
+            system=request.instructions,
+            stable=request.prompt[: request.stable_size],
+            rest=request.prompt[request.stable_size :],
+            said=[(it.answer, it.reply) for it in self.said],
+        )
+
+    def _is_late(self, started: float) -> bool:
+        return self.parts.clock.monotonic() - started >= self.request.timeout_seconds
+
+    def _late(self) -> FailureReport:
+        seconds = self.request.timeout_seconds
+        return FailureReport(
+            kind=FailureKind.TIMEOUT,
+            message=f"The model took longer than {seconds:g} s",
+            hint="Raise [attempt] builder_timeout_seconds, or make the phase smaller.",
+        )
+
+    def _transcript_path(self, attempt: int) -> Path:
+        end = "" if attempt == 1 else ".again"
+        return self.request.log_folder / f"answer-{self.request.turn}{end}.md"
+
+    def _answer(
+        self, completion: Completion | None, last: ModelRequest | None, usage: Usage, seconds: float
+    ) -> BuildAnswer:
+        is_fault = last is not None and last.fault in _REFUSED
+        failure = self.stopped
+        if failure is None and (completion is None or is_fault):
+            failure = failure_of(last, self.problem, duration_seconds=seconds)
+        elif failure is None and completion is not None and not completion.stop:
+            # Some servers end a stream that broke off as if it were whole.
+            failure = failure_of(last, "the answer has no end", duration_seconds=seconds)
+        if failure is not None:
+            failure = replace(failure, log_paths=(str(self._transcript_path(1)),))
+        return BuildAnswer(
+            format=AnswerFormat.WORDS,
+            text=completion.text if completion is not None else "",
+            failure=failure,
+            usage=usage,
+            model=last.model if last is not None and last.model else self.model,
+            stop_reason=completion.stop if completion is not None else "",
+            is_truncated=last is not None and last.fault is FaultKind.TRUNCATED,
+            notes={"prompt": self.parts.prompt_version},
+        )
+
+
+def _no_room(budget_tokens: int) -> FailureReport:
+    return FailureReport(
+        kind=FailureKind.BUDGET_EXCEEDED,
+        message=f"The budget of {budget_tokens} tokens does not hold the prompt and an answer",
+        hint="Raise budget_tokens of the phase or of [attempt], or lower [direct] context_tokens.",
+    )
+
+
+class _Transcript:
+    """The answer as it comes, kept with the attempt even when its call is killed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: TextIO | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._path.open("w", encoding="utf-8", errors="surrogateescape", newline="")
+        except OSError as error:
+            logger.warning("answer.not_logged", extra={"path": str(self._path), "reason": error.strerror})
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def write(self, piece: str) -> None:
+        """Append a piece."""
+        if self._file is not None:
+            self._file.write(piece)
+            self._file.flush()
