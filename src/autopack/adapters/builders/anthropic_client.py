@@ -32,7 +32,8 @@ class AnthropicClient:
     def _complete(self, messages: Messages, limits: CallLimits, on_text: OnText) -> Completion:
         options: dict[str, Any] = {}
         if limits.temperature is not None:
-            options["temperature"] = limits.temperature
+            # The SDK knows of no temperature any more; models that take one do.
+            options["extra_body"] = {"temperature": limits.temperature}
         with self._client.messages.stream(
             model=self._model,
             max_tokens=limits.max_output_tokens,
