@@ -175,11 +175,11 @@ def _most_words(lines: Sequence[str], passage: Passage) -> int | None:
     for number, line in enumerate(passage.old):
         for word in _WORD.findall(line):
             offsets.setdefault(word, number)
-    best, best_words = None, set[str]()
-    for number, line in enumerate(lines):
-        words = offsets.keys() & _WORD.findall(line)
-        if len(words) > len(best_words):
-            best, best_words = number, words
-    if best is None:
+    found = [offsets.keys() & _WORD.findall(line) for line in lines]
+    counts = Counter(word for words in found for word in words)
+    # A word that stands in few lines says more about the place than one that stands in many.
+    scores = [sum(1 / counts[word] for word in words) for words in found]
+    best = max(range(len(lines)), key=lambda number: scores[number], default=0)
+    if not lines or not found[best]:
         return None
-    return max(0, best - min(offsets[word] for word in best_words))
+    return max(0, best - min(offsets[word] for word in found[best]))

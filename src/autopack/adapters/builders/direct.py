@@ -138,9 +138,12 @@ class _Call:
     def _ask(
         self, door: MeterDoor, limits: CallLimits, transcript: "_Transcript", started: float
     ) -> Completion:
+        before = len(door.requests())
+
         def on_text(piece: str) -> None:
             transcript.write(piece)
-            if self.watch.is_cancelled():
+            # An answer that has left the door whole is paid for, whatever it did to the budget.
+            if self.watch.is_cancelled() and len(door.requests()) == before:
                 self.stopped = FailureReport(
                     kind=FailureKind.BUDGET_EXCEEDED, message="The call was stopped: its budget is spent"
                 )
