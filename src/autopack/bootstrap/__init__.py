@@ -19,7 +19,7 @@ from autopack.domain.rates import ProviderRates
 from autopack.domain.replay import Replay
 from autopack.domain.session import DrainResult, DrainScope, HeldBack, Session
 from autopack.domain.spending import Amount, budget_stop
-from autopack.ports import Builder, Clock, EngineLimits, Meter, ModelRoute, Processes, Store
+from autopack.ports import Clock, EngineLimits, Meter, ModelRoute, Processes, Store
 from autopack.settings import (
     CONFIG_NAME,
     STATE_FOLDER,
