@@ -11,6 +11,7 @@ from autopack.settings import (
     AgentSettings,
     AttemptSettings,
     CiSettings,
+    DirectSettings,
     PriceSettings,
     ProviderSettings,
     ResearchSettings,
@@ -232,8 +233,10 @@ def test_the_written_file_names_every_setting_with_its_default(load):
         ResearchSettings,
         SandboxSettings,
         AgentSettings,
+        DirectSettings,
     )
     in_tables = {
+        "direct",
         "agents",
         "ci",
         "attempt",

@@ -34,7 +34,7 @@ REQUEST = BuildRequest(
     worktree=None,
     log_folder=None,
     budget_tokens=50_000,
-    timeout_seconds=20.0,
+    timeout_seconds=120.0,
 )
 
 

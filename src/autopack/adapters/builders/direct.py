@@ -38,14 +38,18 @@ _REFUSED = frozenset({FaultKind.TRUNCATED, FaultKind.REFUSAL})
 """Faults of answers that came to their end all the same."""
 
 
+MakeClient = Callable[[MeterDoor, str], ModelClient]
+"""From a door and a model's name."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirectParts:
     """What a direct Builder is made of."""
 
     open_meter: Callable[[], Meter]
     route: ModelRoute
-    make_client: Callable[[MeterDoor, str], ModelClient]
-    """From a door and a model's name; loads the provider's SDK."""
+    load_sdk: Callable[[], MakeClient]
+    """Loads the provider's SDK, which may take seconds."""
     settings: DirectSettings
     clock: Clock
     prompt_version: str
@@ -89,10 +93,11 @@ class _Call:
 
     def make(self) -> BuildAnswer:
         """Ask, and once more if the answer broke off in the middle."""
-        started = self.parts.clock.monotonic()
         limits = self._limits()
         if limits is None:
             return BuildAnswer(failure=_no_room(self.request.budget_tokens), model=self.model)
+        make_client = self.parts.load_sdk()
+        started = self.parts.clock.monotonic()
         order = MeterOrder(
             route=self.parts.route,
             budget_tokens=self.request.budget_tokens,
@@ -100,7 +105,7 @@ class _Call:
             log_folder=self.request.log_folder,
         )
         with self.parts.open_meter().open(order, self.watch) as door:
-            completion = self._complete(door, limits, started)
+            completion = self._complete(door, make_client, limits, started)
         # The door is asked once it is closed: only then is what broke off booked.
         requests = door.requests()
         seconds = self.parts.clock.monotonic() - started
@@ -120,11 +125,14 @@ class _Call:
             timeout_seconds=self.request.timeout_seconds,
         )
 
-    def _complete(self, door: MeterDoor, limits: CallLimits, started: float) -> Completion | None:
+    def _complete(
+        self, door: MeterDoor, make_client: MakeClient, limits: CallLimits, started: float
+    ) -> Completion | None:
         for attempt in (1, 2):
             try:
                 with _Transcript(self._transcript_path(attempt)) as transcript:
-                    return self._ask(door, limits, transcript, started)
+                    client = make_client(door, self.model)
+                    return self._ask(client, door, limits, transcript, started)
             except CallStoppedError:
                 return None
             except ModelCallError as error:
@@ -136,7 +144,12 @@ class _Call:
         return None
 
     def _ask(
-        self, door: MeterDoor, limits: CallLimits, transcript: "_Transcript", started: float
+        self,
+        client: ModelClient,
+        door: MeterDoor,
+        limits: CallLimits,
+        transcript: "_Transcript",
+        started: float,
     ) -> Completion:
         before = len(door.requests())
 
@@ -152,7 +165,6 @@ class _Call:
                 self.stopped = self._late()
                 raise CallStoppedError
 
-        client = self.parts.make_client(door, self.model)
         try:
             return client.complete(self._messages(), limits, on_text)
         except ModelCallError:

@@ -3,11 +3,10 @@
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 
-from autopack.adapters.builders.conversation import ModelClient
-from autopack.adapters.builders.direct import DirectBuilder, DirectParts
+from autopack.adapters.builders.direct import DirectBuilder, DirectParts, MakeClient
 from autopack.adapters.meter.routes import find_route
 from autopack.errors import BuilderError
-from autopack.ports import Clock, Meter, MeterDoor
+from autopack.ports import Clock, Meter
 from autopack.settings import Settings
 
 _OPENAI = "https://api.openai.com"
@@ -50,19 +49,21 @@ def make_direct(
     route = find_route(provider, settings.providers, environ)
     limit_name = "max_completion_tokens" if route.upstream.startswith(_OPENAI) else "max_tokens"
 
-    def make_client(door: MeterDoor, name: str) -> ModelClient:
+    def load_sdk() -> MakeClient:
         if dialect == "anthropic":
             from autopack.adapters.builders.anthropic_client import AnthropicClient  # noqa: PLC0415 - the SDK
 
-            return AnthropicClient(base_url=door.base_url, token=door.token, model=name)
+            return lambda door, name: AnthropicClient(base_url=door.base_url, token=door.token, model=name)
         from autopack.adapters.builders.openai_client import OpenAiClient  # noqa: PLC0415 - the SDK
 
-        return OpenAiClient(base_url=door.base_url, token=door.token, model=name, limit_name=limit_name)
+        return lambda door, name: OpenAiClient(
+            base_url=door.base_url, token=door.token, model=name, limit_name=limit_name
+        )
 
     parts = DirectParts(
         open_meter=meter,
         route=route,
-        make_client=make_client,
+        load_sdk=load_sdk,
         settings=settings.direct,
         clock=clock,
         prompt_version=prompt_version,
