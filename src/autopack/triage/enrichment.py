@@ -17,7 +17,8 @@ from autopack.domain.plan import Plan
 from autopack.domain.run import RunSpec
 from autopack.domain.verdicts import AttemptOutcome, GateStatus, GateVerdict
 from autopack.errors import AutopackError, StoreError
-from autopack.execution.build import FIRST_TURN, BuildStep
+from autopack.execution.briefing import Prompt
+from autopack.execution.build import FIRST_TURN, BuildOrder, BuildStep
 from autopack.execution.context import ScopedContext
 from autopack.execution.heartbeat import heartbeat
 from autopack.ports import BuildAnswer, Clock, Store, Workspace
@@ -110,7 +111,16 @@ def _ask(phase: Phase, lease: Lease, prompt: str, reader: Reader) -> BuildAnswer
     base = reader.workspace.resolve(reader.store.run(phase.run_id).spec.base)
     nothing = ScopedContext(files=(), stubs={})
     with reader.workspace.worktree() as worktree:
-        return reader.build.ask(phase, lease, nothing, prompt, worktree, base=base, logs=reader.logs)
+        order = BuildOrder(
+            phase=phase,
+            lease=lease,
+            context=nothing,
+            prompt=Prompt(text=prompt),
+            worktree=worktree,
+            base=base,
+            logs=reader.logs,
+        )
+        return reader.build.ask(order)
 
 
 def _finish(lease: Lease, answer: BuildAnswer, reader: Reader) -> None:

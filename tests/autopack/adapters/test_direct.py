@@ -103,6 +103,15 @@ def test_the_stable_part_comes_first_and_is_marked_for_the_cache(tmp_path):
     assert (rest["text"], "cache_control" in rest) == (REST, False)
 
 
+def test_a_question_without_instructions_sends_none(provider_name, tmp_path):
+    with serve() as provider:
+        bench = Bench(tmp_path, provider_name, provider.url)
+        assert bench.build(instructions="", stable_size=0).failure is None
+    body = provider.seen[0].body
+    assert "system" not in body
+    assert [it["role"] for it in body["messages"]] == ["user"]
+
+
 def test_a_reply_goes_on_with_the_same_conversation(provider_name, tmp_path):
     with serve() as provider:
         bench = Bench(tmp_path, provider_name, provider.url)

@@ -31,13 +31,14 @@ class AnthropicClient:
 
     def _complete(self, messages: Messages, limits: CallLimits, on_text: OnText) -> Completion:
         options: dict[str, Any] = {}
+        if messages.system:
+            options["system"] = [{"type": "text", "text": messages.system, "cache_control": _CACHED}]
         if limits.temperature is not None:
             # The SDK knows of no temperature any more; models that take one do.
             options["extra_body"] = {"temperature": limits.temperature}
         with self._client.messages.stream(
             model=self._model,
             max_tokens=limits.max_output_tokens,
-            system=[{"type": "text", "text": messages.system, "cache_control": _CACHED}],  # type: ignore[typeddict-item]
             messages=_chat(messages),  # type: ignore[arg-type]  # plain dictionaries of the same shape
             timeout=limits.timeout_seconds,
             **options,

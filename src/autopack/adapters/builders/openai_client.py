@@ -57,10 +57,8 @@ class OpenAiClient:
 
 
 def _chat(messages: Messages) -> list[dict[str, str]]:
-    told = [
-        {"role": "system", "content": messages.system},
-        {"role": "user", "content": messages.stable + messages.rest},
-    ]
+    told = [{"role": "system", "content": messages.system}] if messages.system else []
+    told.append({"role": "user", "content": messages.stable + messages.rest})
     for answer, reply in messages.said:
         told += [{"role": "assistant", "content": answer}, {"role": "user", "content": reply}]
     return told
