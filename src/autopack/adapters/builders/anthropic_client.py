@@ -5,7 +5,13 @@ from typing import Any
 import anthropic
 import httpx2
 
-from autopack.adapters.builders.conversation import CallLimits, Completion, Messages, ModelCallError, OnText
+from autopack.adapters.builders.conversation import (
+    CallLimits,
+    Completion,
+    Messages,
+    ModelCallError,
+    TakePiece,
+)
 
 _CACHED = {"type": "ephemeral"}
 
@@ -17,10 +23,10 @@ class AnthropicClient:
         self._client = anthropic.Anthropic(base_url=base_url, api_key=token, max_retries=0)
         self._model = model
 
-    def complete(self, messages: Messages, limits: CallLimits, on_text: OnText) -> Completion:
+    def complete(self, messages: Messages, limits: CallLimits, take_piece: TakePiece) -> Completion:
         """One request, streamed, without a retry."""
         try:
-            return self._complete(messages, limits, on_text)
+            return self._complete(messages, limits, take_piece)
         except anthropic.APIStatusError as error:
             raise ModelCallError(str(error), status=error.status_code) from error
         # A stream that breaks off raises the transport's own error, which is none of the SDK's.
@@ -29,7 +35,7 @@ class AnthropicClient:
         finally:
             self._client.close()
 
-    def _complete(self, messages: Messages, limits: CallLimits, on_text: OnText) -> Completion:
+    def _complete(self, messages: Messages, limits: CallLimits, take_piece: TakePiece) -> Completion:
         options: dict[str, Any] = {}
         if messages.system:
             options["system"] = [{"type": "text", "text": messages.system, "cache_control": _CACHED}]
@@ -45,7 +51,7 @@ class AnthropicClient:
         ) as stream:
             request_id = stream.response.headers.get("request-id", "")
             for piece in stream.text_stream:
-                on_text(piece)
+                take_piece(piece)
             message = stream.get_final_message()
         text = "".join(block.text for block in message.content if block.type == "text")
         return Completion(

@@ -55,18 +55,18 @@ class CallStoppedError(Exception):
     """We ended the call ourselves: at its time limit, or because its budget was spent."""
 
 
-OnText = Callable[[str], None]
+TakePiece = Callable[[str], None]
 """Takes each piece of the answer as it comes; raises CallStoppedError to end the call."""
 
 
 class ModelClient(Protocol):
     """A provider's SDK behind one method."""
 
-    def complete(self, messages: Messages, limits: CallLimits, on_text: OnText) -> Completion:
+    def complete(self, messages: Messages, limits: CallLimits, take_piece: TakePiece) -> Completion:
         """One request, streamed, without a retry.
 
         Raises:
             ModelCallError: No whole answer came.
-            CallStoppedError: ``on_text`` ended it.
+            CallStoppedError: ``take_piece`` ended it.
         """
         ...

@@ -153,7 +153,7 @@ class _Call:
     ) -> Completion:
         before = len(door.requests())
 
-        def on_text(piece: str) -> None:
+        def take_piece(piece: str) -> None:
             transcript.write(piece)
             # An answer that has left the door whole is paid for, whatever it did to the budget.
             if self.watch.is_cancelled() and len(door.requests()) == before:
@@ -166,7 +166,7 @@ class _Call:
                 raise CallStoppedError
 
         try:
-            return client.complete(self._messages(), limits, on_text)
+            return client.complete(self._messages(), limits, take_piece)
         except ModelCallError:
             if self._is_late(started):
                 self.stopped = self._late()

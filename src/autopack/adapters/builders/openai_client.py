@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING, Any, cast
 import httpx2
 import openai
 
-from autopack.adapters.builders.conversation import CallLimits, Completion, Messages, ModelCallError, OnText
+from autopack.adapters.builders.conversation import (
+    CallLimits,
+    Completion,
+    Messages,
+    ModelCallError,
+    TakePiece,
+)
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionChunk
@@ -19,10 +25,10 @@ class OpenAiClient:
         self._model = model
         self._limit_name = limit_name
 
-    def complete(self, messages: Messages, limits: CallLimits, on_text: OnText) -> Completion:
+    def complete(self, messages: Messages, limits: CallLimits, take_piece: TakePiece) -> Completion:
         """One request, streamed, without a retry."""
         try:
-            return self._complete(messages, limits, on_text)
+            return self._complete(messages, limits, take_piece)
         except openai.APIStatusError as error:
             raise ModelCallError(str(error), status=error.status_code) from error
         except (openai.OpenAIError, httpx2.HTTPError, ValueError) as error:
@@ -30,7 +36,7 @@ class OpenAiClient:
         finally:
             self._client.close()
 
-    def _complete(self, messages: Messages, limits: CallLimits, on_text: OnText) -> Completion:
+    def _complete(self, messages: Messages, limits: CallLimits, take_piece: TakePiece) -> Completion:
         options: dict[str, Any] = {self._limit_name: limits.max_output_tokens}
         if limits.temperature is not None:
             options["temperature"] = limits.temperature
@@ -51,7 +57,7 @@ class OpenAiClient:
                     piece = choice.delta.content or choice.delta.refusal or ""
                     if piece:
                         parts.append(piece)
-                        on_text(piece)
+                        take_piece(piece)
                     stop = choice.finish_reason or stop
         return Completion(text="".join(parts), stop=stop, model=model, request_id=request_id)
 
