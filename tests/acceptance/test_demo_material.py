@@ -17,7 +17,7 @@ from autopack.cli.demo_report import DemoResult
 from autopack.domain.edits import parse_edits
 from autopack.domain.failure import FailureKind
 from autopack.domain.patch import parse_patch
-from autopack.domain.phase import Phase, PhaseSpec, PhaseState
+from autopack.domain.phase import Phase, PhaseKind, PhaseSpec, PhaseState
 from autopack.errors import PatchError
 
 DEMO = Path(__file__).parents[2] / "demo"
@@ -47,9 +47,12 @@ def expected_verdicts():
     return yaml.safe_load((DEMO / "expected.yaml").read_text(encoding="utf-8"))
 
 
-def phases_of(name):
+def phases_of(name, *, answered_only=False):
     plan = read_plan(DEMO / "plans" / f"{name}.yaml")
-    return [f"{run.run_id}/{phase.phase_id}" for run in plan.runs for phase in run.phases]
+    phases = [(run.run_id, phase) for run in plan.runs for phase in run.phases]
+    # Research asks its sources, and here no Builder.
+    kept = [it for it in phases if not (answered_only and it[1].kind is PhaseKind.RESEARCH)]
+    return [f"{run_id}/{phase.phase_id}" for run_id, phase in kept]
 
 
 def answer_path(key):
@@ -80,7 +83,7 @@ def test_every_phase_has_an_expected_verdict(name):
 
 
 def test_every_phase_has_an_answer_and_every_answer_a_phase():
-    assert answer_keys() == {key for name in NAMES for key in phases_of(name)}
+    assert answer_keys() == {key for name in NAMES for key in phases_of(name, answered_only=True)}
 
 
 def test_the_phases_show_good_changes_and_every_kind_of_refusal():

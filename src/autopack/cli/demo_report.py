@@ -14,6 +14,7 @@ import click
 from autopack.cli.demo_play import WAITING, PhaseEnd, Stage, StageEnd
 from autopack.cli.render import printable, say
 from autopack.domain.phase import PhaseState
+from autopack.domain.research import report_key
 
 _WIDTH = 100
 _PHASE_WIDTH = 28
@@ -159,8 +160,21 @@ def _next_steps(stages: tuple[StageEnd, ...], backlog: Stage) -> Iterator[str]:
     yield f"  {program} status"
     yield f"  {program} show {refused.run_id}/{refused.phase_id}"
     yield f"  git -C {_nearest(stage.root)} log -p autopack/{complete.run_id}"
+    yield from _reports(stages)
     yield f"  {bare} {_nearest(backlog.root)} drain fingerprints"
     yield "In a repository of your own: autopack init, write a plan, autopack plan import, autopack run."
+
+
+def _reports(stages: tuple[StageEnd, ...]) -> Iterator[str]:
+    """How to read what research found, where a run had some."""
+    for end in stages:
+        for phase in end.phases:
+            key = report_key(phase.phase_id)
+            if (
+                phase.commit
+                and key in _git(end.stage, "show", "--format=", "--name-only", phase.commit).splitlines()
+            ):
+                yield f"  git -C {_nearest(end.stage.root)} show autopack/{phase.run_id}:{key}"
 
 
 def _nearest(path: Path) -> Path:
