@@ -6,7 +6,6 @@ import threading
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import takewhile
 from typing import IO
@@ -16,14 +15,6 @@ from autopack.errors import WorkspaceError
 
 _REGULAR = ("100644", "100755", "100664")
 CLOSE_SECONDS = 5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TreeEntry:
-    """One file, link or module of a commit."""
-
-    mode: str
-    object_id: str
 
 
 class ObjectReader:
@@ -106,15 +97,12 @@ class CommitTree:
 
     def read(self, path: str) -> bytes | None:
         """See ``Tree.read``."""
-        entry = self.entries.get(path)
-        if entry is None or entry.mode not in _REGULAR:
-            return None
-        return self._reader.read(entry.object_id)
+        mode, _, object_id = self._entry(path)
+        return self._reader.read(object_id) if mode in _REGULAR else None
 
     def mode(self, path: str) -> str | None:
         """See ``Tree.mode``."""
-        entry = self.entries.get(path)
-        return entry.mode if entry else None
+        return self._entry(path)[0] or None
 
     def paths(self, prefix: str = "") -> Sequence[str]:
         """See ``Tree.paths``."""
@@ -123,31 +111,37 @@ class CommitTree:
             return self._sorted
         below = self._sorted[bisect_left(self._sorted, f"{folder}/") :]
         found = list(takewhile(lambda path: path.startswith(f"{folder}/"), below))
-        return [folder, *found] if folder in self.entries else found
+        return [folder, *found] if folder in self._entries else found
 
     def blobs(self) -> Mapping[str, str]:
         """See ``Tree.blobs``."""
-        return {path: entry.object_id for path, entry in self.entries.items() if entry.mode in _REGULAR}
+        found = ((path, words.split(" ")) for path, words in self._entries.items())
+        return {path: object_id for path, (mode, _, object_id) in found if mode in _REGULAR}
+
+    def _entry(self, path: str) -> tuple[str, str, str]:
+        """Mode, kind and object of an entry; empty texts for none."""
+        mode, _, rest = self._entries.get(path, "").partition(" ")
+        kind, _, object_id = rest.partition(" ")
+        return mode, kind, object_id
 
     @cached_property
-    def entries(self) -> Mapping[str, TreeEntry]:
-        """All entries by path; a name that is not UTF-8 keeps its bytes as surrogates."""
+    def _entries(self) -> Mapping[str, str]:
+        """All entries by path, as git lists them; a name that is not UTF-8 keeps its bytes as surrogates.
+
+        Most of them are never asked for: to take each apart was most of what a look at a large tree cost.
+        """
         listing = os.fsdecode(self._git.run("ls-tree", "-r", "-z", "--full-tree", self.commit))
-        found = {}
-        for record in listing.split("\0")[:-1]:
-            words, _, path = record.partition("\t")
-            mode, _, object_id = words.split(" ")
-            found[path] = TreeEntry(mode=mode, object_id=object_id)
-        return found
+        parts = (record.split("\t", 1) for record in listing.split("\0")[:-1])
+        return {path: words for words, path in parts}
 
     @cached_property
     def modules(self) -> Sequence[str]:
         """Paths of submodules."""
-        return [path for path, entry in self.entries.items() if entry.mode == "160000"]
+        return [path for path, words in self._entries.items() if words.startswith("160000 ")]
 
     @cached_property
     def _sorted(self) -> list[str]:
-        return sorted(self.entries)
+        return sorted(self._entries)
 
 
 def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
