@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -78,6 +79,7 @@ class Lab:
         # The plugins of this project's own environment are none of the repository's.
         environ = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
         environ["PYTHONPATH"] = os.pathsep.join(str(folder_of(name)) for name in repository.needs)
+        self.environ = environ
         self.ci = CommandCi(
             GuardedProcesses(SystemClock()),
             settings=self.settings,
@@ -118,6 +120,26 @@ class Lab:
         report = replace(report, duration_seconds=sorted(times)[len(times) // 2])
         self.store.save_baseline(self.gate.key(self.tree.commit), report, now=0.0)
         return report, times
+
+    def measure_plain(self, runs: int) -> float:
+        """Median CPU time of ``pytest --collect-only`` as anybody would start it, without anything of ours in it."""
+        plain = CommandCi(
+            GuardedProcesses(SystemClock()),
+            settings=self.settings,
+            root=folder_of(self.repository.name),
+            cache_folder=WORK / self.repository.name / "cache",
+            environ=self.environ,
+            records_cases=False,
+        )
+        with self.workspace.worktree() as worktree:
+            worktree.reset(self.tree.commit)
+            request = CiRequest(
+                worktree=worktree.path,
+                command="python -m pytest -q --collect-only",
+                timeout_seconds=SECONDS,
+                log_folder=self.logs,
+            )
+            return statistics.median(cpu_seconds(lambda: plain.run(request))[0] for _ in range(runs))
 
     def measure_scan(self) -> tuple[float, float]:
         """CPU time of reading every file of the tree, and of reading the table when nothing is new."""

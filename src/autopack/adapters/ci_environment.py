@@ -77,10 +77,11 @@ def forget_stale_bytecode(bytecode_folder: Path, worktree: Path) -> None:
     a second would be run as it was first. The time of a file's last change of any kind has no such grain, and
     nobody can set it back.
     """
+    # Plain strings: a large tree has thousands of files, and this comes before every run.
+    length = len(str(bytecode_folder))
     for compiled in _files_below(bytecode_folder / worktree.relative_to("/")):
-        relative = Path(compiled.path).relative_to(bytecode_folder)
-        name = relative.name.split(".cpython-")[0].split(".pypy")[0]
-        source = Path("/") / relative.with_name(f"{name}.py")
+        folder, _, name = compiled.path[length:].rpartition("/")
+        source = f"{folder}/{name.split('.cpython-')[0].split('.pypy')[0]}.py"
         if _changed_ns(source) >= compiled.stat().st_mtime_ns:
             Path(compiled.path).unlink(missing_ok=True)
 
@@ -103,10 +104,10 @@ def _files_below(folder: Path) -> Iterator[os.DirEntry[str]]:
         yield from (entry for entry in entries if entry.is_file(follow_symlinks=False))
 
 
-def _changed_ns(source: Path) -> int:
+def _changed_ns(source: str) -> int:
     """When the file last changed; later than anything where there is no such file."""
     try:
-        found = source.stat()
+        found = os.stat(source)  # noqa: PTH116 -- see forget_stale_bytecode
     except OSError:
         return 1 << 63
     return max(found.st_ctime_ns, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else 1 << 63

@@ -309,14 +309,25 @@ class ImportTable:
 
     def imported_by(self, path: str) -> frozenset[str]:
         """Keys of the modules that the file names in what it runs on import; parent packages are left out."""
+        folder = folder_of(path)
+        # Most names are asked for by many files, and lead the same way from all that lie in packages.
+        leads = self._leads.setdefault(None if folder in self.packages else folder, {})
         found: set[str] = set()
         for use in read_uses(self.files[path].imports):
             dotted = self.absolute(path, use)
-            target = self.find(path, dotted)
-            if target is not None:
-                found.add(target.path)
-            for name in use.names:
-                submodule = self.find(path, f"{dotted}.{name}")
-                if submodule is not None and not submodule.rest:
-                    found.add(submodule.path)
-        return frozenset(found - {path})
+            for asked in (dotted, *(f"{dotted}.{name}" for name in use.names)):
+                lead = leads.get(asked)
+                if lead is None:
+                    lead = leads[asked] = self._lead(path, asked)
+                if asked is dotted or not lead[1]:
+                    found.add(lead[0])
+        return frozenset(found - {path, ""})
+
+    def _lead(self, importer: str, dotted: str) -> tuple[str, str]:
+        """What ``find`` finds, as path and rest; both empty for nothing."""
+        target = self.find(importer, dotted)
+        return ("", "") if target is None else (target.path, target.rest)
+
+    @cached_property
+    def _leads(self) -> dict[str | None, dict[str, tuple[str, str]]]:
+        return {}

@@ -244,6 +244,7 @@ def test_what_runs_in_other_interpreters_is_python_3_8(path):
     assert imported <= {
         "__future__",
         "collections",
+        "gc",
         "importlib",
         "json",
         "os",

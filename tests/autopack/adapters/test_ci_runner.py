@@ -111,6 +111,18 @@ class TestSelection:
         assert is_green(report)
         assert not (repository.worktree / "ran").exists()
 
+    @pytest.mark.parametrize("collect_only", [True, False])
+    def test_garbage_waits_where_nothing_is_run_and_tests_find_the_interpreter_as_it_was(
+        self, collect_only, repository
+    ):
+        seen = repository.root / "seen"
+        repository.write(
+            "test_gc.py",
+            f"import gc\nopen({str(seen)!r}, 'w').write(str(gc.get_threshold()[0]))\n{TWO_TESTS}",
+        )
+        assert is_green(repository.run(collect_only=collect_only)) or collect_only
+        assert (int(seen.read_text()) > 700) is collect_only
+
     def test_collect_only_needs_no_workers(self, repository):
         del repository.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"]
         repository.write("pytest.ini", "[pytest]\naddopts = -n2 --cov=src --cov-fail-under=90\n")
