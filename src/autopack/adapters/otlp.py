@@ -133,6 +133,7 @@ def _own_attributes(event: CallEvent) -> Attributes:
         "autopack.cost_usd": event.cost_usd,
         "autopack.usage_is_estimated": event.is_estimated,
         "autopack.is_truncated": event.is_truncated,
+        **{f"autopack.{name}": _short(text) for name, text in event.notes.items()},
     }
     return {name: value for name, value in told.items() if value is not None}
 

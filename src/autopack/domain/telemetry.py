@@ -37,6 +37,8 @@ class CallEvent:
     is_truncated: bool = False
     stop_reason: str = ""
     failure_kind: FailureKind | None = None
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """Words by name: which prompts it was asked with, in which format it answered, how its lines were found."""
 
     @property
     def tokens(self) -> int:

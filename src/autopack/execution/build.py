@@ -130,8 +130,13 @@ class BuildStep:
 
     def recover(self, lease: Lease, logs: Path) -> None:
         """Book the answers that an earlier process of this attempt got, and did not live to put into the ledger."""
-        for paid in self._journal.found(logs / _FOLDER, lease.address, self._store.identity):
+        for paid in self._journal.found(logs / _FOLDER, lease.address, self._ledger):
             self._settle(paid, logs)
+
+    @property
+    def _ledger(self) -> str:
+        """Which database gives calls their numbers; it stays the same when its tables are brought up to date."""
+        return self._store.identity.partition(", schema ")[0]
 
     def asked_on(self, lease: Lease) -> str | None:
         """The commit on which the stored answer was asked for."""
@@ -221,7 +226,7 @@ class BuildStep:
         paid = PaidAnswer(
             call_id=reservation.call_id,
             address=order.lease.address,
-            store=self._store.identity,
+            store=self._ledger,
             answer=answer,
             base_commit=order.base,
             duration_seconds=self._clock.monotonic() - started,

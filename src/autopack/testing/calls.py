@@ -107,6 +107,7 @@ class _Call:
             is_truncated=answer.is_truncated,
             stop_reason=answer.stop_reason,
             failure_kind=answer.failure.kind if answer.failure else None,
+            notes=answer.notes,
         )
 
 

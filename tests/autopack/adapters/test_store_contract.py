@@ -15,7 +15,7 @@ from autopack.domain.run import Order, RunSpec
 from autopack.domain.spending import OverBudget
 from autopack.domain.verdicts import AttemptOutcome, passed
 from autopack.errors import IllegalTransitionError, LeaseLostError, NotClaimableError, StoreError
-from autopack.ports import AnswerFormat, BuildAnswer, Decision, Foreseen
+from autopack.ports import AnswerFormat, BuildAnswer, CallFilter, Decision, Foreseen
 
 NOW = 1_700_000_000.0
 BROKEN = FailureReport(
@@ -590,6 +590,7 @@ class TestBuilderCalls:
             model="m-1",
             stop_reason="end",
             is_truncated=True,
+            notes={"prompt": "task/1 #ab", "rungs": "exact:2"},
         )
         stored = store.stored_answer(at("one"), 1)
         assert stored.answer == BuildAnswer(
@@ -599,7 +600,10 @@ class TestBuilderCalls:
             model="m-1",
             stop_reason="end",
             is_truncated=True,
+            notes={"prompt": "task/1 #ab", "rungs": "exact:2"},
         )
+        (event,) = store.telemetry(CallFilter(run_id="shop"))
+        assert event.notes == stored.answer.notes
         assert (stored.prompt_hash, stored.builder) == ("abc", "replay:answers")
         assert (stored.duration_seconds, stored.base_commit) == (1.5, "ba5e")
 

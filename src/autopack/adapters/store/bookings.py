@@ -181,9 +181,13 @@ def _replay_saved(db: sa.Connection) -> list[SavedCall]:
 
 
 def _paid_answers(db: sa.Connection) -> dict[AttemptAddress, int]:
-    """What the newest answer of each attempt cost."""
-    query = sa.select(*_place(_call), used_tokens().label("tokens")).where(_call.is_reusable)
-    return {_address(row): int(row.tokens) for row in db.execute(query.order_by(_call.call_id))}
+    """What the newest answer of each attempt cost, with the replies that went with it."""
+    query = sa.select(*_place(_call), _call.turn, used_tokens().label("tokens")).where(_call.is_reusable)
+    newest = {(_address(row), row.turn): int(row.tokens) for row in db.execute(query.order_by(_call.call_id))}
+    paid: dict[AttemptAddress, int] = defaultdict(int)
+    for (address, _), tokens in newest.items():
+        paid[address] += tokens
+    return paid
 
 
 def _doom_saved(db: sa.Connection) -> list[SavedCall]:

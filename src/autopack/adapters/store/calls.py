@@ -1,6 +1,7 @@
 """The ledger of Builder calls, and baselines; each function works inside a transaction."""
 
 import hashlib
+import json
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
@@ -175,6 +176,7 @@ def settle(
         "stop_reason": storable(answer.stop_reason),
         "is_truncated": answer.is_truncated,
         "failure_kind": None if failure is None else failure.kind,
+        "notes": storable(json.dumps(dict(answer.notes), ensure_ascii=False)) if answer.notes else None,
         "base_commit": base_commit,
         "duration_seconds": duration_seconds,
         "settled_at": now,

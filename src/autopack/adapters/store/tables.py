@@ -5,7 +5,7 @@ The engine keeps tables of its own in the same database; ``owns`` tells which ar
 
 import sqlalchemy as sa
 
-SCHEMA_REVISION = "0007"
+SCHEMA_REVISION = "0008"
 """The newest migration; an older or newer database is not worked with."""
 VERSION_TABLE = "autopack_schema"
 
@@ -172,6 +172,8 @@ builder_call = sa.Table(
     sa.Column("stop_reason", sa.Text),
     sa.Column("is_truncated", sa.Boolean),
     sa.Column("failure_kind", sa.Text),
+    # Words by name, as JSON: which prompts it was asked with, in which format it answered, how its lines were found.
+    sa.Column("notes", sa.Text),
     sa.ForeignKeyConstraint(
         ["run_id", "phase_id", "number"], ["attempt.run_id", "attempt.phase_id", "attempt.number"]
     ),

@@ -1,5 +1,7 @@
 """Events of Builder calls, and what the next call is judged by; each function works inside a transaction."""
 
+import json
+
 import sqlalchemy as sa
 
 from autopack.adapters.store.pauses import builder_key
@@ -55,6 +57,7 @@ def _to_event(row: Row) -> CallEvent:
         is_truncated=bool(row.is_truncated),
         stop_reason=row.stop_reason or "",
         failure_kind=None if row.failure_kind is None else FailureKind(row.failure_kind),
+        notes=json.loads(row.notes) if row.notes else {},
     )
 
 
