@@ -10,6 +10,8 @@ from autopack.domain.phase import PhaseState
 from autopack.domain.research_options import MAX_ITERATIONS, ResearchOptions, Synthesis, check_source
 
 STOPPED, INTERRUPTED = 4, 130
+# Where no Builder is asked, none needs to be set up: a fresh repository has no answers and no key.
+_NOBODY = "command:false"
 
 
 @click.group("research")
@@ -64,7 +66,8 @@ def run(
     )
     for name in options.sources:
         check_source(name)
-    settings = load(flags, builder=builder)
+    is_paid = options.synthesis is Synthesis.BUILDER
+    settings = load(flags, builder=builder or (None if is_paid else _NOBODY))
     inquiry = Inquiry(query=query, options=options, base=base, budget_tokens=budget_tokens)
     with open_store(flags, settings, writes=True) as store:
         spec = plan_inquiry(settings, store, inquiry)

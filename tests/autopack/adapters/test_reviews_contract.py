@@ -124,6 +124,23 @@ def test_a_phase_that_is_not_parked_yet_is_neither_listed_nor_decided(begun):
     assert store.reviews.find(BOUND.review_id) == BOUND
 
 
+def test_phases_that_wait_are_listed_whether_they_have_a_review_or_not(parked):
+    change = RunSpec(
+        run_id="a", goal="g", phases=(PhaseSpec(phase_id="q", goal="g", requires_approval=True),)
+    )
+    parked.import_plan(Plan(runs=(change,)), now=NOW)
+    parked.activate_run("a")
+    address = AttemptAddress(run_id="a", phase_id="q", number=1)
+    lease = parked.claim_attempt(address, owner="me", now=NOW, is_owner_dead=lambda *_: False)
+    for state in (PhaseState.GATE, PhaseState.CI_RUNNING):
+        parked.enter_state(lease, state, now=NOW)
+    assert [it.run_id for it in parked.reviews.awaiting()] == ["r"]
+    parked.finish_attempt(lease, PARKED, now=NOW)
+    assert [it.run_id for it in parked.reviews.awaiting()] == ["a", "r"]
+    decide(parked, BOUND)
+    assert [it.run_id for it in parked.reviews.awaiting()] == ["a"]
+
+
 def test_a_note_that_was_kept_first_stays(begun):
     store, _ = begun
     assert store.reviews.note(AT, "gather-1") is None

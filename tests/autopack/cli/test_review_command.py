@@ -140,7 +140,6 @@ def test_a_question_is_answered_with_citations_on_a_branch_of_its_own(root, auto
     git("commit", "-q", "-m", "docs")
     (root / "dirty.txt").write_text("not committed")
     autopack("init")
-    (root / ".autopack" / "answers").mkdir()
     code, out, _ = autopack(
         "research",
         "run",
