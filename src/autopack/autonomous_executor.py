@@ -18,6 +18,7 @@ from pathlib import Path
 from autopack.domain.attempt import AttemptAddress, Lease
 from autopack.domain.change import FileEdit
 from autopack.domain.ci_report import CiReport
+from autopack.domain.drafts import draft_of
 from autopack.domain.masked import masked
 from autopack.domain.phase import Phase, PhaseKind, PhaseState
 from autopack.domain.replay import Replay
@@ -283,8 +284,10 @@ class AutonomousExecutor:
             return answer
         base = self.build.asked_on(room.lease) or room.base
         tree = self.workspace.tree(base)
-        order = self._order(room, self._context(room, tree), tree, base)
-        return self.build.mend(order, answer, reading(tree))
+        context = self._context(room, tree)
+        if draft_of([answer.text], reading(tree), placeholders=context.stubs).fits:
+            return answer
+        return self.build.mend(self._order(room, context, tree, base), answer, reading(tree))
 
     def _order(self, room: _Room, context: ScopedContext, tree: Tree, base: str) -> BuildOrder:
         return BuildOrder(

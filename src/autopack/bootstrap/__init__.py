@@ -150,6 +150,7 @@ def _make_executor(
             workspace=workspace,
             index=steps.index,
             model=steps.build.model,
+            is_read=steps.build.model is not None or steps.build.edits_worktree,
             protected_paths=settings.protected_paths,
         ),
         ci=steps.foresight.ci,

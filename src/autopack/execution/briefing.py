@@ -12,7 +12,7 @@ from autopack.execution.context import MAX_CONTEXT_BYTES, ScopedContext
 from autopack.execution.prompts import render
 from autopack.ports import CodeIndex, ModelBuilder, Store, Tree, Workspace
 
-_MAX_EARLIER = 20
+_MAX_EARLIER = 10
 _MAX_PATHS = 10
 _EVIDENCE_CHARACTERS = 3000
 _MAP_SHARE = 4
@@ -49,12 +49,24 @@ class Briefing:
         workspace: Workspace,
         index: CodeIndex,
         model: ModelBuilder | None,
+        is_read: bool,
         protected_paths: Sequence[str],
     ) -> None:
+        """Set it up.
+
+        Args:
+            store: Tells what happened before.
+            workspace: Tells what earlier phases changed.
+            index: Tells what the map shows.
+            model: The Builder, where it is a model.
+            is_read: Whether anyone reads the prompt; what costs time to find out is left out where nobody does.
+            protected_paths: What no change may touch.
+        """
         self._store = store
         self._workspace = workspace
         self._index = index
         self._model = model
+        self._is_read = is_read
         self._protected_paths = protected_paths
 
     @property
@@ -71,8 +83,8 @@ class Briefing:
             run,
             context,
             code_map=self._code_map(tree, context),
-            earlier=done_before(self._store, phase, self._workspace.changed_paths),
-            failure=last_failure(self._store, phase),
+            earlier=done_before(self._store, phase, self._workspace.changed_paths) if self._is_read else (),
+            failure=last_failure(self._store, phase) if self._is_read else None,
             protected_paths=self._protected_paths,
         )
 
