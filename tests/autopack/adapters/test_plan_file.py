@@ -1,3 +1,4 @@
+import json
 import textwrap
 
 import pytest
@@ -408,3 +409,50 @@ def test_a_thousand_phases_are_read_in_a_moment(read):
         f"      - {{id: p{number}, goal: g, deliverables: [a/{number}.py]}}\n" for number in range(1000)
     )
     assert len(read(HEAD + phases).runs[0].phases) == 1001
+
+
+# --- JSON ------------------------------------------------------------------------------------------------
+
+
+def json_plan(**fields):
+    phase = {
+        "id": "p", "goal": "g \u00e9 \\/", "scope": {"paths": ["a/"]}, "deliverables": ["a/out.txt"],
+        "checks": {"ci": "true", "timeout_seconds": 600}, "requires_approval": True, **fields,
+    }  # fmt: skip
+    return {"version": 1, "runs": [{"id": "r", "goal": "g", "order": "independent", "phases": [phase]}]}
+
+
+def test_a_plan_in_json_is_read_as_the_same_in_yaml(tmp_path):
+    plans = []
+    for name, text in (
+        ("plan.json", json.dumps(json_plan(), indent=2)),
+        # A comment is no JSON: the reader of YAML has the word.
+        ("plan.yaml", "# the same\n" + json.dumps(json_plan(), ensure_ascii=False)),
+    ):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        plans.append(read_plan(tmp_path / name))
+    assert plans[0] == plans[1]
+    assert plans[0].runs[0].phases[0].checks.timeout_seconds == 600
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        pytest.param(
+            json.dumps(json_plan(budget_tokens="much"), indent=1),
+            "line 25: run 'r', phase 'p', field 'budget_tokens'",
+            id="value",
+        ),
+        pytest.param(json.dumps(json_plan(scope={"paths": ["../x"]}), indent=1), "line 14: ", id="path"),
+        pytest.param('{"version": 1,\n"version": 1, "runs": []}', "line 2: field 'version'", id="twice"),
+        pytest.param('{"version": 1, "runs": [}', "not valid YAML", id="syntax"),
+        pytest.param('{"version": 1, "runs": NaN}', "runs", id="no number"),
+        pytest.param('{"a": ' * 60 + "1" + "}" * 60, "nested more than 50 levels", id="depth"),
+    ],
+)
+def test_what_is_wrong_with_json_is_named_by_line(text, says, tmp_path):
+    path = tmp_path / "plan.json"
+    path.write_text(text)
+    with pytest.raises(PlanError) as caught:
+        read_plan(path)
+    assert says in str(caught.value)
