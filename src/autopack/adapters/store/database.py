@@ -194,7 +194,10 @@ _KNOWN = {
     "53100": _DISK,
     "SQLITE_READONLY": _READ_ONLY,
     "25006": _READ_ONLY,
-    "SQLITE_CANTOPEN": ("its file cannot be opened", "Is it there and yours? `autopack init` makes one."),
+    "SQLITE_CANTOPEN": (
+        "its file cannot be opened",
+        "Is it there, and can you write to its folder? `autopack init` makes one.",
+    ),
     "SQLITE_NOTADB": ("the file is no SQLite database", "Check DATABASE_URL."),
     "SQLITE_CORRUPT": ("the file is damaged", "Restore it from a backup."),
     "SQLITE_IOERR": ("the disk failed", "A database on a network drive is not supported."),
