@@ -1,10 +1,12 @@
 """One attempt, end to end: what it commits, what it refuses, and what it never pays for twice."""
 
 import json
+import threading
 
 import pytest
 from project import Project, phase
 
+from autopack.adapters.store import SqlStore
 from autopack.domain.failure import FailureKind
 from autopack.domain.phase import PhaseState
 
@@ -97,6 +99,21 @@ def test_a_module_that_no_phase_could_collect_is_foreseen_although_the_phases_ow
     assert outcome.failure.kind is FailureKind.DOOMED
     assert "test_broken.py" in outcome.failure.message
     assert outcome.usage.total_tokens == 0
+
+
+def test_nothing_beats_any_more_when_the_verdict_is_written(project, monkeypatch):
+    """A beat after it would end the process as one that lost its lease, its last words unsaid."""
+    seen = []
+    finish = SqlStore.finish_attempt
+
+    def watched(store, *args, **kwargs):
+        seen.append({thread.name for thread in threading.enumerate()})
+        finish(store, *args, **kwargs)
+
+    monkeypatch.setattr(SqlStore, "finish_attempt", watched)
+    project.plan(phase(paths=["data/link/x"], deliverables=[".github/x.yml"]))
+    assert project.attempt().final_state is PhaseState.FAILED
+    assert [names & {"heartbeat"} for names in seen] == [set()]
 
 
 def test_an_attempt_is_made_once_however_often_it_is_asked_for(project):

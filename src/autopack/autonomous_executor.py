@@ -153,8 +153,10 @@ class AutonomousExecutor:
         limits = self.settings.attempt
         with heartbeat(self.store, lease, self.clock, lease_seconds=limits.lease_seconds):
             outcome = self._execute_phase_with_recovery(phase, lease)
-            outcome = masked(settle(outcome, phase, limits, now=self.clock.now()))
-            self.store.finish_attempt(lease, outcome, now=self.clock.now())
+        # A beat that came after the verdict would find the lease ended and end this process, before it has said
+        # what it found, as if the attempt were another's.
+        outcome = masked(settle(outcome, phase, limits, now=self.clock.now()))
+        self.store.finish_attempt(lease, outcome, now=self.clock.now())
         if outcome.final_state is PhaseState.FAILED:
             # The verdict stands; whoever reads the record looks again.
             with suppress(AutopackError):
