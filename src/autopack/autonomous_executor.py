@@ -129,6 +129,8 @@ class AutonomousExecutor:
     """Puts together what research phases need; nothing of it is loaded for others."""
     kill_strays: Callable[[], int]
     """Kills what the dead processes of other attempts left running."""
+    sandbox: str
+    """What keeps its programs in their rooms, for the record."""
     is_doom_checked: bool = True
     """Whether what is known to stop the phase is looked for before the Builder is asked."""
     replay: Replay = Replay.OFF
@@ -212,7 +214,9 @@ class AutonomousExecutor:
         seconds = self.clock.monotonic() - started
         # Which answer is judged stays the same, whatever keeps this process from its verdict.
         replayed = outcome.replayed_from or self._parked_replay(lease.address)
-        return replace(outcome, usage=used, duration_seconds=seconds, replayed_from=replayed)
+        return replace(
+            outcome, usage=used, duration_seconds=seconds, replayed_from=replayed, sandbox=self.sandbox
+        )
 
     def _attempt(self, phase: Phase, lease: Lease) -> AttemptOutcome:
         logs = attempt_folder(self.settings.state_folder, lease.address)

@@ -2,7 +2,10 @@
 
 import os
 import sys
+import tempfile
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ import pytest
 from autopack.adapters.clock import SystemClock
 from autopack.adapters.process import GuardedProcesses
 from autopack.adapters.sandbox import NoSandbox, choice
+from autopack.adapters.sandbox.furnished import FurnishedSandbox
 from autopack.ports import Command, Finished, Room, Sandbox
 from autopack.settings import SandboxSettings, Settings
 
@@ -34,6 +38,33 @@ def make_sandbox(kind: str, root: Path, **settings: object) -> Sandbox:
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@cache
+def _works(name: str) -> bool:
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(root=Path(folder), database_url="sqlite://")
+        processes = GuardedProcesses(SystemClock())
+        candidates = {it.name: it for it in choice._candidates(settings, os.environ)}
+        found = (
+            choice._findings(candidates[name], processes, Path(folder) / "cache")
+            if name in candidates
+            else None
+        )
+    return found is not None and not found.problem and not found.breaches
+
+
+def best_sandbox(root: Path, environ: Mapping[str, str] = os.environ) -> Sandbox:
+    """The best sandbox of this machine, tried out once in a session; without one, none."""
+    settings = Settings(root=root, database_url="sqlite://")
+    for candidate in choice._candidates(settings, environ):
+        if _works(candidate.name):
+            made = candidate.make(candidate.name)
+            cache_folder = root / ".autopack" / "cache"
+            return FurnishedSandbox(
+                made, settings.sandbox, root=root, cache_folder=cache_folder, environ=environ
+            )
+    return NoSandbox("this machine has none")
 
 
 class Den:

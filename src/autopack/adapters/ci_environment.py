@@ -2,8 +2,7 @@
 
 import os
 import shutil
-import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from autopack.adapters.ci_private import is_private
@@ -70,44 +69,8 @@ def python_path(
     return os.pathsep.join([*map(str, more), *entries])
 
 
-def forget_stale_bytecode(bytecode_folder: Path, worktree: Path) -> None:
-    """Remove the bytecode of sources that changed after it was written, or that are gone.
-
-    The interpreter compares a source's time in whole seconds and its size; a file that is written twice within
-    a second would be run as it was first. The time of a file's last change of any kind has no such grain, and
-    nobody can set it back.
-    """
-    # Plain strings: a large tree has thousands of files, and this comes before every run.
-    length = len(str(bytecode_folder))
-    for compiled in _files_below(bytecode_folder / worktree.relative_to("/")):
-        folder, _, name = compiled.path[length:].rpartition("/")
-        source = f"{folder}/{name.split('.cpython-')[0].split('.pypy')[0]}.py"
-        if _changed_ns(source) >= compiled.stat().st_mtime_ns:
-            Path(compiled.path).unlink(missing_ok=True)
-
-
 def _in_worktree(entry: str, worktree: Path, root: Path) -> str:
     if not entry or not Path(entry).is_absolute() or not Path(entry).is_relative_to(root):
         return entry
     own = worktree / Path(entry).relative_to(root)
     return str(own) if own.exists() else entry
-
-
-def _files_below(folder: Path) -> Iterator[os.DirEntry[str]]:
-    folders = [str(folder)]
-    while folders:
-        try:
-            entries = list(os.scandir(folders.pop()))
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        folders += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
-        yield from (entry for entry in entries if entry.is_file(follow_symlinks=False))
-
-
-def _changed_ns(source: str) -> int:
-    """When the file last changed; later than anything where there is no such file."""
-    try:
-        found = os.stat(source)  # noqa: PTH116 -- see forget_stale_bytecode
-    except OSError:
-        return 1 << 63
-    return max(found.st_ctime_ns, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else 1 << 63

@@ -1,7 +1,7 @@
 """Which modules can be imported, each tried as if it were the only one."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +15,13 @@ _SECONDS_AT_MOST = 600
 
 
 def import_modules(
-    processes: Processes, command: Command, modules: Sequence[str], *, root: Path, record: Path
+    processes: Processes,
+    command: Command,
+    modules: Sequence[str],
+    *,
+    root: Path,
+    record: Path,
+    confine: Callable[[Command], Command],
 ) -> Mapping[str, str]:
     """Import each module in a process of its own below one child.
 
@@ -26,6 +32,7 @@ def import_modules(
         modules: Dotted names.
         root: The operator's checkout, from which nothing may be imported.
         record: Where the child writes to.
+        confine: Puts the child into its room.
 
     Returns:
         Error text (``Type: message``, ``crash: signal 11``, ``timeout: ...``) by module that failed; a module
@@ -48,7 +55,7 @@ def import_modules(
         timeout_seconds=min(seconds * len(modules) + 30, _SECONDS_AT_MOST),
     )
     try:
-        processes.run(command)
+        processes.run(confine(command))
     except ProcessError as exc:
         return dict.fromkeys(modules, f"the import check could not be started: {exc}")
     found = _read(record)

@@ -16,7 +16,13 @@ import json, os, sys
 from importlib import metadata
 found = {(d.metadata["Name"] or "", d.version) for d in metadata.distributions()}
 folders = [p for p in sys.path if p and os.path.isdir(p)]
-print(json.dumps({"version": sys.version, "installed": sorted(map(list, found)), "folders": folders}))
+# What a package that is installed for editing is imported from, where no folder of the path says so.
+finders = [sys.modules.get(getattr(f, "__module__", "")) for f in sys.meta_path]
+mapped = [p for f in finders for p in getattr(f, "MAPPING", {}).values()]
+prefixes = [sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix]
+places = sorted({str(p) for p in prefixes + folders + mapped if os.path.exists(str(p))})
+told = {"version": sys.version, "installed": sorted(map(list, found)), "folders": folders, "places": places}
+print(json.dumps(told))
 """
 
 
@@ -26,6 +32,7 @@ class _Known:
 
     digest: str
     folders: Mapping[str, int]
+    places: tuple[Path, ...]
 
     def holds(self) -> bool:
         return all(_modified_ns(folder) == modified for folder, modified in self.folders.items())
@@ -38,6 +45,8 @@ class _Answer:
     installed: str
     """Its version and distributions, as one text."""
     folders: tuple[str, ...]
+    places: tuple[Path, ...]
+    """All that it imports from, and its installation."""
 
 
 class Interpreters:
@@ -56,20 +65,30 @@ class Interpreters:
         """
         if python is None:
             return _hash("no interpreter")
+        known = self._know(python, env)
+        return _hash(python, "cannot tell what is installed") if known is None else known.digest
+
+    def places(self, python: str | None, *, env: Mapping[str, str]) -> tuple[Path, ...]:
+        """What the interpreter needs to read to run and to import what is installed; asked as ``digest`` is."""
+        known = None if python is None else self._know(python, env)
+        return () if known is None else known.places
+
+    def _know(self, python: str, env: Mapping[str, str]) -> _Known | None:
         asked = _hash(python, str(_modified_ns(python)), env.get("PYTHONPATH", ""))
         path = self._cache_folder / f"interpreter-{asked}.json"
         known = _load(path)
         if known is not None and known.holds():
-            return known.digest
+            return known
         answer = self._ask(python, env)
         if answer is None:
-            return _hash(python, "cannot tell what is installed")
+            return None
         known = _Known(
             digest=_hash(python, answer.installed),
             folders={folder: _modified_ns(folder) for folder in answer.folders},
+            places=answer.places,
         )
         _save(path, known)
-        return known.digest
+        return known
 
     def _ask(self, python: str, env: Mapping[str, str]) -> _Answer | None:
         self._cache_folder.mkdir(parents=True, exist_ok=True)
@@ -87,7 +106,11 @@ class Interpreters:
                 self._processes.run(command)
                 told = json.loads(stdout.read_text(encoding="utf-8"))
                 installed = json.dumps([told["version"], told["installed"]])
-                return _Answer(installed=installed, folders=tuple(map(str, told["folders"])))
+                return _Answer(
+                    installed=installed,
+                    folders=tuple(map(str, told["folders"])),
+                    places=tuple(map(Path, told["places"])),
+                )
             except (ProcessError, OSError, ValueError, KeyError, TypeError):
                 return None
 
@@ -96,14 +119,17 @@ def _load(path: Path) -> _Known | None:
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
         folders = {str(folder): int(modified) for folder, modified in stored["folders"].items()}
-        return _Known(digest=str(stored["digest"]), folders=folders)
+        return _Known(
+            digest=str(stored["digest"]), folders=folders, places=tuple(map(Path, stored["places"]))
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
 def _save(path: Path, known: _Known) -> None:
     with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
-        json.dump({"digest": known.digest, "folders": dict(known.folders)}, file)
+        places = list(map(str, known.places))
+        json.dump({"digest": known.digest, "folders": dict(known.folders), "places": places}, file)
     Path(file.name).replace(path)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from autopack.adapters.ci_bytecode import Bytecode
 from autopack.adapters.ci_command import CiCommand, read_command, starts_pytest
 from autopack.adapters.ci_environment import (
     ORDERS,
@@ -15,18 +16,19 @@ from autopack.adapters.ci_environment import (
     RECORDER_FOLDER,
     child_environ,
     find_python,
-    forget_stale_bytecode,
     python_path,
 )
 from autopack.adapters.ci_imports import import_modules
 from autopack.adapters.ci_interpreter import Interpreters
 from autopack.adapters.ci_junit import read_junit, stamp
 from autopack.adapters.ci_records import Recorded, read_records
+from autopack.adapters.ci_room import CiRooms
 from autopack.adapters.ci_rootdir import own_configuration
 from autopack.adapters.ci_verdict import CiRun, could_not_load_recorder, find_exit_problem, find_problem
+from autopack.adapters.sandbox.none import NoSandbox
 from autopack.domain.ci_report import CiCase, CiOutcome, CiReport, CiStage
 from autopack.errors import ProcessError
-from autopack.ports import CiRequest, Command, Finished, Processes
+from autopack.ports import CiRequest, Command, Finished, Processes, Sandbox
 from autopack.settings import CiSettings
 
 EVIDENCE_LENGTH = 4000
@@ -43,7 +45,9 @@ class _Logs:
     record: Path
 
     def paths(self) -> tuple[str, ...]:
-        return tuple(str(path) for path in (self.stdout, self.stderr, self.record) if path.exists())
+        said = (self.stdout, self.stderr, self.record)
+        # The record is there before anything is recorded: only what exists can be shown in a room.
+        return tuple(str(it) for it in said if it.exists() and (it is not self.record or it.stat().st_size))
 
 
 class CommandCi:
@@ -57,6 +61,7 @@ class CommandCi:
         root: Path,
         cache_folder: Path,
         environ: Mapping[str, str],
+        sandbox: Sandbox | None = None,
         records_cases: bool = True,
     ) -> None:
         """Run CI.
@@ -67,15 +72,22 @@ class CommandCi:
             root: The operator's repository, where its virtual environment is.
             cache_folder: For bytecode and for what is known of interpreters; outside every worktree.
             environ: The operator's environment, from which the commands' own is made.
+            sandbox: Keeps the commands in their rooms; without one they have the operator's rights.
             records_cases: False to let commands run without the recorder; only their exit code tells then.
         """
         self._processes = processes
         self._settings = settings
         self._root = root
-        self._bytecode_folder = cache_folder / "pycache"
+        self._bytecode = Bytecode(processes, cache_folder / "pycache")
         self._environ = environ
         self._records_cases = records_cases
         self._interpreters = Interpreters(processes, cache_folder=cache_folder)
+        self._rooms = CiRooms(
+            sandbox or NoSandbox("none was given"),
+            settings=settings,
+            root=root,
+            interpreters=self._interpreters,
+        )
 
     def environment(self) -> str:
         """See ``CiRunner.environment``."""
@@ -84,7 +96,8 @@ class CommandCi:
         env["PYTHONPATH"] = env.get("PYTHONPATH", "")
         digest = self._interpreters.digest(python, env=env)
         # What a baseline holds depends on this too: a run that ends with its collection errors has no tests.
-        return f"{digest}-{self._settings.collection_errors}" if self._records_cases else f"{digest}-exit"
+        told = self._settings.collection_errors if self._records_cases else "exit"
+        return "-".join(filter(None, (digest, told, self._rooms.digest)))
 
     def can_select(self, command: str) -> bool:
         """See ``CiRunner.can_select``."""
@@ -94,7 +107,6 @@ class CommandCi:
         """See ``CiRunner.run``."""
         python = self._python()
         command = read_command(request.command, python=python, worktree=request.worktree, root=self._root)
-        forget_stale_bytecode(self._bytecode_folder, request.worktree)
         report, run = self._run_once(request, command, python, records=self._records_cases)
         if run is None or command.is_pytest or not could_not_load_recorder(run):
             return report
@@ -115,7 +127,6 @@ class CommandCi:
         python = self._python()
         if python is None:
             return dict.fromkeys(modules, "no Python interpreter was found for CI")
-        forget_stale_bytecode(self._bytecode_folder, worktree)
         env = self._env(python, {})
         env["PYTHONPATH"] = python_path(self._settings, env, worktree=worktree, root=self._root)
         logs = _new_logs(log_folder, "imports")
@@ -127,14 +138,48 @@ class CommandCi:
             stderr_path=logs.stderr,
             timeout_seconds=timeout_seconds,
         )
-        return import_modules(self._processes, command, modules, root=self._root, record=logs.record)
+        return import_modules(
+            self._processes,
+            command,
+            modules,
+            root=self._root,
+            record=logs.record,
+            confine=lambda child: self._confine(child, python, logs),
+        )
 
     def _python(self) -> str | None:
         return find_python(self._settings, self._root, self._environ)
 
     def _env(self, python: str | None, assignments: Mapping[str, str]) -> dict[str, str]:
         return child_environ(
-            self._environ, python=python, bytecode_folder=self._bytecode_folder, assignments=assignments
+            self._environ, python=python, bytecode_folder=self._bytecode.folder, assignments=assignments
+        )
+
+    def _confine(self, command: Command, python: str | None, logs: _Logs) -> Command:
+        bytecode = self._bytecode.prepare(command.cwd)
+        logs.record.touch()
+        return self._rooms.confine(
+            command,
+            python=python,
+            set_by_operator=self._env(python, {}).get("PYTHONPATH", ""),
+            readable=(self._bytecode.folder,),
+            writable=(logs.record, bytecode),
+        )
+
+    def _compile(self, files: Sequence[str], python: str | None, env: Mapping[str, str], logs: _Logs) -> None:
+        if not files or python is None:
+            return
+        command = Command(
+            argv=(python,),
+            cwd=self._bytecode.folder,
+            env=env,
+            stdout_path=logs.stdout.with_suffix(".compile"),
+            stderr_path=logs.stdout.with_suffix(".compile"),
+            timeout_seconds=0,
+        )
+        asked = {**env, "PYTHONPATH": self._env(python, {}).get("PYTHONPATH", "")}
+        self._bytecode.compile(
+            command, files, places=(RECORDER_FOLDER, *self._interpreters.places(python, env=asked))
         )
 
     def _run_once(
@@ -152,19 +197,19 @@ class CommandCi:
         junit = request.worktree / self._settings.junit_path if self._settings.junit_path else None
         junit_before = stamp(junit) if junit else None
         try:
-            finished = self._processes.run(
-                Command(
-                    argv=_argv(command, env, request.worktree),
-                    cwd=request.worktree,
-                    env=env,
-                    stdout_path=logs.stdout,
-                    stderr_path=logs.stderr,
-                    timeout_seconds=request.timeout_seconds,
-                )
+            started = Command(
+                argv=_argv(command, env, request.worktree),
+                cwd=request.worktree,
+                env=env,
+                stdout_path=logs.stdout,
+                stderr_path=logs.stderr,
+                timeout_seconds=request.timeout_seconds,
             )
+            finished = self._processes.run(self._confine(started, python, logs))
         except ProcessError as exc:
             return _not_started(request, exc, logs), None
         run = _read_run(request, finished, logs)
+        self._compile(run.recorded.uncompiled, python, env, logs)
         if records and (command.is_pytest or run.recorded.stage is not CiStage.NOTHING):
             return _report(request, run, logs, problem=find_problem(run)), run
         report = _report(request, run, logs, problem=find_exit_problem(run))
@@ -181,6 +226,7 @@ class CommandCi:
             "worktree": str(request.worktree),
             "only": list(request.only),
             "collect_only": request.collect_only,
+            "uncompiled": self._rooms.is_confining,
             "continue": bool(request.only) or self._settings.collection_errors == "new-only",
         }
         return json.dumps(orders)

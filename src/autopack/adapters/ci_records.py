@@ -40,6 +40,8 @@ class Recorded:
     """Why the session could not be set up, where no conftest can be named."""
     foreign_files: tuple[str, ...] = ()
     """Files of the operator's own checkout that were imported."""
+    uncompiled: tuple[str, ...] = ()
+    """Sources outside the worktree that have no compiled module."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -95,6 +97,7 @@ class _Reader:
         self._collectors: dict[str, CiCase] = {}
         self._collected: set[str] = set()
         self._foreign: set[str] = set()
+        self._uncompiled: dict[str, None] = {}
         self._stop = ""
         self._startup_error = ""
         self._handlers: Mapping[str, Callable[[_Line, _Process], None]] = {
@@ -139,6 +142,7 @@ class _Reader:
             stop=self._stop,
             startup_error=self._startup_error,
             foreign_files=tuple(sorted(self._foreign)),
+            uncompiled=tuple(self._uncompiled),
         )
 
     def _stage(self, sessions: list[_Process], *, has_finished: bool, is_collection: bool) -> CiStage:
@@ -196,6 +200,7 @@ class _Reader:
     def _take_finish(self, line: _Line, process: _Process) -> None:
         process.exit = int(str(line.get("exit", -1)))
         self._foreign.update(_texts(line.get("foreign")))
+        self._uncompiled.update(dict.fromkeys(_texts(line.get("uncompiled"))))
 
     def _take_collector(self, line: _Line, process: _Process) -> None:
         self._take_end(line, process)

@@ -60,6 +60,8 @@ def _stopped(run: CiRun) -> str:
         return f"timed out after {run.timeout_seconds:g} s{at}"
     if run.finished.output_overflow:
         return f"killed because its output passed the limit{at}"
+    if run.finished.overuse:
+        return f"killed because it used {run.finished.overuse}{at}"
     if run.finished.was_cancelled or run.finished.returncode is None:
         return f"cancelled{at}"
     return ""

@@ -12,14 +12,21 @@ from autopack.adapters.git import open_workspace
 from autopack.adapters.git_command import Git
 from autopack.adapters.health_line import HealthLine, HealthStatus, tried
 from autopack.adapters.health_models import check_models
+from autopack.adapters.sandbox import open_sandbox
 from autopack.adapters.store import open_store
+from autopack.errors import SandboxError
+from autopack.ports import Processes
 from autopack.settings import Settings
 
 _MIN_FREE_BYTES = 1 << 30
 
 
 def check_health(
-    settings: Settings, environ: Mapping[str, str], *, name_builder: Callable[[], str]
+    settings: Settings,
+    environ: Mapping[str, str],
+    *,
+    processes: Processes,
+    name_builder: Callable[[], str],
 ) -> Iterator[HealthLine]:
     """Look at everything, in the order in which an attempt would need it.
 
@@ -34,7 +41,7 @@ def check_health(
     yield tried("builder", lambda: _builder(name_builder))
     yield from check_models(settings, environ)
     yield _ci_python(settings)
-    yield _sandbox(environ)
+    yield _sandbox(settings, processes, environ)
 
 
 def _python() -> HealthLine:
@@ -83,12 +90,16 @@ def _ci_python(settings: Settings) -> HealthLine:
     )
 
 
-def _sandbox(environ: Mapping[str, str]) -> HealthLine:
-    found = shutil.which("bwrap", path=environ.get("PATH"))
-    where = f"bubblewrap is at {found}, but not used yet" if found else "bubblewrap is not installed"
+def _sandbox(settings: Settings, processes: Processes, environ: Mapping[str, str]) -> HealthLine:
+    try:
+        sandbox = open_sandbox(settings, processes, environ)
+    except SandboxError as error:
+        return HealthLine(name="sandbox", status=HealthStatus.PROBLEM, message=str(error), hint=error.hint)
+    if sandbox.is_confining:
+        return HealthLine(name="sandbox", status=HealthStatus.OK, message=sandbox.description)
     return HealthLine(
         name="sandbox",
         status=HealthStatus.WARNING,
-        message=f"NONE: Builders and CI run with your rights ({where})",
-        hint="Run Autopack in a container or as a user of its own when the code is not trusted.",
+        message=f"{sandbox.description}: Builders and CI run with your rights",
+        hint="Install bubblewrap, or run Autopack in a container or as a user of its own where code is not trusted.",
     )

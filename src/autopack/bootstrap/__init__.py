@@ -19,7 +19,18 @@ from autopack.domain.rates import ProviderRates
 from autopack.domain.replay import Replay
 from autopack.domain.session import DrainResult, DrainScope, HeldBack, Session
 from autopack.domain.spending import Amount, budget_stop
-from autopack.ports import Clock, EngineLimits, Meter, ModelRoute, Processes, Store
+from autopack.ports import (
+    Clock,
+    Command,
+    EngineLimits,
+    Meter,
+    ModelRoute,
+    Network,
+    Processes,
+    Room,
+    Sandbox,
+    Store,
+)
 from autopack.settings import (
     CONFIG_NAME,
     STATE_FOLDER,
@@ -164,6 +175,7 @@ def _make_executor(
         is_owner_dead=death_watch(settings, clock),
         open_research=lambda: _make_research(settings, store, steps.build, clock, environ),
         kill_strays=lambda: kill_strays(settings.state_folder),
+        sandbox=steps.sandbox,
     )
 
 
@@ -262,10 +274,16 @@ def _is_committed(settings: Settings, address: AttemptAddress) -> bool:
 
 
 def _name_builder(settings: Settings, environ: Mapping[str, str]) -> str:
-    """The Builder's full name; one that cannot be made is refused before any phase is taken for it."""
+    """The Builder's full name; one that cannot be made is refused before any phase is taken for it.
+
+    So is a sandbox that is required and does not work.
+    """
+    from autopack.adapters.sandbox import open_sandbox
     from autopack.bootstrap.builders import make_builder
 
-    return make_builder(settings, None, GuardedProcesses(SystemClock()), environ).spec
+    processes = GuardedProcesses(SystemClock())
+    open_sandbox(settings, processes, environ)
+    return make_builder(settings, None, processes, environ).spec
 
 
 def _is_paused(store: Store, builder: str, clock: Clock) -> bool:
@@ -495,9 +513,13 @@ def check_health(settings: Settings, environ: Mapping[str, str] = os.environ) ->
     """Everything that an attempt would need, looked at by trying it."""
     from autopack.adapters import health
 
-    return tuple(
-        health.check_health(settings, environ, name_builder=lambda: _name_builder(settings, environ))
+    found = health.check_health(
+        settings,
+        environ,
+        processes=GuardedProcesses(SystemClock()),
+        name_builder=lambda: _name_builder(settings, environ),
     )
+    return tuple(found)
 
 
 def reclaim(

@@ -1,10 +1,11 @@
 """Builders put together; what only some of them need is loaded for those alone."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from autopack.adapters.builders import registry
 from autopack.adapters.clock import SystemClock
-from autopack.ports import Builder, Meter, Processes, Store
+from autopack.ports import Builder, Command, Meter, Network, Processes, Room, Store
 from autopack.settings import Settings
 
 
@@ -47,6 +48,12 @@ def make_builder(
             prompt_version=prompt_version(),
         )
 
+    def confine(command: Command, room: Room) -> Command:
+        from autopack.adapters.sandbox import open_sandbox
+
+        network = Network(settings.sandbox.builder_network)
+        return open_sandbox(settings, processes, environ).confine(command, replace(room, network=network))
+
     return registry.make_builder(
         settings.attempt.builder,
         root=settings.root,
@@ -54,6 +61,7 @@ def make_builder(
         environ=environ,
         agents=make_agent,
         models=make_model,
+        confine=confine,
     )
 
 

@@ -25,6 +25,8 @@ class Steps:
     foresight: Foresight
     index: CodeIndex
     runner: CiRunner
+    sandbox: str
+    """What keeps their programs in rooms."""
 
 
 def make_steps(
@@ -42,14 +44,21 @@ def make_steps(
     from autopack.adapters.ci_pytest import CommandCi
     from autopack.adapters.import_scan import ImportScan
     from autopack.adapters.locks import FileLocks
+    from autopack.adapters.sandbox import open_sandbox
     from autopack.bootstrap.builders import make_builder
 
     environ = {**environ, **mark(settings.state_folder)}
     cache = settings.state_folder / "cache"
     locks = FileLocks(settings.state_folder / "locks")
     builder = make_builder(settings, store, processes, environ)
+    sandbox = open_sandbox(settings, processes, environ)
     runner = CommandCi(
-        processes, settings=settings.ci, root=settings.root, cache_folder=cache, environ=environ
+        processes,
+        settings=settings.ci,
+        root=settings.root,
+        cache_folder=cache,
+        environ=environ,
+        sandbox=sandbox,
     )
     index = ImportScan(cache)
     collection = CollectionGate(
@@ -79,4 +88,5 @@ def make_steps(
             settings=settings,
         ),
         runner=runner,
+        sandbox=sandbox.description,
     )

@@ -36,6 +36,7 @@ def survey_blockers(settings: Settings, store: Store, *, opens: bool) -> Sequenc
 @contextmanager
 def _validator(settings: Settings, store: Store, environ: Mapping[str, str]) -> Iterator[Validator]:
     from autopack.adapters.ci_pytest import CommandCi
+    from autopack.adapters.sandbox import open_sandbox
 
     processes = GuardedProcesses(SystemClock())
     runner = CommandCi(
@@ -44,6 +45,7 @@ def _validator(settings: Settings, store: Store, environ: Mapping[str, str]) -> 
         root=settings.root,
         cache_folder=settings.state_folder / "cache",
         environ=environ,
+        sandbox=open_sandbox(settings, processes, environ),
     )
     with closing(bootstrap.open_workspace(settings)) as workspace:
         yield Validator(

@@ -125,6 +125,8 @@ def _outcome_lines(outcome: AttemptOutcome) -> Iterator[str]:
     if outcome.commit:
         yield f"commit: {outcome.commit}"
     yield f"took: {outcome.duration_seconds:.1f} s; {describe_usage(outcome.usage)}"
+    if outcome.sandbox:
+        yield f"sandbox: {outcome.sandbox}"
     for gate in outcome.gates:
         yield from _gate_lines(gate)
     if outcome.failure:

@@ -80,3 +80,5 @@ class AttemptOutcome:
     """The key of the failure's cause; the store gives every failed attempt one."""
     replayed_from: int | None = None
     """The earlier attempt of the phase whose answer was judged, where the Builder was not asked."""
+    sandbox: str = ""
+    """What kept its programs in their rooms; empty for an attempt that never came to a program."""

@@ -48,6 +48,7 @@ def settle(outcome: AttemptOutcome, phase: Phase, limits: AttemptSettings, *, no
         duration_seconds=outcome.duration_seconds,
         retry_at=now + pause,
         replayed_from=outcome.replayed_from,
+        sandbox=outcome.sandbox,
     )
 
 

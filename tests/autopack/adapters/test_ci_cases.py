@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from rooms import best_sandbox
 
 from autopack.adapters.ci_pytest import CommandCi
 from autopack.adapters.clock import SystemClock
@@ -80,6 +81,7 @@ def run(case, version: int, tmp_path: Path, cache_folder: Path) -> CiReport:
         GuardedProcesses(SystemClock()),
         settings=CiSettings(python=sys.executable, pythonpath=case.pythonpath),
         root=tmp_path,
+        sandbox=best_sandbox(tmp_path),
         cache_folder=cache_folder,
         environ=environ_of(version, is_distributed="-n2" in case.command),
     )

@@ -4,6 +4,7 @@ import os
 import sys
 
 import pytest
+from rooms import best_sandbox
 
 from autopack.adapters.ci_pytest import CommandCi
 from autopack.adapters.clock import SystemClock
@@ -20,6 +21,7 @@ def check(tmp_path):
         GuardedProcesses(SystemClock()),
         settings=CiSettings(python=sys.executable),
         root=tmp_path,
+        sandbox=best_sandbox(tmp_path),
         cache_folder=tmp_path / "cache",
         environ=os.environ,
     )
@@ -110,6 +112,7 @@ def test_the_operators_own_copy_is_told(tmp_path):
         GuardedProcesses(SystemClock()),
         settings=CiSettings(python=sys.executable),
         root=tmp_path,
+        sandbox=best_sandbox(tmp_path),
         cache_folder=tmp_path / "cache",
         environ=dict(os.environ) | {"PYTHONPATH": str(tmp_path / "lib")},
     )
@@ -122,6 +125,7 @@ def test_without_an_interpreter_every_module_fails(tmp_path):
         GuardedProcesses(SystemClock()),
         settings=CiSettings(python="/nowhere/python"),
         root=tmp_path,
+        sandbox=best_sandbox(tmp_path),
         cache_folder=tmp_path / "cache",
         environ=os.environ,
     )

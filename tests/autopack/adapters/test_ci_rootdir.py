@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from rooms import best_sandbox
 
 from autopack.adapters.ci_pytest import CommandCi
 from autopack.adapters.ci_rootdir import own_configuration
@@ -62,6 +63,7 @@ def run(tmp_path, cache_folder):
             GuardedProcesses(SystemClock()),
             settings=CiSettings(python=sys.executable),
             root=root,
+            sandbox=best_sandbox(root),
             cache_folder=cache_folder,
             environ=environ,
         )

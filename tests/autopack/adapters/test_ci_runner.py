@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from rooms import best_sandbox
 
 from autopack.adapters.ci_pytest import CommandCi
 from autopack.adapters.clock import SystemClock
@@ -45,6 +46,7 @@ class Repository:
             GuardedProcesses(SystemClock()),
             settings=CiSettings(**self.settings),
             root=self.root,
+            sandbox=best_sandbox(self.root),
             cache_folder=self._cache_folder,
             environ=self.environ,
         )

@@ -6,6 +6,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from rooms import best_sandbox
 
 from autopack.adapters.ci_pytest import CommandCi
 from autopack.adapters.clock import SystemClock
@@ -136,6 +137,7 @@ def bench(tmp_path, tmp_path_factory):
         GuardedProcesses(SystemClock()),
         settings=settings,
         root=root,
+        sandbox=best_sandbox(root),
         cache_folder=tmp_path_factory.getbasetemp() / "collection-cache",
         # Without the plugins of this project's own environment a start takes half the time.
         environ=dict(os.environ) | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},

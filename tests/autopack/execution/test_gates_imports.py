@@ -4,6 +4,7 @@ import os
 import sys
 
 import pytest
+from rooms import best_sandbox
 
 from autopack.adapters.ci_pytest import CommandCi
 from autopack.adapters.clock import SystemClock
@@ -81,6 +82,7 @@ def judge(tmp_path, tree_of):
         GuardedProcesses(SystemClock()),
         settings=CiSettings(python=sys.executable),
         root=tmp_path / "repository",
+        sandbox=best_sandbox(tmp_path / "repository"),
         cache_folder=tmp_path / "cache",
         environ=os.environ,
     )
@@ -151,6 +153,7 @@ def test_an_interpreter_that_cannot_be_started_blocks_as_unrunnable(tmp_path, tr
         GuardedProcesses(SystemClock()),
         settings=CiSettings(python=sys.executable),
         root=tmp_path,
+        sandbox=best_sandbox(tmp_path),
         cache_folder=tmp_path / "cache",
         environ=os.environ,
     )

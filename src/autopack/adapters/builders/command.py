@@ -1,13 +1,24 @@
 """The ``command:SHELL`` Builder: any program that edits the files of the worktree."""
 
 import json
-from collections.abc import Mapping
+import shlex
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from autopack.adapters.sandbox.git_places import alternates, git_folder
 from autopack.domain.budget import Usage, estimate_tokens
 from autopack.domain.failure import FailureKind, FailureReport
 from autopack.errors import ProcessError
-from autopack.ports import BuildAnswer, BuildRequest, BuildWatch, Command, ContextFile, Finished, Processes
+from autopack.ports import (
+    BuildAnswer,
+    BuildRequest,
+    BuildWatch,
+    Command,
+    ContextFile,
+    Finished,
+    Processes,
+    Room,
+)
 
 _EVIDENCE_BYTES = 4000
 _OURS = frozenset({"DATABASE_URL", "AUTOPACK_BUILDER", "AUTOPACK_WORKERS"})
@@ -26,10 +37,29 @@ class CommandBuilder:
 
     edits_worktree = True
 
-    def __init__(self, shell: str, *, processes: Processes, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        shell: str,
+        *,
+        processes: Processes,
+        environ: Mapping[str, str],
+        root: Path,
+        confine: Callable[[Command, Room], Command] | None = None,
+    ) -> None:
+        """Run ``shell``.
+
+        Args:
+            shell: What ``sh -c`` gets.
+            processes: Runs it.
+            environ: The operator's environment.
+            root: The operator's repository, whose history the command may read.
+            confine: Puts it into a room, with the network that the operator set; None does without.
+        """
         self._shell = shell
         self._processes = processes
         self._environ = environ
+        self._root = root
+        self._confine = confine
         self.spec = f"command:{shell}"
 
     def build(self, request: BuildRequest, watch: BuildWatch) -> BuildAnswer:
@@ -37,7 +67,7 @@ class CommandBuilder:
         folder = request.log_folder
         command = self._prepare(request, folder)
         try:
-            finished = self._processes.run(command, is_cancelled=watch.is_cancelled)
+            finished = self._processes.run(self._in_room(command, folder), is_cancelled=watch.is_cancelled)
         except ProcessError as error:
             failure = FailureReport(kind=FailureKind.BUILDER_ERROR, message=str(error), hint=error.hint)
             return BuildAnswer(failure=failure)
@@ -78,6 +108,16 @@ class CommandBuilder:
             timeout_seconds=request.timeout_seconds,
         )
 
+    def _in_room(self, command: Command, folder: Path) -> Command:
+        if self._confine is None:
+            return command
+        usage = folder / "usage.json"
+        usage.touch()
+        git = git_folder(self._root)
+        history = () if git is None else (git, command.cwd / ".git", *alternates(git))
+        readable = (folder, *history, *_named_files(self._shell))
+        return self._confine(command, Room(writable=(command.cwd, usage), readable=readable))
+
     def _failure(self, finished: Finished, command: Command, request: BuildRequest) -> FailureReport | None:
         if finished.returncode == 0:
             return None
@@ -85,6 +125,11 @@ class CommandBuilder:
             kind, message = FailureKind.TIMEOUT, f"The Builder took longer than {request.timeout_seconds:g} s"
         elif finished.was_cancelled:
             kind, message = FailureKind.BUDGET_EXCEEDED, "The Builder was stopped at its limit"
+        elif finished.overuse or finished.output_overflow:
+            kind, message = (
+                FailureKind.BUILDER_ERROR,
+                f"The Builder's command was killed: it used {finished.overuse or 'too much room for its output'}",
+            )
         else:
             kind, message = (
                 FailureKind.BUILDER_ERROR,
@@ -99,6 +144,15 @@ class CommandBuilder:
             evidence=_tail(command.stderr_path) or _tail(command.stdout_path),
             hint=f"Run the command by hand in a checkout: {self._shell}",
         )
+
+
+def _named_files(shell: str) -> Iterator[Path]:
+    """Programs and files that the operator named by their whole path."""
+    try:
+        words = shlex.split(shell)
+    except ValueError:
+        return
+    yield from (path for word in words if word.startswith("/") and (path := Path(word)).is_file())
 
 
 def _write_context(folder: Path, files: tuple[ContextFile, ...]) -> None:

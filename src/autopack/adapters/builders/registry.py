@@ -6,7 +6,7 @@ from pathlib import Path
 from autopack.adapters.builders.command import CommandBuilder
 from autopack.adapters.builders.replay import ReplayBuilder
 from autopack.errors import BuilderError
-from autopack.ports import Builder, Processes
+from autopack.ports import Builder, Command, Processes, Room
 
 KINDS = ("replay:DIR", "command:SHELL", "anthropic:MODEL", "openai:MODEL", "acp:AGENT", "cli:AGENT")
 
@@ -19,6 +19,7 @@ def make_builder(
     environ: Mapping[str, str],
     agents: Callable[[str], Builder] | None = None,
     models: Callable[[str], Builder | None] | None = None,
+    confine: Callable[[Command, Room], Command] | None = None,
 ) -> Builder:
     """The Builder that ``spec`` names; a relative folder in it is relative to ``root``.
 
@@ -29,6 +30,7 @@ def make_builder(
         environ: The operator's environment.
         agents: Makes a coding agent, which is made of more parts; None knows of none.
         models: Makes a direct Builder, or None for a provider that it does not know.
+        confine: Puts a program into a room; None for a Builder that is only to be named.
 
     Raises:
         BuilderError: The kind is unknown or what follows the colon is empty or not there.
@@ -45,7 +47,7 @@ def make_builder(
             )
         return ReplayBuilder(folder)
     if kind == "command" and rest:
-        return CommandBuilder(rest, processes=processes, environ=environ)
+        return CommandBuilder(rest, processes=processes, environ=environ, root=root, confine=confine)
     if kind in {"acp", "cli"} and agents is not None:
         return agents(spec)
     if rest and models is not None and (direct := models(spec)) is not None:

@@ -158,7 +158,9 @@ class Recorder:
     def pytest_sessionfinish(self, exitstatus: int) -> None:
         """The session ended by itself."""
         foreign = _foreign_files(str(self._orders["root"]), str(self._orders["worktree"]))
-        self._write("finish", exit=int(exitstatus), foreign=foreign)
+        asked = self._orders.get("uncompiled")
+        uncompiled = _uncompiled(str(self._orders["worktree"])) if asked else []
+        self._write("finish", exit=int(exitstatus), foreign=foreign, uncompiled=uncompiled)
         if self._orders.get("collect_only"):
             # Newer pytest looks through everything five times before it leaves.
             getattr(gc, "freeze", int)()
@@ -286,6 +288,18 @@ def _foreign_files(root: str, worktree: str) -> list[str]:
     paths = {os.path.realpath(name) for name in near}
     found = [path for path in paths if path.startswith(above) and not path.startswith(own)]
     return sorted(path for path in found if "-packages" + os.sep not in path)[:20]
+
+
+def _uncompiled(worktree: str) -> list[str]:
+    """Sources outside the worktree that were loaded and have no compiled module; at most 2,000."""
+    found = []
+    for module in list(sys.modules.values()):
+        spec = getattr(module, "__spec__", None)
+        origin, cached = str(getattr(spec, "origin", None)), getattr(spec, "cached", None)
+        is_ours = origin.startswith(worktree + os.sep)
+        if origin.endswith(".py") and isinstance(cached, str) and not is_ours and not os.path.exists(cached):
+            found.append(origin)
+    return found[:2000]
 
 
 def _folder(path: str) -> str:

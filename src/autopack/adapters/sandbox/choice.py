@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autopack.adapters.process_running import BASE_PYTHON
+from autopack.adapters.sandbox.furnished import FurnishedSandbox
 from autopack.adapters.sandbox.none import NoSandbox
 from autopack.adapters.sandbox.places import Keep
 from autopack.adapters.sandbox.self_test import Findings, try_sandbox
@@ -42,11 +43,23 @@ class _Candidate:
 def open_sandbox(settings: Settings, processes: Processes, environ: Mapping[str, str]) -> Sandbox:
     """The best sandbox that holds here: bubblewrap of the system or of the package index, else Landlock, else none.
 
-    What was found is kept in the state folder, until the program, the kernel or the machine's start changes.
+    What was found is kept in the state folder, until the program, the kernel or the machine's start changes. Rooms
+    hold what the settings say beside what is asked for.
 
     Raises:
         SandboxError: The settings require one, and none holds.
     """
+    chosen = _choose(settings, processes, environ)
+    return FurnishedSandbox(
+        chosen,
+        settings.sandbox,
+        root=settings.root,
+        cache_folder=settings.state_folder / "cache",
+        environ=environ,
+    )
+
+
+def _choose(settings: Settings, processes: Processes, environ: Mapping[str, str]) -> Sandbox:
     if settings.sandbox.mode == "off":
         return NoSandbox("switched off in the settings")
     cache_folder = settings.state_folder / "cache"

@@ -1,0 +1,70 @@
+"""The repository as a room sees it: its history, and of its configuration what is no secret."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+_SECTION = re.compile(r"\s*\[\s*([\w.-]+)")
+_FORMAT = re.compile(r"\s*(objectformat|refstorage|compatobjectformat)\s*=", re.IGNORECASE)
+
+
+def configurations(root: Path, cache_folder: Path) -> Iterator[tuple[Path, Path]]:
+    """Files of git's configuration, in which logins may stand, each with a file of ours to be read in its place.
+
+    Args:
+        root: The operator's repository.
+        cache_folder: Where the stand-in is kept; it says how the repository is stored and nothing else.
+    """
+    git = git_folder(root)
+    found = (
+        [] if git is None else [it for name in ("config", "config.worktree") if (it := git / name).is_file()]
+    )
+    if found:
+        stand_in = _stand_in(found[0], cache_folder)
+        yield from ((path, stand_in) for path in found)
+
+
+def _stand_in(config: Path, folder: Path) -> Path:
+    text = harmless_configuration(config.read_text("utf-8", errors="replace"))
+    path = folder / "sandbox-git-config"
+    if not path.is_file() or path.read_text("utf-8") != text:
+        folder.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_name(f"{path.name}.{os.getpid()}")
+        fresh.write_text(text, "utf-8")
+        fresh.replace(path)
+    return path
+
+
+def git_folder(root: Path) -> Path | None:
+    """The repository's own folder, which a linked worktree's ``.git`` leads to; None where there is none."""
+    link = root / ".git"
+    if link.is_dir():
+        return link.resolve()
+    try:
+        admin = root / link.read_text("utf-8").partition("gitdir:")[2].strip()
+        return (admin / (admin / "commondir").read_text("utf-8").strip()).resolve()
+    except OSError:
+        return None
+
+
+def harmless_configuration(text: str) -> str:
+    """A configuration that says how objects and references are stored, and nothing else of ``text``."""
+    section, kept = "", []
+    for line in text.splitlines():
+        if found := _SECTION.match(line):
+            section = found[1].lower()
+        elif section == "extensions" and _FORMAT.match(line):
+            kept.append(line)
+    version = 1 if kept else 0
+    extensions = ["[extensions]", *kept] if kept else []
+    return "\n".join(("[core]", f"\trepositoryformatversion = {version}", "\tbare = false", *extensions, ""))
+
+
+def alternates(git: Path) -> Iterator[Path]:
+    """Stores of other repositories in which this one's objects may be."""
+    try:
+        lines = (git / "objects/info/alternates").read_text("utf-8").splitlines()
+    except OSError:
+        return
+    yield from (git / "objects" / line for line in lines if line and not line.startswith("#"))
