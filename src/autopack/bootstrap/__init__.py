@@ -21,14 +21,10 @@ from autopack.domain.session import DrainResult, DrainScope, HeldBack, Session
 from autopack.domain.spending import Amount, budget_stop
 from autopack.ports import (
     Clock,
-    Command,
     EngineLimits,
     Meter,
     ModelRoute,
-    Network,
     Processes,
-    Room,
-    Sandbox,
     Store,
 )
 from autopack.settings import (
@@ -520,6 +516,13 @@ def check_health(settings: Settings, environ: Mapping[str, str] = os.environ) ->
         name_builder=lambda: _name_builder(settings, environ),
     )
     return tuple(found)
+
+
+def known_sandbox(settings: Settings, environ: Mapping[str, str] = os.environ) -> str:
+    """What keeps Builders' programs and CI in, as it was found before; empty before the first attempt or doctor."""
+    from autopack.adapters.sandbox.choice import known_sandbox as find
+
+    return find(settings, environ)
 
 
 def reclaim(

@@ -84,6 +84,8 @@ def describe_result(result: DrainResult) -> str:
     spent = f"{result.subprocess_duration_seconds:.1f} s, {result.tokens_used:,} tokens"
     if result.replayed:
         spent += ", by an answer paid for before"
+    if result.sandbox.startswith("NONE"):
+        spent += ", without a sandbox"
     if result.failure_kind is None:
         return f"{what} {spent}"
     message = one_line(result.error_message)[:160]

@@ -2,6 +2,7 @@
 
 import click
 
+from autopack import bootstrap
 from autopack.cli.flags import Flags, make_command
 from autopack.cli.render import (
     describe_cost,
@@ -31,19 +32,29 @@ from autopack.ports import RunProgress, Store
 @click.option("--all", "is_all", is_flag=True, help="List every run.")
 def command(flags: Flags, run_id: str | None, limit: int, is_all: bool) -> None:
     """Show how far all runs are, or each phase of one."""
-    with open_store(flags, load(flags), writes=False) as store:
+    settings = load(flags)
+    sandbox = bootstrap.known_sandbox(settings)
+    with open_store(flags, settings, writes=False) as store:
         if run_id is None:
-            _show_runs(flags, store, limit=None if is_all else limit)
+            _show_runs(flags, store, limit=None if is_all else limit, sandbox=sandbox)
         else:
-            _show_run(flags, store, run_id)
+            _show_run(flags, store, run_id, sandbox=sandbox)
+    if sandbox.startswith("NONE") and not flags.as_json:
+        say(f"sandbox: {sandbox}: Builders and CI run with your rights")
 
 
-def _show_runs(flags: Flags, store: Store, *, limit: int | None) -> None:
+def _show_runs(flags: Flags, store: Store, *, limit: int | None, sandbox: str) -> None:
     runs, run_count, totals = store.runs(limit=limit), store.count_runs(), store.totals()
     if flags.as_json:
         listed = [_run_document(progress) for progress in runs]
         print_json(
-            {"database": store.identity, "run_count": run_count, "counts": totals, "runs": listed},
+            {
+                "database": store.identity,
+                "sandbox": sandbox,
+                "run_count": run_count,
+                "counts": totals,
+                "runs": listed,
+            },
         )
         return
     if not runs:
@@ -75,7 +86,7 @@ def _run_document(progress: RunProgress) -> dict[str, object]:
     }
 
 
-def _show_run(flags: Flags, store: Store, run_id: str) -> None:
+def _show_run(flags: Flags, store: Store, run_id: str, *, sandbox: str) -> None:
     run, phases, used = store.run(run_id), store.phases(run_id), store.usage_of(run_id)
     waiting = split_queued(run.spec, phases)[1]
     counts = {state: sum(phase.state is state for phase in phases) for state in PhaseState}
@@ -97,7 +108,9 @@ def _show_run(flags: Flags, store: Store, run_id: str) -> None:
         progress = RunProgress(
             run_id=run_id, goal=run.spec.goal, is_active=run.is_active, counts=counts, used=used
         )
-        print_json({"database": store.identity, **_run_document(progress), "phases": listed})
+        print_json(
+            {"database": store.identity, "sandbox": sandbox, **_run_document(progress), "phases": listed}
+        )
         return
     print_phases(phases, waiting)
     say(f"{run_id}: {describe_counts(counts)}; {describe_usage(used)}")

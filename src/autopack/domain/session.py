@@ -101,6 +101,8 @@ class DrainResult:
     """What the Builder call was predicted to use that a doomed attempt did not make."""
     zero_yield_reason: ZeroYield | None = None
     replayed: bool = False
+    sandbox: str = ""
+    """What kept its programs in their rooms: ``NONE (why)`` where nothing did, empty where none was started."""
     timestamp: float = 0.0
     """Seconds since the epoch at which the attempt's end was booked."""
 

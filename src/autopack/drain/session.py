@@ -69,6 +69,7 @@ def result_of(
             final_state=attempt.state, kind=kind, calls=spent.calls, had_answer=spent.had_answer
         ),
         replayed=outcome is not None and outcome.replayed_from is not None,
+        sandbox=outcome.sandbox if outcome is not None else "",
         timestamp=now,
     )
 

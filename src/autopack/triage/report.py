@@ -109,6 +109,8 @@ class Report:
     causes: tuple[Cause, ...]
     blockers: tuple[BlockerCard, ...]
     attempts: tuple[AttemptLine, ...]
+    sandboxes: tuple[str, ...]
+    """What kept the programs of the session's attempts in their rooms, each once."""
     limits: tuple[tuple[str, str], ...]
     steps: tuple[Step, ...]
     charts: Mapping[str, Chart]
@@ -160,6 +162,7 @@ def make_report(
         causes=causes,
         blockers=tuple(_card(view, linker) for view in views),
         attempts=tuple(_line(result, linker) for result in results),
+        sandboxes=tuple(sorted({result.sandbox for result in results if result.sandbox})),
         limits=_limits(session),
         steps=next_steps(seen, views, store.totals()),
         charts=_charts(

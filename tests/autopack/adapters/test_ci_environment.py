@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from autopack.adapters.ci_bytecode import forget_stale_bytecode
 from autopack.adapters.ci_environment import (
     RECORDER_FOLDER,
     child_environ,
     find_python,
-    forget_stale_bytecode,
     python_path,
 )
 from autopack.settings import CiSettings

@@ -9,14 +9,14 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from autopack.adapters.process_running import BASE_PYTHON
 from autopack.adapters.sandbox.furnished import FurnishedSandbox
 from autopack.adapters.sandbox.none import NoSandbox
 from autopack.adapters.sandbox.places import Keep
-from autopack.adapters.sandbox.self_test import Findings, try_sandbox
+from autopack.adapters.sandbox.self_test import Findings, ask_version, try_sandbox
 from autopack.errors import SandboxError
 from autopack.ports import Processes, Sandbox
 from autopack.settings import Settings
@@ -36,6 +36,8 @@ class _Candidate:
     """Changes when the means does."""
     make: Callable[[str], Sandbox]
     """From its description."""
+    program: Path | None = None
+    """What tells its version when it is asked for it."""
     bearable: frozenset[str] = frozenset()
     """Breaches that leave it better than nothing; they are said with its name."""
 
@@ -49,27 +51,48 @@ def open_sandbox(settings: Settings, processes: Processes, environ: Mapping[str,
     Raises:
         SandboxError: The settings require one, and none holds.
     """
-    chosen = _choose(settings, processes, environ)
+    cache_folder = settings.state_folder / "cache"
+    chosen = _choose(settings, environ, lambda candidate: _findings(candidate, processes, cache_folder))
     return FurnishedSandbox(
         chosen,
         settings.sandbox,
         root=settings.root,
-        cache_folder=settings.state_folder / "cache",
+        cache_folder=cache_folder,
         environ=environ,
     )
 
 
-def _choose(settings: Settings, processes: Processes, environ: Mapping[str, str]) -> Sandbox:
+def known_sandbox(settings: Settings, environ: Mapping[str, str]) -> str:
+    """The description of what ``open_sandbox`` would give, from what was found before; empty before that."""
+    cache_folder = settings.state_folder / "cache"
+
+    def known(candidate: _Candidate) -> Findings:
+        found = _load(_note_of(candidate, cache_folder))
+        if found is None:
+            raise LookupError
+        return found
+
+    try:
+        return _choose(settings, environ, known).description
+    except LookupError:
+        return ""
+    except SandboxError:
+        return "NONE (one is required)"
+
+
+def _choose(
+    settings: Settings, environ: Mapping[str, str], find: Callable[[_Candidate], Findings]
+) -> Sandbox:
     if settings.sandbox.mode == "off":
         return NoSandbox("switched off in the settings")
-    cache_folder = settings.state_folder / "cache"
     is_required = settings.sandbox.mode == "required"
     why: list[str] = []
     for candidate in _candidates(settings, environ):
-        found = _findings(candidate, processes, cache_folder)
+        found = find(candidate)
         unbearable = [it for it in found.breaches if is_required or it not in candidate.bearable]
         if not found.problem and not unbearable:
-            return candidate.make(f"{candidate.name} ({_told(settings, found)})")
+            name = f"{candidate.name} {found.version}".strip()
+            return candidate.make(f"{name} ({_told(settings, found)})")
         why.append(f"{candidate.name}: {found.problem or 'a program in it could ' + ', '.join(unbearable)}")
     reason = "; ".join(why) or f"{platform.system()} has none that Autopack knows"
     if is_required:
@@ -101,7 +124,7 @@ def _candidates(settings: Settings, environ: Mapping[str, str]) -> Iterator[_Can
         return lambda description: BwrapSandbox(program, description=description, keep=keep)
 
     for name, program in _bwraps(environ):
-        yield _Candidate(name=name, identity=_identity_of(program), make=with_bwrap(program))
+        yield _Candidate(name=name, identity=_identity_of(program), make=with_bwrap(program), program=program)
     if version := landlock_version():
         yield _Candidate(
             name=f"Landlock {version}",
@@ -126,20 +149,30 @@ def _identity_of(program: Path) -> str:
 
 
 def _findings(candidate: _Candidate, processes: Processes, cache_folder: Path) -> Findings:
-    path = cache_folder / f"sandbox-{_key(candidate)}.json"
+    path = _note_of(candidate, cache_folder)
     if (known := _load(path)) is not None:
         return known
     found = try_sandbox(candidate.make(candidate.name), processes, folder=cache_folder)
+    if candidate.program is not None and not found.problem:
+        found = replace(found, version=ask_version(candidate.program, processes, folder=cache_folder))
     with tempfile.NamedTemporaryFile("w", dir=cache_folder, delete=False, encoding="utf-8") as file:
-        json.dump({"problem": found.problem, "breaches": found.breaches}, file)
+        json.dump(asdict(found), file)
     Path(file.name).replace(path)
     return found
+
+
+def _note_of(candidate: _Candidate, cache_folder: Path) -> Path:
+    return cache_folder / f"sandbox-{_key(candidate)}.json"
 
 
 def _load(path: Path) -> Findings | None:
     try:
         stored = json.loads(path.read_text("utf-8"))
-        return Findings(problem=str(stored["problem"]), breaches=tuple(map(str, stored["breaches"])))
+        return Findings(
+            problem=str(stored["problem"]),
+            breaches=tuple(map(str, stored["breaches"])),
+            version=str(stored["version"]),
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import tempfile
 from dataclasses import dataclass, replace
@@ -25,6 +26,8 @@ class Findings:
     """Why no program can be run in it; empty when one can."""
     breaches: tuple[str, ...] = ()
     """What a program in it could do and must not."""
+    version: str = ""
+    """Of the program that makes the rooms."""
 
 
 def try_sandbox(sandbox: Sandbox, processes: Processes, *, folder: Path) -> Findings:
@@ -53,6 +56,25 @@ def try_sandbox(sandbox: Sandbox, processes: Processes, *, folder: Path) -> Find
         )
         found = _attack(sandbox, processes, command, Room(writable=(inside,), readable=(ATTACK,)))
         return replace(found, breaches=(*found.breaches, "write outside")) if outside.exists() else found
+
+
+def ask_version(program: Path, processes: Processes, *, folder: Path) -> str:
+    """The version that ``program`` tells; empty when it tells none."""
+    with tempfile.TemporaryDirectory(dir=folder, prefix="self-test-") as name:
+        command = Command(
+            argv=(str(program), "--version"),
+            cwd=Path(name),
+            env={},
+            stdout_path=Path(name) / "stdout",
+            stderr_path=Path(name) / "stderr",
+            timeout_seconds=_SECONDS,
+        )
+        try:
+            processes.run(command)
+            found = re.search(r"\d+(\.\d+)+", command.stdout_path.read_text("utf-8", errors="replace"))
+        except (ProcessError, OSError):
+            return ""
+        return found[0] if found else ""
 
 
 def _attack(sandbox: Sandbox, processes: Processes, command: Command, room: Room) -> Findings:
