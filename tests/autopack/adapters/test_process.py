@@ -12,7 +12,7 @@ import pytest
 from autopack.adapters.clock import SystemClock
 from autopack.adapters.process import GuardedProcesses
 from autopack.errors import ProcessError, ProcessLostError
-from autopack.ports import Command
+from autopack.ports import Command, RoomLimits
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="the guard needs Linux")
 PATH = {"PATH": os.environ["PATH"]}
@@ -256,7 +256,7 @@ import sys
 from pathlib import Path
 from autopack.adapters.clock import SystemClock
 from autopack.adapters.process import GuardedProcesses
-from autopack.ports import Command
+from autopack.ports import Command, RoomLimits
 
 folder, script = Path(sys.argv[1]), sys.argv[2]
 GuardedProcesses(SystemClock()).run(Command(
@@ -328,3 +328,74 @@ def test_without_a_guard_programs_end_and_fail_alike(tmp_path):
     assert processes.run(command(tmp_path, "sh", "-c", "kill -9 $$")).returncode == -9
     with pytest.raises(ProcessError, match="cannot start no-such-program"):
         processes.run(command(tmp_path, "no-such-program"))
+
+
+def test_output_that_is_too_long_keeps_its_beginning_and_its_end(tmp_path):
+    processes = GuardedProcesses(SystemClock(), max_output_bytes=100_000)
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "out.txt").write_text("before\n")
+
+    finished = processes.run(command(tmp_path, "sh", "-c", "echo first; yes; echo never"))
+
+    assert finished.output_overflow
+    assert out(tmp_path).startswith("before\nfirst\ny\n")
+    assert "bytes left out ...]\n" in out(tmp_path)
+    assert out(tmp_path).endswith("y\n")
+    assert (tmp_path / "logs" / "out.txt").stat().st_size < 101_000
+
+
+def test_ten_gigabytes_of_output_end_soon_and_leave_little(processes, tmp_path):
+    finished = processes.run(command(tmp_path, "head", "-c", "10G", "/dev/zero", timeout_seconds=120.0))
+
+    assert finished.output_overflow
+    assert finished.duration_seconds < 60
+    assert (tmp_path / "logs" / "out.txt").stat().st_size < 9 * 1024 * 1024
+
+
+# Whatever becomes of this test, it ends by itself: three hundred processes, for half a minute.
+BOMB = "import os, time\nfor _ in range(300):\n    if not os.fork():\n        time.sleep(30)\n        os._exit(0)\ntime.sleep(30)"
+HOARD = "import time\nheld = b'x' * 200_000_000\ntime.sleep(30)"
+
+
+@linux_only
+@pytest.mark.parametrize(
+    ("code", "limits", "overuse"),
+    [
+        pytest.param(BOMB, {"processes": 50}, "more than 50 processes", id="processes"),
+        pytest.param(HOARD, {"memory_bytes": 100_000_000}, "(limit 95 MiB)", id="memory"),
+    ],
+)
+def test_who_uses_too_much_is_killed_with_all_that_it_started(processes, tmp_path, code, limits, overuse):
+    marked = {**PATH, "RELAY_OF": str(tmp_path)}
+    argv = (sys.executable, "-S", "-c", code)
+    finished = processes.run(command(tmp_path, *argv, env=marked, limits=RoomLimits(**limits)))
+
+    assert finished.returncode is None
+    assert overuse in finished.overuse
+    assert (finished.timed_out, finished.was_cancelled, finished.output_overflow) == (False, False, False)
+    assert [it.pid for it in psutil.process_iter() if _is_marked(it, str(tmp_path))] == []
+
+
+@linux_only
+@pytest.mark.parametrize(
+    ("code", "limits", "error"),
+    [
+        pytest.param(
+            "big = open('big', 'wb', 0)\nbig.write(b'x' * 1000)\nbig.write(b'x')",
+            {"file_bytes": 1000},
+            "File too large",
+            id="file",
+        ),
+        pytest.param(
+            "files = [open('/dev/null') for _ in range(60)]",
+            {"open_files": 32},
+            "Too many open files",
+            id="files",
+        ),
+    ],
+)
+def test_the_kernels_limits_hold(processes, tmp_path, code, limits, error):
+    kept = "import signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+    processes.run(command(tmp_path, sys.executable, "-S", "-c", kept + code, limits=RoomLimits(**limits)))
+
+    assert error in (tmp_path / "logs" / "err.txt").read_text()

@@ -13,8 +13,10 @@ import psutil
 import pytest
 from rooms import KINDS, Den, make_sandbox
 
+from autopack.adapters.clock import SystemClock
+from autopack.adapters.process import GuardedProcesses
 from autopack.errors import ProcessError
-from autopack.ports import Network
+from autopack.ports import Network, RoomLimits
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="the sandboxes are Linux's")
 pytestmark = linux_only
@@ -258,3 +260,45 @@ def _environ_of(process: psutil.Process) -> dict[str, str]:
         return process.environ()
     except psutil.Error:
         return {}
+
+
+# Whatever becomes of this test, it ends by itself.
+BOMB = "import os, time\nfor _ in range(300):\n    if not os.fork():\n        time.sleep(30)\n        os._exit(0)\ntime.sleep(30)"
+
+
+class TestLimits:
+    def test_a_fork_bomb_is_killed(self, den):
+        finished = den.python(
+            BOMB, env={**den.env, "MARKED": str(den.folder)}, limits=RoomLimits(processes=50)
+        )
+        assert finished.overuse == "more than 50 processes"
+        assert finished.duration_seconds < 20
+        assert [
+            it.pid for it in psutil.process_iter() if _environ_of(it).get("MARKED") == str(den.folder)
+        ] == []
+
+    def test_nothing_that_was_detached_is_left(self, den):
+        script = "(setsid sleep 300 &) ; setsid sh -c 'sleep 300 & sleep 300' & sleep 0.1; exit 3"
+        finished = den.run("sh", "-c", script, env={**den.env, "MARKED": str(den.folder)})
+        assert finished.returncode == 3
+        assert [
+            it.pid for it in psutil.process_iter() if _environ_of(it).get("MARKED") == str(den.folder)
+        ] == []
+
+    def test_the_time_limit_ends_a_room(self, den):
+        env = {**den.env, "MARKED": str(den.folder)}
+        finished = den.run("sh", "-c", "setsid sleep 300 & sleep 300", env=env, timeout_seconds=0.5)
+        assert (finished.timed_out, finished.returncode) == (True, None)
+        assert [
+            it.pid for it in psutil.process_iter() if _environ_of(it).get("MARKED") == str(den.folder)
+        ] == []
+
+    def test_a_room_whose_guard_is_killed_from_inside_was_killed(self, den):
+        if den.sandbox.description.startswith("Landlock"):
+            pytest.skip("the guard is outside, where no signal reaches it")
+        assert den.run("sh", "-c", "kill -9 2; sleep 300").returncode == -9
+
+    def test_output_is_cut_in_a_room_too(self, den):
+        den.processes = GuardedProcesses(SystemClock(), max_output_bytes=100_000)
+        assert den.run("yes").output_overflow
+        assert len(den.out) < 101_000
