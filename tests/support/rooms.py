@@ -27,10 +27,10 @@ def make_sandbox(kind: str, root: Path, **settings: object) -> Sandbox:
     made = Settings(root=root, database_url="sqlite://", sandbox=SandboxSettings(**settings))
     processes = GuardedProcesses(SystemClock())
     problems = []
-    for candidate in choice._candidates(made, os.environ):
+    for candidate in choice.candidates(made, os.environ):
         if not candidate.name.startswith(kind):
             continue
-        found = choice._findings(candidate, processes, made.state_folder / "cache")
+        found = choice.findings_of(candidate, processes, made.state_folder / "cache")
         if not found.problem and not found.breaches:
             return candidate.make(candidate.name)
         problems.append(f"{candidate.name}: {found}")
@@ -45,9 +45,9 @@ def _works(name: str) -> bool:
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(root=Path(folder), database_url="sqlite://")
         processes = GuardedProcesses(SystemClock())
-        candidates = {it.name: it for it in choice._candidates(settings, os.environ)}
+        candidates = {it.name: it for it in choice.candidates(settings, os.environ)}
         found = (
-            choice._findings(candidates[name], processes, Path(folder) / "cache")
+            choice.findings_of(candidates[name], processes, Path(folder) / "cache")
             if name in candidates
             else None
         )
@@ -57,7 +57,7 @@ def _works(name: str) -> bool:
 def best_sandbox(root: Path, environ: Mapping[str, str] = os.environ) -> Sandbox:
     """The best sandbox of this machine, tried out once in a session; without one, none."""
     settings = Settings(root=root, database_url="sqlite://")
-    for candidate in choice._candidates(settings, environ):
+    for candidate in choice.candidates(settings, environ):
         if _works(candidate.name):
             made = candidate.make(candidate.name)
             cache_folder = root / ".autopack" / "cache"

@@ -21,15 +21,28 @@ from autopack.ports import Command, Processes
 _MOST = 5000
 _SECONDS = 300
 _COMPILE = """
-import json, py_compile, sys
+import json, pathlib, py_compile, sys
+
+class State:
+    trace = staticmethod(lambda *_: None)
+
 orders = json.load(sys.stdin)
 sys.pycache_prefix = orders["folder"]
-for name in orders["files"]:
+for name in orders["plain"]:
     try:
         py_compile.compile(name, quiet=2)
     except OSError:
         pass
+if orders["rewritten"]:
+    sys.path[:0] = orders["path"]
+    from _pytest.assertion import rewrite
+    for path in map(pathlib.Path, orders["rewritten"]):
+        status, code = rewrite._rewrite_test(path, None)
+        folder = rewrite.get_cache_dir(path)
+        folder.mkdir(parents=True, exist_ok=True)
+        rewrite._write_pyc(State, code, status, folder / (path.name[:-3] + rewrite.PYC_TAIL))
 """
+"""What pytest does with plugins is its own affair: where it does it in another way, time alone is lost."""
 
 
 class Bytecode:
@@ -54,22 +67,35 @@ class Bytecode:
         note.write_text(state, "utf-8")
         return own
 
-    def compile(self, command: Command, files: Sequence[str], *, places: Iterable[Path]) -> None:
+    def compile(
+        self,
+        command: Command,
+        plain: Sequence[str],
+        rewritten: Sequence[str],
+        *,
+        places: Iterable[Path],
+        path: str,
+    ) -> None:
         """Compile what a run asked for and did not find, as far as it lies in the interpreter's own places.
 
         Args:
             command: The interpreter alone, with an environment, logs and a folder of its own.
-            files: Sources, as the run named them: they are not believed.
+            plain: Sources, as the run named them: they are not believed.
+            rewritten: Sources of plugins, of which pytest makes compiled modules of its own.
             places: What no room can write.
+            path: ``PYTHONPATH``, on which pytest may be.
         """
         trusted = [str(place.resolve()) for place in places]
-        wanted = [name for name in files[:_MOST] if _is_source(name, trusted)]
-        if not wanted:
+        wanted = {
+            "plain": [name for name in plain[:_MOST] if _is_source(name, trusted)],
+            "rewritten": [name for name in rewritten[:_MOST] if _is_source(name, trusted)],
+        }
+        if not any(wanted.values()):
             return
-        orders = {"folder": str(self.folder), "files": wanted}
+        orders = {"folder": str(self.folder), "path": path.split(os.pathsep), **wanted}
         child = replace(
             command,
-            argv=(*command.argv, "-I", "-S", "-c", _COMPILE),
+            argv=(*command.argv, "-I", "-c", _COMPILE),
             stdin_text=json.dumps(orders),
             timeout_seconds=_SECONDS,
         )

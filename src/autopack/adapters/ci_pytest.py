@@ -166,21 +166,22 @@ class CommandCi:
             writable=(logs.record, bytecode),
         )
 
-    def _compile(self, files: Sequence[str], python: str | None, env: Mapping[str, str], logs: _Logs) -> None:
-        if not files or python is None:
+    def _compile(self, recorded: Recorded, python: str | None, env: Mapping[str, str], logs: _Logs) -> None:
+        plain, rewritten = recorded.uncompiled, recorded.unrewritten
+        if not (plain or rewritten) or python is None:
             return
+        path = self._env(python, {}).get("PYTHONPATH", "")
+        places = self._interpreters.places(python, env={**env, "PYTHONPATH": path})
+        said = logs.stdout.with_suffix(".compile")
         command = Command(
             argv=(python,),
             cwd=self._bytecode.folder,
             env=env,
-            stdout_path=logs.stdout.with_suffix(".compile"),
-            stderr_path=logs.stdout.with_suffix(".compile"),
+            stdout_path=said,
+            stderr_path=said,
             timeout_seconds=0,
         )
-        asked = {**env, "PYTHONPATH": self._env(python, {}).get("PYTHONPATH", "")}
-        self._bytecode.compile(
-            command, files, places=(RECORDER_FOLDER, *self._interpreters.places(python, env=asked))
-        )
+        self._bytecode.compile(command, plain, rewritten, places=(RECORDER_FOLDER, *places), path=path)
 
     def _run_once(
         self, request: CiRequest, command: CiCommand, python: str | None, *, records: bool
@@ -209,7 +210,7 @@ class CommandCi:
         except ProcessError as exc:
             return _not_started(request, exc, logs), None
         run = _read_run(request, finished, logs)
-        self._compile(run.recorded.uncompiled, python, env, logs)
+        self._compile(run.recorded, python, env, logs)
         if records and (command.is_pytest or run.recorded.stage is not CiStage.NOTHING):
             return _report(request, run, logs, problem=find_problem(run)), run
         report = _report(request, run, logs, problem=find_exit_problem(run))

@@ -42,6 +42,8 @@ class Recorded:
     """Files of the operator's own checkout that were imported."""
     uncompiled: tuple[str, ...] = ()
     """Sources outside the worktree that have no compiled module."""
+    unrewritten: tuple[str, ...] = ()
+    """The same, of plugins of which pytest makes compiled modules of its own."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -98,6 +100,7 @@ class _Reader:
         self._collected: set[str] = set()
         self._foreign: set[str] = set()
         self._uncompiled: dict[str, None] = {}
+        self._unrewritten: dict[str, None] = {}
         self._stop = ""
         self._startup_error = ""
         self._handlers: Mapping[str, Callable[[_Line, _Process], None]] = {
@@ -114,6 +117,7 @@ class _Reader:
             "internalerror": self._take_stop,
             "interrupt": self._take_stop,
             "finish": self._take_finish,
+            "unconfigure": self._take_uncompiled,
         }
 
     def take(self, line: _Line) -> None:
@@ -143,6 +147,7 @@ class _Reader:
             startup_error=self._startup_error,
             foreign_files=tuple(sorted(self._foreign)),
             uncompiled=tuple(self._uncompiled),
+            unrewritten=tuple(self._unrewritten),
         )
 
     def _stage(self, sessions: list[_Process], *, has_finished: bool, is_collection: bool) -> CiStage:
@@ -200,7 +205,10 @@ class _Reader:
     def _take_finish(self, line: _Line, process: _Process) -> None:
         process.exit = int(str(line.get("exit", -1)))
         self._foreign.update(_texts(line.get("foreign")))
+
+    def _take_uncompiled(self, line: _Line, _: _Process) -> None:
         self._uncompiled.update(dict.fromkeys(_texts(line.get("uncompiled"))))
+        self._unrewritten.update(dict.fromkeys(_texts(line.get("unrewritten"))))
 
     def _take_collector(self, line: _Line, process: _Process) -> None:
         self._take_end(line, process)

@@ -120,7 +120,7 @@ class WorktreePool:
     def _prepare(self, slot: Slot, git: Git) -> Path:
         admin = self._admin_of(slot)
         is_whole = admin is not None and (admin / "commondir").is_file()
-        if not is_whole or not slot.path.is_dir() or slot.path.is_symlink():
+        if admin is None or not is_whole or not _is_as_left(slot, admin):
             self._remake(slot, git)
             admin = self._admin_of(slot)
         if admin is None:
@@ -129,13 +129,9 @@ class WorktreePool:
         return admin
 
     def _mend_link(self, slot: Slot, admin: Path) -> None:
-        link, wanted = slot.path / ".git", f"gitdir: {admin}\n"
-        if link.is_symlink() or not link.is_file() or link.read_text("utf-8", "replace") != wanted:
-            if link.is_dir() and not link.is_symlink():
-                shutil.rmtree(link)
-            else:
-                link.unlink(missing_ok=True)
-            link.write_text(wanted, "utf-8")
+        # An older git may write the link another way.
+        if not _is_as_left(slot, admin):
+            (slot.path / ".git").write_text(_link_to(admin), "utf-8")
 
     def _remake(self, slot: Slot, git: Git) -> None:
         self.remove(slot)
@@ -180,3 +176,15 @@ class WorktreePool:
             path = self._own / name
             if not path.is_file() or path.read_text("utf-8") != text:
                 path.write_text(text, "utf-8")
+
+
+def _is_as_left(slot: Slot, admin: Path) -> bool:
+    """Whether the checkout is a folder with our link in it; one where that was replaced is not trusted any more."""
+    link = slot.path / ".git"
+    is_folder = slot.path.is_dir() and not slot.path.is_symlink()
+    is_file = link.is_file() and not link.is_symlink()
+    return is_folder and is_file and link.read_text("utf-8", "replace") == _link_to(admin)
+
+
+def _link_to(admin: Path) -> str:
+    return f"gitdir: {admin}\n"

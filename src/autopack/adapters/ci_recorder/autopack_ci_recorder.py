@@ -158,16 +158,17 @@ class Recorder:
     def pytest_sessionfinish(self, exitstatus: int) -> None:
         """The session ended by itself."""
         foreign = _foreign_files(str(self._orders["root"]), str(self._orders["worktree"]))
-        asked = self._orders.get("uncompiled")
-        uncompiled = _uncompiled(str(self._orders["worktree"])) if asked else []
-        self._write("finish", exit=int(exitstatus), foreign=foreign, uncompiled=uncompiled)
+        self._write("finish", exit=int(exitstatus), foreign=foreign)
         if self._orders.get("collect_only"):
             # Newer pytest looks through everything five times before it leaves.
             getattr(gc, "freeze", int)()
 
+    @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
         """Pytest is about to leave."""
-        self._write("unconfigure")
+        asked = self._orders.get("uncompiled")
+        plain, rewritten = _uncompiled(str(self._orders["worktree"])) if asked else ([], [])
+        self._write("unconfigure", uncompiled=plain, unrewritten=rewritten)
 
     @property
     def _is_partial(self) -> bool:
@@ -290,16 +291,20 @@ def _foreign_files(root: str, worktree: str) -> list[str]:
     return sorted(path for path in found if "-packages" + os.sep not in path)[:20]
 
 
-def _uncompiled(worktree: str) -> list[str]:
-    """Sources outside the worktree that were loaded and have no compiled module; at most 2,000."""
-    found = []
+def _uncompiled(worktree: str) -> tuple[list[str], list[str]]:
+    """Sources outside the worktree that were loaded and have no compiled module; of plugins, that pytest rewrote."""
+    plain: list[str] = []
+    rewritten: list[str] = []
     for module in list(sys.modules.values()):
         spec = getattr(module, "__spec__", None)
         origin, cached = str(getattr(spec, "origin", None)), getattr(spec, "cached", None)
-        is_ours = origin.startswith(worktree + os.sep)
-        if origin.endswith(".py") and isinstance(cached, str) and not is_ours and not os.path.exists(cached):
-            found.append(origin)
-    return found[:2000]
+        if not isinstance(cached, str) or not origin.endswith(".py") or origin.startswith(worktree + os.sep):
+            continue
+        is_rewritten = type(getattr(spec, "loader", None)).__name__ == "AssertionRewritingHook"
+        stem = cached[: -len(".pyc")]
+        if not os.path.exists(f"{stem}-pytest-{pytest.__version__}.pyc" if is_rewritten else cached):
+            (rewritten if is_rewritten else plain).append(origin)
+    return plain[:2000], rewritten[:2000]
 
 
 def _folder(path: str) -> str:

@@ -18,10 +18,8 @@ TMP = Path("/tmp")  # noqa: S108 (the room's own)
 # Their sizes count as memory; a test suite may well keep a lot in its temporary folder.
 _TMP_SHARE, _SHARE = 4, 8
 # Of /proc, what belongs to the kernel and not to a process: the real root may set it, whatever rights it lost.
-_KERNEL = tuple(
-    Path("/proc") / name
-    for name in ("sys", "sysrq-trigger", "irq", "bus", "acpi", "scsi", "fs", "driver", "tty")
-)
+# Others of its kind bubblewrap covers by itself.
+_KERNEL = tuple(Path("/proc") / name for name in ("sys", "sysrq-trigger", "acpi", "scsi"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +45,7 @@ class _Mounts:
 
     def bind(self, path: Path, kind: str, rank: int) -> None:
         """Show the path under its own name and, where a link leads to it, under its real one too."""
-        for name in dict.fromkeys((path, path.resolve())):
+        for name in dict.fromkeys((path, Path(os.path.realpath(path)))):
             self.add(name, kind, (kind, str(name), str(name)), rank)
 
     def words(self) -> Iterator[str]:
@@ -75,6 +73,7 @@ class BwrapSandbox:
         self.description = description
         self._program = program
         self._keep = keep
+        self._system = _system_mounts()
 
     def confine(self, command: Command, room: Room) -> Command:
         """See ``Sandbox.confine``."""
@@ -91,10 +90,9 @@ class BwrapSandbox:
         )
 
     def _mounts(self, room: Room, env: Mapping[str, str]) -> _Mounts:
-        mounts = _Mounts()
-        _add_system(mounts)
+        mounts = _Mounts(dict(self._system))
         _add_own(mounts, env)
-        own = (Path(sys.base_prefix), GUARD, ENTRANCE)
+        own = [Path(sys.base_prefix), GUARD, *([ENTRANCE] if room.network is Network.RELAY else [])]
         for path in (*own, *places_of(env, self._keep), *room.readable):
             if path.exists():
                 mounts.bind(path, "--ro-bind", 2)
@@ -113,7 +111,8 @@ def room_environ(env: Mapping[str, str]) -> dict[str, str]:
     return kept | {name: str(TMP) for name in ("TMPDIR", "TEMP", "TMP") if name in kept or name == "TMPDIR"}
 
 
-def _add_system(mounts: _Mounts) -> None:
+def _system_mounts() -> Mapping[Path, _Mount]:
+    mounts = _Mounts()
     for path in system_places():
         if path.is_symlink() and not path.readlink().is_absolute():
             mounts.add(path, "--symlink", ("--symlink", str(path.readlink()), str(path)), 0)
@@ -124,6 +123,7 @@ def _add_system(mounts: _Mounts) -> None:
         mounts.add(path, "--ro-bind", ("--ro-bind", str(path), str(path)), 0)
     mounts.add(Path("/dev"), "--dev", ("--dev", "/dev"), 0)
     mounts.add(Path("/run"), "--dir", ("--dir", "/run"), 0)
+    return mounts.by_path
 
 
 def _add_own(mounts: _Mounts, env: Mapping[str, str]) -> None:

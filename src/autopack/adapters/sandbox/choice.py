@@ -1,22 +1,19 @@
 """Which sandbox this machine has, found out by trying and remembered until something changes."""
 
 import hashlib
-import json
 import os
-import platform
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autopack.adapters.process_running import BASE_PYTHON
+from autopack.adapters.sandbox.findings import Findings, load_findings, save_findings
 from autopack.adapters.sandbox.furnished import FurnishedSandbox
 from autopack.adapters.sandbox.none import NoSandbox
 from autopack.adapters.sandbox.places import Keep
-from autopack.adapters.sandbox.self_test import Findings, ask_version, try_sandbox
 from autopack.errors import SandboxError
 from autopack.ports import Processes, Sandbox
 from autopack.settings import Settings
@@ -28,7 +25,7 @@ _BEARABLE = frozenset({"connect to the host", "signal a process of the host"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Candidate:
+class Candidate:
     """One means of keeping programs in, which may or may not work here."""
 
     name: str
@@ -52,7 +49,7 @@ def open_sandbox(settings: Settings, processes: Processes, environ: Mapping[str,
         SandboxError: The settings require one, and none holds.
     """
     cache_folder = settings.state_folder / "cache"
-    chosen = _choose(settings, environ, lambda candidate: _findings(candidate, processes, cache_folder))
+    chosen = _choose(settings, environ, lambda candidate: findings_of(candidate, processes, cache_folder))
     return FurnishedSandbox(
         chosen,
         settings.sandbox,
@@ -66,8 +63,8 @@ def known_sandbox(settings: Settings, environ: Mapping[str, str]) -> str:
     """The description of what ``open_sandbox`` would give, from what was found before; empty before that."""
     cache_folder = settings.state_folder / "cache"
 
-    def known(candidate: _Candidate) -> Findings:
-        found = _load(_note_of(candidate, cache_folder))
+    def known(candidate: Candidate) -> Findings:
+        found = load_findings(_note_of(candidate, cache_folder))
         if found is None:
             raise LookupError
         return found
@@ -80,21 +77,19 @@ def known_sandbox(settings: Settings, environ: Mapping[str, str]) -> str:
         return "NONE (one is required)"
 
 
-def _choose(
-    settings: Settings, environ: Mapping[str, str], find: Callable[[_Candidate], Findings]
-) -> Sandbox:
+def _choose(settings: Settings, environ: Mapping[str, str], find: Callable[[Candidate], Findings]) -> Sandbox:
     if settings.sandbox.mode == "off":
         return NoSandbox("switched off in the settings")
     is_required = settings.sandbox.mode == "required"
     why: list[str] = []
-    for candidate in _candidates(settings, environ):
+    for candidate in candidates(settings, environ):
         found = find(candidate)
         unbearable = [it for it in found.breaches if is_required or it not in candidate.bearable]
         if not found.problem and not unbearable:
             name = f"{candidate.name} {found.version}".strip()
             return candidate.make(f"{name} ({_told(settings, found)})")
         why.append(f"{candidate.name}: {found.problem or 'a program in it could ' + ', '.join(unbearable)}")
-    reason = "; ".join(why) or f"{platform.system()} has none that Autopack knows"
+    reason = "; ".join(why) or f"{sys.platform} has none that Autopack knows"
     if is_required:
         raise SandboxError(
             f"the settings require a sandbox, and none works here: {reason}",
@@ -109,11 +104,11 @@ def _told(settings: Settings, found: Findings) -> str:
     return ", but a program could ".join((f"CI: {network}", *found.breaches))
 
 
-def _candidates(settings: Settings, environ: Mapping[str, str]) -> Iterator[_Candidate]:
+def candidates(settings: Settings, environ: Mapping[str, str]) -> Iterator[Candidate]:
+    """What this machine may have to keep programs in, the best first."""
     if sys.platform != "linux":
         return
     from autopack.adapters.sandbox.bwrap import BwrapSandbox  # noqa: PLC0415 -- of Linux
-    from autopack.adapters.sandbox.landlock import LandlockSandbox, landlock_version  # noqa: PLC0415
 
     home = environ.get("HOME", "")
     keep = Keep(
@@ -124,9 +119,11 @@ def _candidates(settings: Settings, environ: Mapping[str, str]) -> Iterator[_Can
         return lambda description: BwrapSandbox(program, description=description, keep=keep)
 
     for name, program in _bwraps(environ):
-        yield _Candidate(name=name, identity=_identity_of(program), make=with_bwrap(program), program=program)
+        yield Candidate(name=name, identity=_identity_of(program), make=with_bwrap(program), program=program)
+    from autopack.adapters.sandbox.landlock import LandlockSandbox, landlock_version  # noqa: PLC0415 -- the same
+
     if version := landlock_version():
-        yield _Candidate(
+        yield Candidate(
             name=f"Landlock {version}",
             identity=str(version),
             make=lambda description: LandlockSandbox(description=description, keep=keep),
@@ -148,36 +145,26 @@ def _identity_of(program: Path) -> str:
     return f"{program}:{status.st_size}:{status.st_mtime_ns}"
 
 
-def _findings(candidate: _Candidate, processes: Processes, cache_folder: Path) -> Findings:
+def findings_of(candidate: Candidate, processes: Processes, cache_folder: Path) -> Findings:
+    """What came of trying it, now or earlier."""
     path = _note_of(candidate, cache_folder)
-    if (known := _load(path)) is not None:
+    if (known := load_findings(path)) is not None:
         return known
+    # Once, until something changes; every attempt's process must start fast.
+    from autopack.adapters.sandbox.self_test import ask_version, try_sandbox  # noqa: PLC0415 -- see above
+
     found = try_sandbox(candidate.make(candidate.name), processes, folder=cache_folder)
     if candidate.program is not None and not found.problem:
         found = replace(found, version=ask_version(candidate.program, processes, folder=cache_folder))
-    with tempfile.NamedTemporaryFile("w", dir=cache_folder, delete=False, encoding="utf-8") as file:
-        json.dump(asdict(found), file)
-    Path(file.name).replace(path)
+    save_findings(path, found)
     return found
 
 
-def _note_of(candidate: _Candidate, cache_folder: Path) -> Path:
+def _note_of(candidate: Candidate, cache_folder: Path) -> Path:
     return cache_folder / f"sandbox-{_key(candidate)}.json"
 
 
-def _load(path: Path) -> Findings | None:
-    try:
-        stored = json.loads(path.read_text("utf-8"))
-        return Findings(
-            problem=str(stored["problem"]),
-            breaches=tuple(map(str, stored["breaches"])),
-            version=str(stored["version"]),
-        )
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _key(candidate: _Candidate) -> str:
+def _key(candidate: Candidate) -> str:
     boot = ""
     with suppress(OSError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii")
@@ -185,7 +172,7 @@ def _key(candidate: _Candidate) -> str:
         str(_RULES),
         candidate.name,
         candidate.identity,
-        platform.release(),
+        os.uname().release,
         boot,
         str(os.getuid()),
         BASE_PYTHON,

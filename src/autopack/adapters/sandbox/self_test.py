@@ -5,10 +5,11 @@ import os
 import re
 import socket
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from autopack.adapters.process_running import BASE_PYTHON
+from autopack.adapters.sandbox.findings import Findings
 from autopack.errors import ProcessError
 from autopack.ports import Command, Processes, Room, Sandbox
 
@@ -16,18 +17,6 @@ ATTACK = Path(__file__).with_name("attack.py")
 _SECONDS = 30
 _MUST = "write inside"
 _NO_PID = 4_194_303
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Findings:
-    """What came of trying a sandbox."""
-
-    problem: str = ""
-    """Why no program can be run in it; empty when one can."""
-    breaches: tuple[str, ...] = ()
-    """What a program in it could do and must not."""
-    version: str = ""
-    """Of the program that makes the rooms."""
 
 
 def try_sandbox(sandbox: Sandbox, processes: Processes, *, folder: Path) -> Findings:
