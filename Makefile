@@ -8,7 +8,7 @@ PRAW := $(VENV)/praw/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONUTF8 := 1
 
-.PHONY: setup demo test test-localmodel check fix bench lock clean
+.PHONY: setup demo test test-agents test-localmodel check fix bench lock clean
 
 setup: $(STAMP) $(PYTESTS) $(PRAW)
 
@@ -59,6 +59,19 @@ $(LOCALMODEL): requirements/localmodel.txt $(STAMP)
 
 test-localmodel: $(LOCALMODEL)
 	$(BIN)/python -m pytest -q -m localmodel tests/integration/test_local_model.py
+
+# Gigabytes of agents from npm, and many minutes; `make test` needs neither.
+AGENTS := $(VENV)/agents/.ready
+
+$(AGENTS): requirements/agents/package.json $(STAMP)
+	mkdir -p $(@D)
+	cp $< $(@D)/package.json
+	npm install --prefix $(@D) --no-package-lock --no-audit --no-fund --loglevel=error
+	touch $@
+
+test-agents: setup $(AGENTS)
+	rm -f $(VENV)/agents-work/results.jsonl
+	$(BIN)/python -m pytest -q -m agents -n 2 tests/real_agents
 
 bench: setup
 	$(BIN)/python -m benchmarks

@@ -23,7 +23,11 @@ UNIT_FOLDERS = (HERE / "autopack" / "domain", HERE / "autopack" / "execution")
 START_SECONDS = 60
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if "agents" not in config.getoption("-m"):
+        real = [item for item in items if item.get_closest_marker("agents")]
+        config.hook.pytest_deselected(items=real)
+        items[:] = [item for item in items if item not in real]
     for item in items:
         if any(item.path.is_relative_to(folder) for folder in UNIT_FOLDERS):
             item.add_marker(pytest.mark.unit)

@@ -245,27 +245,38 @@ def report(agent):
     agent.write("calc/found.json", json.dumps(found))
 
 
-def model(agent, calls="1", ends="well"):
+def ask_model(agent):
+    """Whether a model answered."""
+    body = {"model": "scripted-1", "messages": [{"role": "user", "content": agent.prompt}]}
+    request = urllib.request.Request(
+        os.environ["OPENAI_BASE_URL"] + "/chat/completions",
+        data=json.dumps(body).encode(),
+        headers={
+            "Authorization": f"Bearer {os.environ['OPENAI_API_KEY']}",
+            "Content-Type": "application/json",
+        },
+    )
+    try:
+        with urllib.request.urlopen(request) as answer:
+            answer.read()
+    except (urllib.error.URLError, OSError) as error:
+        agent.say(f"The model said {error}.")
+        return False
+    return True
+
+
+def model(agent, calls="1"):
     """Ask a model over OpenAI's chat dialect that many times, edit after the first answer, and always end well."""
     for number in range(int(calls)):
-        body = {"model": "scripted-1", "messages": [{"role": "user", "content": agent.prompt}]}
-        request = urllib.request.Request(
-            os.environ["OPENAI_BASE_URL"] + "/chat/completions",
-            data=json.dumps(body).encode(),
-            headers={
-                "Authorization": f"Bearer {os.environ['OPENAI_API_KEY']}",
-                "Content-Type": "application/json",
-            },
-        )
-        try:
-            with urllib.request.urlopen(request) as answer:
-                answer.read()
-        except (urllib.error.URLError, OSError) as error:
-            agent.say(f"The model said {error}.")
-            continue
-        if number == 0:
+        if ask_model(agent) and number == 0:
             edit(agent)
     return {"usage": {"totalTokens": 3, "inputTokens": 1, "outputTokens": 2}}
+
+
+def model_then(agent, name, text):
+    """Ask a model once, then edit."""
+    ask_model(agent)
+    edit(agent, name, text)
 
 
 def main():

@@ -1,6 +1,6 @@
 """What a scripted model answers a coding agent: it edits files with whichever tools the agent offers."""
 
-import json
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -49,7 +49,7 @@ def write(path: str, text: str) -> Callable[[Seen], Scripted]:
         tools = tools_of(seen)
         tool = next((tools[name] for name in _WRITERS if name in tools), None)
         if tool is None:
-            return shell(f"printf %s {json.dumps(text)} > {path}")(seen)
+            return shell(f"printf %s {shlex.quote(text)} > {path}")(seen)
         arguments = {_key(tool, _PATHS): path, "content": text}
         return Scripted(text="I write it.", tool=_call(tool, arguments))
 

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from autopack.adapters.signals import Interrupts
     from autopack.adapters.telemetry import CallExport
     from autopack.autonomous_executor import AutonomousExecutor
+    from autopack.bootstrap.trial import Trial
     from autopack.drain.failed import DrainEvent
     from autopack.drain.selection import DrainPlan
     from autopack.execution.build import BuildStep
@@ -110,16 +111,22 @@ def open_executor(
     replay: Replay = Replay.OFF,
 ) -> Iterator["AutonomousExecutor"]:
     """An executor over the repository at ``root``; closes what it opened."""
+    settings = load_settings(find_root(root), environ=environ, builder=builder)
+    with executor_over(settings, environ) as executor:
+        yield replace(executor, is_doom_checked=is_doom_checked, replay=replay)
+
+
+@contextmanager
+def executor_over(settings: Settings, environ: Mapping[str, str]) -> Iterator["AutonomousExecutor"]:
+    """An executor over the settings' repository; closes what it opened."""
     from autopack.adapters.telemetry import make_export
 
-    settings = load_settings(find_root(root), environ=environ, builder=builder)
     clock = SystemClock()
     processes = GuardedProcesses(clock)
     with closing(open_store(settings)) as store, closing(open_workspace(settings)) as workspace:
         export = make_export(environ, settings.telemetry.otlp_endpoint)
-        executor = _make_executor(settings, store, workspace, processes, clock, environ, export)
         try:
-            yield replace(executor, is_doom_checked=is_doom_checked, replay=replay)
+            yield _make_executor(settings, store, workspace, processes, clock, environ, export)
         finally:
             if export is not None:
                 export.close()
@@ -523,6 +530,13 @@ def known_sandbox(settings: Settings, environ: Mapping[str, str] = os.environ) -
     from autopack.adapters.sandbox.choice import known_sandbox as find
 
     return find(settings, environ)
+
+
+def try_builder(settings: Settings, spec: str, environ: Mapping[str, str] = os.environ) -> "Trial":
+    """See ``trial.try_builder``."""
+    from autopack.bootstrap import trial
+
+    return trial.try_builder(settings, spec, environ)
 
 
 def reclaim(

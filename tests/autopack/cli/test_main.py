@@ -119,6 +119,9 @@ def test_version(autopack):
         pytest.param(["logs", "r"], "is not of the form RUN/PHASE[/N]", id="logs of a run"),
         pytest.param(["logs", "r/a", "--tail", "0"], "0 is not in the range", id="no lines"),
         pytest.param(["logs", "r/a", "--stderr", "--file", "x"], "exclude each other", id="two files"),
+        pytest.param(
+            ["logs", "r/a", "-f", "--tail", "1"], "--follow goes with neither", id="an end that moves"
+        ),
         pytest.param(["approve", "r/a"], "Missing option '--why'", id="no reason"),
         pytest.param(["approve", "r/a", "--why", " "], "the text is empty", id="empty reason"),
         pytest.param(["approve", "r/a/1", "--why", "x"], "is not of the form RUN/PHASE", id="an attempt"),

@@ -193,6 +193,12 @@ def test_logs_prints_what_an_attempt_wrote(autopack, autopack_json, failed, argv
     assert autopack_json("logs", "r/a", *argv)[1]["text"] == text
 
 
+def test_logs_of_an_attempt_that_ended_are_followed_to_their_end(autopack, failed):
+    assert autopack("logs", "r/a", "-f") == (0, "==> executor.out <==\none\ntwo\nthree\n", "")
+    assert autopack("logs", "r/a", "-f", "--file", "ci/stdout.txt") == (0, "1 failed\n", "")
+    assert autopack("logs", "r/a", "-f", "--file", "../../../../config.toml")[0] == 1
+
+
 def test_logs_lists_files(autopack, autopack_json, failed):
     names = [line.split()[1] for line in autopack("logs", "r/a", "--list")[1].splitlines()]
     assert names == ["ci/stdout.txt", "executor.err", "executor.out"]

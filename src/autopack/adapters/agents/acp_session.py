@@ -113,7 +113,9 @@ class _Session:
 
     async def _ask(self, connection: ClientSideConnection) -> str:
         """The stop reason of the one prompt."""
-        files = schema.FileSystemCapabilities(read_text_file=True, write_text_file=True)
+        # An agent writes into its worktree itself; what goes through us is served, since some ask all the same, but
+        # not asked for: Gemini CLI takes our "not found" for a fault and then writes no new file.
+        files = schema.FileSystemCapabilities(read_text_file=False, write_text_file=False)
         begun = await connection.initialize(
             protocol_version=acp.PROTOCOL_VERSION,
             client_capabilities=schema.ClientCapabilities(fs=files, terminal=False),

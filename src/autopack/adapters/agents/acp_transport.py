@@ -15,7 +15,7 @@ class LineTransport:
     """Implements the ``Transport`` of the ``acp`` package.
 
     Session updates are handed on at once, in their order and as they came, so that a kind which the package does not
-    know yet costs nothing. What is no JSON object is counted and skipped.
+    know yet costs nothing; other notifications are of no interest. What is no JSON object is counted and skipped.
     """
 
     def __init__(
@@ -43,16 +43,16 @@ class LineTransport:
         await self._writer.drain()
 
     async def receive(self) -> dict[str, Any] | None:
-        """The next message that is no session update; None at the end of the stream."""
+        """The next request or answer; None at the end of the stream."""
         while (line := await self._next_line()) is not None:
             message = self._parse(line)
             if message is None:
                 continue
-            if message.get("method") != "session/update":
+            if "id" in message:
                 return message
             params = message.get("params")
             update = params.get("update") if isinstance(params, dict) else None
-            if isinstance(update, dict):
+            if message.get("method") == "session/update" and isinstance(update, dict):
                 self._on_update(update)
         self.is_at_end = True
         return None

@@ -55,7 +55,8 @@ class Transcript:
             if isinstance(text, str) and kind != "user_message_chunk":
                 self.say("thought" if "thought" in kind else "agent", text)
         elif kind in {"tool_call", "tool_call_update"} and (update.get("title") or update.get("status")):
-            words = (update.get("kind"), update.get("title"), update.get("status"))
+            words = [update.get("kind"), update.get("title"), update.get("status")]
+            words += [_text_of(update.get("content"))] if update.get("status") == "failed" else []
             self.note("tool", " · ".join(str(word) for word in words if word))
 
     def _flush(self) -> None:
@@ -70,3 +71,12 @@ class Transcript:
             self._left -= len(part) + 20
             if self._left > 0:
                 self._file.write(f"[{self._seconds():7.1f} s] {speaker}: {part}\n")
+
+
+def _text_of(content: object) -> str:
+    """The words among a tool call's content."""
+    blocks = (
+        [it.get("content") for it in content if isinstance(it, dict)] if isinstance(content, list) else []
+    )
+    texts = [it.get("text") for it in blocks if isinstance(it, dict)]
+    return " ".join(text for text in texts if isinstance(text, str))[:_LONGEST_LINE]

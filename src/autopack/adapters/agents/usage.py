@@ -16,6 +16,7 @@ _OUTPUT = ("outputTokens", "output_tokens", "output", "candidates", "candidatesT
 _CACHED = (
     "cachedReadTokens",
     "cacheReadInputTokens",
+    "cachedInputTokens",
     "cache_read_input_tokens",
     "cached_input_tokens",
     "cacheRead",
@@ -30,7 +31,7 @@ def acp_usage(name: str, reported: Reported) -> Usage | None:
     meta = _table(reported.get("meta"))
     quota = _table(meta.get("quota"))
     if name == "claude" and (models := _tables(quota.get("model_usage"))):
-        return _sum(_counts(it, inputs_exclude_cache=True) for it in models)
+        return _sum(_counts(_table(it.get("token_count")), inputs_exclude_cache=True) for it in models)
     if name == "gemini" and "token_count" in quota:
         return _counts(_table(quota["token_count"]), inputs_exclude_cache=False)
     if name == "qwen":
