@@ -56,9 +56,7 @@ CASES = {
     "failed turn": Case(
         (MADE, say(status=400, error="no such luck")), FailureKind.BUILDER_ERROR, named="malformed"
     ),
-    "truncated": Case(
-        (MADE, say("a half of an", stop="length")), FailureKind.BUILDER_ERROR, named="cut off"
-    ),
+    "truncated": Case((MADE, say("a half of an", stop="length")), FailureKind.BUILDER_ERROR, named="cut off"),
     "429 twice": Case(((say(status=429, headers={"retry-after": "1"}),) * 2 + (MADE, say())), None),
     "429 for good": Case(
         (say(status=429, headers={"retry-after": "3"}),),

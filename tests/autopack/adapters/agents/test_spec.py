@@ -5,8 +5,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
-
 from agents import WrittenLedger
+
 from autopack.adapters.agents.factory import check_spec
 from autopack.adapters.agents.home import AgentPlace, furnish
 from autopack.adapters.agents.presets import PRESETS

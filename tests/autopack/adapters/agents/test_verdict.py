@@ -1,8 +1,8 @@
 """What an agent's call came to, told from the worktree, the wire and the agent's error in that order."""
 
 import pytest
-
 from agents import seen
+
 from autopack.adapters.agents.ending import Cause, Ending
 from autopack.adapters.agents.verdict import judge
 from autopack.domain.failure import FailureKind
