@@ -126,10 +126,11 @@ class ProviderSettings:
     """Where the models of one provider are, and how often it may be asked."""
 
     base_url: str | None = None
-    """Its address, as its own SDK takes it: http://127.0.0.1:11434/v1. `anthropic`, `openai` and `gemini` have one."""
+    """Its address, as its own SDK takes it: http://127.0.0.1:11434/v1. `anthropic`, `openai`,
+    `gemini`, `mistral` and `openrouter` have one."""
     key_env: str | None = None
     """The environment variable that holds the key. Without it, only a provider's own address is sent its usual key
-    (ANTHROPIC_API_KEY, OPENAI_API_KEY, GEMINI_API_KEY)."""
+    (ANTHROPIC_API_KEY and so on)."""
     requests_per_minute: int = field(default=0, metadata={"least": 0})
     """Of all workers on this database together; 0 sets no limit."""
     tokens_per_minute: int = field(default=0, metadata={"least": 0})

@@ -77,6 +77,10 @@ class Amount:
     def __sub__(self, other: "Amount") -> "Amount":
         return Amount(tokens=self.tokens - other.tokens, cost_usd=self.cost_usd - other.cost_usd)
 
+    def most(self, other: "Amount") -> "Amount":
+        """The larger of each."""
+        return Amount(tokens=max(self.tokens, other.tokens), cost_usd=max(self.cost_usd, other.cost_usd))
+
 
 NOTHING = Amount()
 

@@ -13,7 +13,7 @@ from autopack.domain.session import DrainResult
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallEvent:
-    """A Builder call; one that is under way, or whose process died, has no end and no usage."""
+    """A Builder call; one that is under way, or whose process died, has no end, and the usage that was told by then."""
 
     call_id: int
     address: AttemptAddress

@@ -6,7 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from autopack.domain.attempt import Attempt, AttemptAddress, Lease
-from autopack.domain.budget import Usage, estimate_tokens
+from autopack.domain.budget import estimate_tokens
 from autopack.domain.change import Read
 from autopack.domain.drafts import Draft, draft_of, patch_of
 from autopack.domain.failure import FailureKind, FailureReport
@@ -18,6 +18,7 @@ from autopack.domain.telemetry import CallEvent
 from autopack.execution.briefing import Prompt
 from autopack.execution.context import ScopedContext
 from autopack.execution.mending import notes_of, reply_to
+from autopack.execution.usage_notes import BudgetWatch, UsageNotes
 from autopack.ports import (
     AnswerFormat,
     AnswerJournal,
@@ -56,25 +57,6 @@ class BuildOrder:
     logs: Path
     turn: int = FIRST_TURN
     """Which call of the attempt it is; the answer of the first is the attempt's change, others are means to it."""
-
-
-class BudgetWatch:
-    """Counts what a call reports while it runs, and asks it to stop when its budget is spent."""
-
-    def __init__(self, limit_tokens: int, *, limit_usd: float | None = None) -> None:
-        self._limit_tokens = limit_tokens
-        self._limit_usd = limit_usd
-        self.usage = Usage()
-
-    def used(self, usage: Usage) -> None:
-        """Add what was used since the last report."""
-        self.usage += usage
-
-    def is_cancelled(self) -> bool:
-        """Whether the call has used more than its budget."""
-        if self._limit_usd is not None and (self.usage.cost_usd or 0.0) > self._limit_usd:
-            return True
-        return self.usage.total_tokens > self._limit_tokens
 
 
 class BuildStep:
@@ -221,8 +203,7 @@ class BuildStep:
             return BuildAnswer(failure=budget_failure(reservation))
         started = self._clock.monotonic()
         request = self._request(order, reservation, turn=order.turn + len(said))
-        watch = BudgetWatch(reservation.budget_tokens, limit_usd=reservation.budget_usd)
-        answer = self._collect(self._asked(request, said, watch), order.worktree)
+        answer = self._collect(self._watched(request, said, reservation), order.worktree)
         paid = PaidAnswer(
             call_id=reservation.call_id,
             address=order.lease.address,
@@ -236,6 +217,16 @@ class BuildStep:
             paid = replace(paid, answer=self._whole(order, said, answer, read))
         self._settle(paid, order.logs)
         return paid.answer
+
+    def _watched(
+        self, request: BuildRequest, said: Sequence[Exchange], reservation: Reservation
+    ) -> BuildAnswer:
+        notes = UsageNotes(lambda usage: self._store.note_usage(reservation.call_id, usage))
+        watch = BudgetWatch(reservation.budget_tokens, limit_usd=reservation.budget_usd, note=notes.note)
+        try:
+            return self._asked(request, said, watch)
+        finally:
+            notes.close()
 
     def _asked(self, request: BuildRequest, said: Sequence[Exchange], watch: BuildWatch) -> BuildAnswer:
         model = self.model
@@ -311,6 +302,14 @@ class BuildStep:
             self._store.settle_call(
                 reservation.call_id, answer, base_commit=base, duration_seconds=duration_seconds, now=now
             )
+
+    def _build(self, request: BuildRequest, reservation: Reservation) -> BuildAnswer:
+        notes = UsageNotes(lambda usage: self._store.note_usage(reservation.call_id, usage))
+        watch = BudgetWatch(reservation.budget_tokens, limit_usd=reservation.budget_usd, note=notes.note)
+        try:
+            return self._builder.build(request, watch)
+        finally:
+            notes.close()
 
     def _pause(self) -> FailureReport | None:
         pause = self._store.builder_pause(self._builder.spec)

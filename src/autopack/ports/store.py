@@ -318,6 +318,13 @@ class Store(Protocol):
         """
         ...
 
+    def note_usage(self, call_id: int, usage: Usage) -> None:
+        """Keep what a call under way has used so far, so that the death of its process does not lose it.
+
+        Its accounts hold this where it is more than what was booked for it. Nothing, when the call is settled.
+        """
+        ...
+
     def builder_pause(self, builder: str) -> Pause | None:
         """The Builder's newest pause, whether it is over or not; None when it never had one."""
         ...

@@ -46,13 +46,16 @@ class _Call:
     accounts: tuple[Account, ...]
     booked: Amount
     estimate: Estimate | None
+    noted: Usage | None = None
+    """What it had used when that was told last."""
     stored: StoredAnswer | None = None
     ended_at: float | None = None
 
     @property
     def usage(self) -> Usage:
         if self.stored is None:
-            return Usage(input_tokens=self.expected_tokens, is_estimated=True)
+            so_far = self.noted or Usage(input_tokens=self.expected_tokens)
+            return replace(so_far, is_estimated=True)
         return self.stored.answer.usage
 
     @property
@@ -92,7 +95,14 @@ class _Call:
             predicted_tokens=self.estimate.tokens if self.estimate else None,
         )
         if self.stored is None:
-            return begun
+            so_far = self.noted or Usage()
+            return replace(
+                begun,
+                input_tokens=so_far.input_tokens,
+                output_tokens=so_far.output_tokens,
+                cached_tokens=so_far.cached_tokens,
+                cost_usd=so_far.cost_usd,
+            )
         answer = self.stored.answer
         return replace(
             begun,
@@ -187,7 +197,7 @@ class MemoryCalls(ABC):
 
     def _cost_of(self, lease: Lease) -> float:
         ours = (call for call in self._calls.values() if call.lease.address == lease.address)
-        return sum(call.usage.cost_usd or 0.0 for call in ours)
+        return sum(it.usage.cost_usd or 0.0 for it in ours if it.stored or it.lease.token == lease.token)
 
     def _booked_by(self, lease: Lease) -> int:
         ours = (call for call in self._calls.values() if call.lease.address == lease.address)
@@ -219,6 +229,14 @@ class MemoryCalls(ABC):
                 )
                 self._calls[call_id] = replace(call, stored=stored, ended_at=now)
                 self._note_pause(call.builder, answer, now=now)
+
+    def note_usage(self, call_id: int, usage: Usage) -> None:
+        """Keep what a call under way has used so far."""
+        with self.lock:
+            call = self._calls.get(call_id)
+            if call is not None and call.stored is None:
+                used = Amount(tokens=usage.total_tokens, cost_usd=usage.cost_usd or 0.0)
+                self._calls[call_id] = replace(call, noted=usage, booked=call.booked.most(used))
 
     def _note_pause(self, builder: str, answer: BuildAnswer, *, now: float) -> None:
         before = self._pauses.get(builder)

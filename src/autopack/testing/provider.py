@@ -54,6 +54,8 @@ class ScriptedProvider:
         if script.status >= 400:
             body = error_body(seen.dialect, script)
             return web.json_response(body, status=script.status, headers=script.headers)
+        if script.raw:
+            return web.Response(text=script.raw, content_type="text/html")
         usage = _usage(seen, script)
         if not seen.is_stream and script.cut_after is None and script.hang_after is None:
             self.billed.append(usage)

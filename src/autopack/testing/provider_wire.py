@@ -53,6 +53,8 @@ class Scripted:
     cache_write_tokens: int = 0
     has_usage: bool = True
     """False for a server that gives no numbers, as some local ones do."""
+    raw: str = ""
+    """Sent as it is in the place of an answer, as by something in between that is no model."""
     status: int = 200
     error: str = ""
     """The message of a fault."""

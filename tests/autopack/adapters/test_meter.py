@@ -154,6 +154,18 @@ def test_a_connection_that_breaks_before_an_answer_is_estimated(tmp_path, dialec
     assert request.usage.input_tokens >= 1000
 
 
+@pytest.mark.parametrize(
+    "raw", ["<html>Sign in first</html>", "{}", '{"error": {"message": "upstream is down", "code": 502}}']
+)
+def test_what_is_no_answer_is_a_fault_though_its_status_is_well(tmp_path, raw):
+    with serve(Scripted(raw=raw)) as provider, opened(provider.url, tmp_path) as it:
+        answer = it.post(Dialect.OPENAI_CHAT, stream=True)
+    assert (answer.status_code, answer.text) == (200, raw)
+    (request,) = it.door.requests()
+    assert request.fault in {FaultKind.NETWORK, FaultKind.OVERLOAD}
+    assert request.usage.is_estimated
+
+
 def test_a_half_answer_is_not_passed_on(tmp_path):
     with serve(Scripted(text=TEXT, cut_after=1)) as provider, opened(provider.url, tmp_path) as it:
         answer = it.post(Dialect.ANTHROPIC, stream=False)

@@ -25,6 +25,14 @@ OWN = ProviderSettings(base_url="https://models.example/v1", key_env="MY_KEY")
             id="with a line end",
         ),
         pytest.param(
+            "mistral",
+            None,
+            {"MISTRAL_API_KEY": "k"},
+            "https://api.mistral.ai/v1",
+            "k",
+            id="no variable for it",
+        ),
+        pytest.param(
             "openai",
             None,
             {"OPENAI_BASE_URL": "http://127.0.0.1:11434/v1"},

@@ -221,6 +221,51 @@ class TestBudgets:
         assert (over and over.subject) == subject
 
 
+class TestUsageSoFar:
+    def noted(self, store, made, *, tokens, cost=None):
+        store.note_usage(made.call_id, Usage(input_tokens=tokens, cost_usd=cost))
+
+    def test_what_a_call_has_used_is_held_when_its_process_dies(self, store):
+        filled(store, "shop")
+        given = limits(run_tokens=1000, run_usd=5.0)
+        lease = claimed(store)
+        made = asked(store, lease, tokens=100, given=given)
+        self.noted(store, made, tokens=300, cost=1.0)
+        self.noted(store, made, tokens=950, cost=2.0)
+        assert store.usage_of("shop") == Usage(input_tokens=950, cost_usd=2.0, is_estimated=True)
+        again = claimed(store, dead=True)
+        # Its own budget does not count what a kill took from it; the run's does.
+        over = asked(store, again, tokens=100, given=given, own=200)
+        assert (over.subject, over.used) == ("run shop", 950)
+        assert isinstance(asked(store, again, tokens=40, given=given, own=200, usd=1.5), Reservation)
+
+    def test_less_than_was_booked_stays_booked(self, store):
+        filled(store, "shop")
+        given = limits(run_tokens=1000)
+        made = asked(store, claimed(store), tokens=600, given=given)
+        self.noted(store, made, tokens=10)
+        over = asked(store, claimed(store, dead=True), tokens=500, given=given)
+        assert over.used == 600
+
+    def test_the_end_of_a_call_takes_the_place_of_what_was_told_before(self, store):
+        filled(store, "shop")
+        given = limits(run_tokens=1000, run_usd=5.0)
+        lease = claimed(store)
+        made = asked(store, lease, given=given)
+        self.noted(store, made, tokens=900, cost=4.9)
+        answered(store, made, tokens=400, cost=1.0)
+        self.noted(store, made, tokens=990, cost=5.0)
+        assert store.usage_of("shop") == Usage(input_tokens=400, cost_usd=1.0)
+        assert isinstance(asked(store, lease, tokens=600, given=given), Reservation)
+
+    def test_an_event_under_way_tells_what_was_used_by_then(self, store):
+        filled(store, "shop")
+        made = asked(store, claimed(store))
+        self.noted(store, made, tokens=70, cost=0.5)
+        (event,) = store.telemetry(CallFilter(run_id="shop"))
+        assert (event.tokens, event.cost_usd, event.ended_at) == (70, 0.5, None)
+
+
 class TestSessions:
     @pytest.fixture
     def drains(self, store):

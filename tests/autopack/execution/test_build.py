@@ -219,6 +219,22 @@ def test_a_builder_is_told_what_it_may_cost(bench):
     assert builder.requests[0].budget_usd == SETTINGS.budget_usd
 
 
+class Dying(Scripted):
+    """Uses something in two parts, and then its process is gone."""
+
+    def build(self, request, watch):
+        watch.used(Usage(input_tokens=30, output_tokens=2, cost_usd=0.5))
+        watch.used(Usage(input_tokens=10, output_tokens=3, cost_usd=0.25))
+        raise SystemExit
+
+
+def test_what_was_used_before_a_kill_is_known_after_it(bench):
+    with pytest.raises(SystemExit):
+        bench.ask(bench.step(Dying()), bench.claim())
+    expected = Usage(input_tokens=40, output_tokens=5, cost_usd=0.75, is_estimated=True)
+    assert bench.store.usage_of("shop") == expected
+
+
 def test_every_call_is_told_once_it_has_ended(bench):
     told = []
     step = bench.step(Scripted(answer(77)), on_call=told.append)

@@ -162,7 +162,7 @@ class Proxy:
         if answer.content_type == "text/event-stream":
             return await self._streamed(request, entry, answer)
         content = await _read_all(answer.content, LARGEST_ANSWER_BYTES)
-        read_data(entry.ask.endpoint.dialect, content, entry.reading)
+        _read_whole(entry, content)
         return self._whole(answer, content)
 
     async def _faulty(
@@ -257,6 +257,16 @@ _TOO_LARGE_ANSWER = Refusal(
 _REDIRECT = Refusal(
     status=502, code="redirected", message="the provider sent us elsewhere, where its key must not go"
 )
+
+
+def _read_whole(entry: Entry, content: bytes) -> None:
+    reading = entry.reading
+    # It came to its end, so what it says of its usage is the last word.
+    reading.is_complete = True
+    read_data(entry.ask.endpoint.dialect, content, reading)
+    is_empty = reading.usage is None and not reading.text_bytes and not reading.stop_reason
+    if is_empty and reading.fault is None:
+        reading.fault = Fault(kind=FaultKind.NETWORK, message="what came is no answer of a model")
 
 
 def _refused(refusal: Refusal, endpoint: Endpoint | None) -> web.Response:

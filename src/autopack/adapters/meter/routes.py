@@ -14,6 +14,7 @@ from autopack.settings import ProviderSettings
 class _Known:
     base_url: str
     base_env: str
+    """Empty where no variable is usual."""
     key_env: str
 
 
@@ -29,6 +30,8 @@ KNOWN = {
         base_env="GOOGLE_GEMINI_BASE_URL",
         key_env="GEMINI_API_KEY",
     ),
+    "mistral": _Known(base_url="https://api.mistral.ai/v1", base_env="", key_env="MISTRAL_API_KEY"),
+    "openrouter": _Known(base_url="https://openrouter.ai/api/v1", base_env="", key_env="OPENROUTER_API_KEY"),
 }
 
 

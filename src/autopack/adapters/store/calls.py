@@ -132,10 +132,9 @@ def _booked_by(db: sa.Connection, lease: Lease) -> tuple[int, float]:
     # A call whose process died will not come back for what it reserved; to count that would let a kill end the
     # attempt at its budget. What it cost the provider's meter stays in the usage, as estimated.
     is_lost = sa.and_(_call.settled_at.is_(None), _call.token != lease.token)
-    booked = sa.func.sum(
-        sa.case((is_lost, 0), (_call.settled_at.is_(None), _call.expected_tokens), else_=used)
-    )
-    sums = sa.select(booked, sa.func.sum(_call.cost_usd)).where(*_is_of(lease.address))
+    booked = sa.func.sum(sa.case((is_lost, 0), else_=sa.func.coalesce(used, _call.expected_tokens)))
+    money = sa.func.sum(sa.case((is_lost, 0.0), else_=_call.cost_usd))
+    sums = sa.select(booked, money).where(*_is_of(lease.address))
     row = db.execute(sums).one()
     return int(row[0] or 0), float(row[1] or 0.0)
 
@@ -189,6 +188,28 @@ def settle(
         _note_pause(db, row.builder, failure, now=now)
     elif db.scalar(sa.select(_call.call_id).where(_call.call_id == call_id)) is None:
         raise StoreError(f"there is no Builder call {call_id}")
+
+
+def note_usage(db: sa.Connection, call_id: int, usage: Usage) -> None:
+    """Keep what an open call has used so far, and hold it in its accounts where it is more than was booked."""
+    is_open = (_call.call_id == call_id, _call.settled_at.is_(None))
+    row = db.execute(sa.select(*_BOOKED).where(*is_open).with_for_update()).first()
+    if row is None or row.booked_tokens is None:
+        return
+    before = Amount(tokens=row.booked_tokens, cost_usd=row.booked_usd)
+    held = before.most(Amount(tokens=usage.total_tokens, cost_usd=usage.cost_usd or 0.0))
+    values = {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cached_tokens": usage.cached_tokens,
+        "cost_usd": usage.cost_usd,
+        "booked_tokens": held.tokens,
+        "booked_usd": held.cost_usd,
+    }
+    db.execute(builder_call.update().where(*is_open).values(**values))
+    if held != before:
+        address = AttemptAddress(run_id=row.run_id, phase_id=row.phase_id, number=row.number)
+        spending.add(db, accounts_of(address, row.session_id, now=row.reserved_at), held - before)
 
 
 def _rebook(db: sa.Connection, row: sa.Row[Any], usage: Usage) -> None:

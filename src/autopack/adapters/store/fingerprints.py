@@ -53,9 +53,7 @@ def note(
 
 def _tokens_of(db: sa.Connection, address: AttemptAddress) -> int:
     call = builder_call.c
-    used = sa.case(
-        (call.settled_at.is_(None), call.expected_tokens), else_=call.input_tokens + call.output_tokens
-    )
+    used = sa.func.coalesce(call.input_tokens + call.output_tokens, call.expected_tokens)
     ours = (call.run_id == address.run_id, call.phase_id == address.phase_id, call.number == address.number)
     return int(db.scalar(sa.select(sa.func.coalesce(sa.func.sum(used), 0)).where(*ours)) or 0)
 

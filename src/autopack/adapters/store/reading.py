@@ -245,10 +245,10 @@ def count_phases(db: sa.Connection) -> Mapping[PhaseState, int]:
 def usage_by_run(
     db: sa.Connection, run_ids: Sequence[str] | None = None, phase_id: str | None = None
 ) -> Mapping[str, Usage]:
-    """What calls used, by run; an open reservation counts as input that is estimated."""
+    """What calls used, by run; one under way counts as far as it is known, else as what was expected of its input."""
     call = builder_call.c
     is_open = call.settled_at.is_(None)
-    input_tokens = sa.case((is_open, call.expected_tokens), else_=call.input_tokens)
+    input_tokens = sa.func.coalesce(call.input_tokens, call.expected_tokens)
     output_tokens = sa.func.coalesce(call.output_tokens, 0)
     query = sa.select(
         call.run_id,

@@ -161,9 +161,7 @@ def _rekey_known(db: sa.Connection, keys: _Keys) -> None:
 def _totals(db: sa.Connection) -> Mapping[str, Row]:
     """How often each key ended an attempt, when first and last, and what those attempts used."""
     call = builder_call.c
-    used = sa.case(
-        (call.settled_at.is_(None), call.expected_tokens), else_=call.input_tokens + call.output_tokens
-    )
+    used = sa.func.coalesce(call.input_tokens + call.output_tokens, call.expected_tokens)
     theirs = (
         call.run_id == attempt.c.run_id,
         call.phase_id == attempt.c.phase_id,

@@ -245,6 +245,11 @@ class SqlStore:
                 db, call_id, answer, base_commit=base_commit, duration_seconds=duration_seconds, now=now
             )
 
+    def note_usage(self, call_id: int, usage: Usage) -> None:
+        """Keep what a call under way has used so far."""
+        with self._database.writing() as db:
+            calls.note_usage(db, call_id, usage)
+
     def builder_pause(self, builder: str) -> Pause | None:
         """The Builder's newest pause, whether it is over or not; None when it never had one."""
         with self._database.reading() as db:
