@@ -80,6 +80,7 @@ lock: $(STAMP)
 	for name in runtime dev reddit pytest7 pytest8; do \
 	  $(BIN)/uv pip compile requirements/$$name.in --quiet --universal --python-version 3.11 --generate-hashes --no-header -o requirements/$$name.txt; \
 	done
+	$(BIN)/uv pip compile requirements/localmodel.in --quiet --no-deps --universal --python-version 3.11 --generate-hashes --no-header -o requirements/localmodel.txt
 
 clean:
 	rm -rf $(VENV) build dist demo/.work benchmarks/.work .mypy_cache .ruff_cache .pytest_cache .hypothesis
