@@ -83,7 +83,7 @@ def _measure(size: int, folder: Path, ways: Mapping[str, Way]) -> list[Row]:
 
 def _row(name: str, size: int, backlog: tuple[Member, ...], shop: Shop, seconds: float) -> Row:
     goal = shop.meter.goal()
-    held = [it for it in backlog if it.cause]
+    held = [it for it in backlog if not it.is_own]
     paid = [_calls(shop, it) - 1 for it in held]
     zero = [calls == 0 for calls in paid]
     return {

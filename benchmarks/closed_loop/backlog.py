@@ -16,7 +16,7 @@ from project import Project
 CAUSES = ("rules", "limits", "paths", "names")
 """Each is a file of the repository that lacks what the check of its phases needs; a line mends it."""
 RUNS = {20: 4, 100: 20, 500: 56}
-_OWN_EVERY = 10
+_OWN_EVERY = 11
 """Each so-many-th phase failed of its own answer, which only another one mends."""
 _TOKENS = (30_000, 10_000)
 _CHECK = """notes=$(git status --porcelain -uall docs | cut -c4-)
@@ -38,7 +38,9 @@ class Member:
     run_id: str
     phase_id: str
     cause: str
-    """One of ``CAUSES``; empty for one that failed of its own answer."""
+    """Which of ``CAUSES`` holds up what its check looks at."""
+    is_own: bool = False
+    """Whether it failed of its own answer, and needs another one besides."""
 
     @property
     def file(self) -> str:
@@ -52,7 +54,8 @@ def members(size: int) -> tuple[Member, ...]:
         Member(
             run_id=f"notes-{number % runs:02}",
             phase_id=f"part-{number // runs:02}",
-            cause="" if number % _OWN_EVERY == 0 else CAUSES[number % len(CAUSES)],
+            cause=CAUSES[number // runs % len(CAUSES)],
+            is_own=number % _OWN_EVERY == 5,
         )
         for number in range(size)
     ]
@@ -94,14 +97,14 @@ def _spec(member: Member) -> PhaseSpec:
         goal=f"Write {member.file}",
         scope=Scope(paths=("docs/",)),
         deliverables=(member.file,),
-        checks=Checks(ci=f"sh check.sh {member.cause or CAUSES[0]}", timeout_seconds=60),
+        checks=Checks(ci=f"sh check.sh {member.cause}", timeout_seconds=60),
     )
 
 
 def _answer(project: Project, member: Member) -> None:
     good = {member.file: f"A note of {member.phase_id}\n"}
     project.answer(member.phase_id, good, run_id=member.run_id, usage=_TOKENS)
-    if not member.cause:
+    if member.is_own:
         # A cause of its own, or every such phase would be held up by the first of them.
         bad = {member.file: f"wrong: {_word(member)}\n"}
         project.answer(f"{member.phase_id}.1", bad, run_id=member.run_id, usage=_TOKENS)
