@@ -1,0 +1,135 @@
+"""Which sandbox is taken, when none is, and that an ordinary user's holds like root's."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rooms import KINDS
+
+import autopack
+from autopack.adapters.clock import SystemClock
+from autopack.adapters.process import GuardedProcesses
+from autopack.adapters.sandbox import NoSandbox, choice, open_sandbox
+from autopack.adapters.sandbox.findings import Findings
+from autopack.adapters.sandbox.self_test import try_sandbox
+from autopack.errors import SandboxError
+from autopack.settings import SandboxSettings, Settings
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandboxes are Linux's")
+USELESS = Findings(problem="it does not start")
+LEAKY = Findings(breaches=("signal a process of the host",))
+BROKEN = Findings(breaches=("write outside",))
+
+
+def settings(root: Path, mode: str) -> Settings:
+    return Settings(root=root, database_url="sqlite://", sandbox=SandboxSettings(mode=mode))
+
+
+def choose(root: Path, mode: str, found: dict[str, Findings]):
+    def find(candidate):
+        return next(it for name, it in found.items() if candidate.name.startswith(name))
+
+    return choice._choose(settings(root, mode), os.environ, find)
+
+
+@pytest.mark.parametrize(
+    ("found", "name"),
+    [
+        pytest.param({"bwrap": Findings(version="0.11.0"), "Landlock": Findings()}, "bwrap", id="the best"),
+        pytest.param({"bwrap": USELESS, "Landlock": Findings()}, "Landlock", id="the next"),
+        pytest.param({"bwrap": BROKEN, "Landlock": LEAKY}, "Landlock", id="one that leaks, and says so"),
+        pytest.param({"bwrap": USELESS, "Landlock": BROKEN}, "NONE", id="none"),
+    ],
+)
+def test_the_first_that_holds_is_taken(tmp_path, found, name):
+    chosen = choose(tmp_path, "auto", found)
+    assert chosen.description.startswith(name)
+    assert chosen.is_confining is (name != "NONE")
+    assert ("signal a process of the host" in chosen.description) is (found["Landlock"] is LEAKY)
+
+
+@pytest.mark.parametrize(
+    "found", [{"bwrap": USELESS, "Landlock": BROKEN}, {"bwrap": USELESS, "Landlock": LEAKY}]
+)
+def test_one_that_is_required_is_not_done_without(tmp_path, found):
+    with pytest.raises(SandboxError, match=r"require a sandbox, and none works here: .*it does not start"):
+        choose(tmp_path, "required", found)
+
+
+def test_switched_off_there_is_none(tmp_path):
+    processes = GuardedProcesses(SystemClock())
+    sandbox = open_sandbox(settings(tmp_path, "off"), processes, os.environ)
+    assert (sandbox.is_confining, sandbox.description) == (False, "NONE (switched off in the settings)")
+
+
+def test_a_program_that_is_there_and_does_not_work_is_passed_over_once(tmp_path):
+    tries = tmp_path / "tries"
+    program = tmp_path / "bwrap"
+    program.write_text(f"#!/bin/sh\necho tried >> {tries}\nexit 1\n")
+    program.chmod(0o755)
+    environ = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    processes = GuardedProcesses(SystemClock())
+    for _ in range(2):
+        sandbox = open_sandbox(settings(tmp_path, "auto"), processes, environ)
+    assert not sandbox.description.startswith("bwrap of the system")
+    assert tries.read_text() == "tried\n"
+
+
+def test_without_walls_the_trial_finds_them_missing(tmp_path):
+    found = try_sandbox(NoSandbox("a test"), GuardedProcesses(SystemClock()), folder=tmp_path)
+    assert {"read a secret", "connect to the host", "signal a process of the host", "write outside"} <= set(
+        found.breaches
+    )
+
+
+TRIAL = """
+import json, os, sys
+from dataclasses import asdict
+from pathlib import Path
+from autopack.adapters.clock import SystemClock
+from autopack.adapters.process import GuardedProcesses
+from autopack.adapters.sandbox import choice
+from autopack.settings import Settings
+made = Settings(root=Path(sys.argv[1]), database_url="sqlite://")
+processes = GuardedProcesses(SystemClock())
+found = {it.name: asdict(choice.findings_of(it, processes, made.state_folder / "cache")) for it in choice.candidates(made, os.environ)}
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="whoever is not root is an ordinary user already")
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_walls_hold_for_an_ordinary_user_too(tmp_path_factory, kind):
+    python = shutil.which("python3", path="/usr/local/bin:/usr/bin")
+    if python is None or not shutil.which("setpriv"):
+        pytest.skip("no setpriv, or no interpreter that every user may run")
+    root = Path(f"/var/tmp/autopack-user-{os.getpid()}")
+    root.mkdir(mode=0o777)
+    root.chmod(0o777)
+    packages = [
+        str(Path(autopack.__file__).parents[1]),
+        *(it for it in sys.path if it.endswith("site-packages")),
+    ]
+    env = {"PATH": "/usr/bin:/bin", "PYTHONPATH": os.pathsep.join(packages), "HOME": str(root)}
+    user = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+    try:
+        done = subprocess.run(
+            [*user, python, "-c", TRIAL, str(root)],
+            env=env,
+            cwd=root,
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+    finally:
+        shutil.rmtree(root)
+    if done.returncode:
+        pytest.skip(f"an ordinary user cannot run Autopack here: {done.stderr.strip().splitlines()[-1:]}")
+    found = [it for name, it in json.loads(done.stdout).items() if name.startswith(kind)]
+    if not found or found[0]["problem"]:
+        pytest.skip(f"no {kind} for an ordinary user here: {found}")
+    assert found[0]["breaches"] == []
