@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 import tempfile
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from agents import fake_spec
 from leftovers import attempts_of, processes_of, wait_for_end
 from project import Project, phase
 
+from autopack import bootstrap
 from autopack.domain.failure import FailureKind
 from autopack.domain.phase import PhaseState
 from autopack.testing.provider import serve
@@ -25,10 +27,19 @@ def project(tmp_path):
 
 
 def prepare(project, upstream, *words, more="", **fields):
-    text = (project.root / ".autopack/config.toml").read_text()
-    project.configure(f'{text}{more}\n[providers.scripted]\nbase_url = "{upstream}/v1"\n')
+    # What CI does is told elsewhere; here its exit code is enough.
+    ci = f'[ci]\npython = "{sys.executable}"\ncommand = "true"\n'
+    project.configure(f'{ci}{more}\n[providers.scripted]\nbase_url = "{upstream}/v1"\n')
     project.builder = fake_spec(*words, query=PROVIDER)
     project.plan(phase(paths=("calc/",), **fields))
+
+
+def attempt_of(project):
+    """Make an attempt at once, without a look at what is known of its base."""
+    with bootstrap.open_executor(
+        root=project.root, builder=project.builder, environ=project.executor_environ, is_doom_checked=False
+    ) as executor:
+        return executor.execute(executor.next_address("r", "p", None))
 
 
 def usage_of(project):
@@ -90,7 +101,7 @@ def test_an_edit_becomes_a_commit_and_costs_what_the_provider_counted(project):
 def test_what_an_agent_says_of_a_failed_turn_is_not_believed(project, scene, answers, kind, retryable):
     with serve(answers or Scripted()) as provider:
         prepare(project, provider.url, *scene, budget_tokens=5000)
-        outcome = project.attempt()
+        outcome = attempt_of(project)
     assert outcome.failure is not None
     assert (outcome.failure.kind, outcome.failure.retryable) == (kind, retryable)
     assert project.branch_log() == []
@@ -99,7 +110,7 @@ def test_what_an_agent_says_of_a_failed_turn_is_not_believed(project, scene, ans
 @pytest.mark.parametrize("mode", ["off", "auto"])
 def test_a_write_into_git_is_found_or_cannot_be_made(project, mode):
     prepare(project, "http://127.0.0.1:9", "hook", more=f'[sandbox]\nmode = "{mode}"')
-    failure = project.attempt().failure
+    failure = attempt_of(project).failure
     record = json.loads((project.root / ".autopack/logs/r/p/1/builder/agent.json").read_text())
     was_written = (project.root / ".git/hooks/pre-commit").exists()
     assert failure is not None
