@@ -35,6 +35,8 @@ class Struck:
 
     def __getattr__(self, name):
         found = getattr(self._store, name)
+        if not callable(found):
+            return found
 
         def call(*args, **kwargs):
             result = found(*args, **kwargs)

@@ -129,14 +129,16 @@ def adopt(db: sa.Connection, session_id: str) -> Session:
     In a transaction after the one that ended them: between the two nothing can be added any more, and a process
     that died there leaves what the next session finds.
     """
-    ended = sa.select(_session.session_id).where(_session.completed_at.is_not(None))
-    is_left = (_item.booked_at.is_(None), _item.session_id.in_(ended), _item.session_id != session_id)
-    order = (_item.session_id, _item.seq)
-    left = db.execute(sa.select(*order).where(*is_left).order_by(*order).with_for_update()).all()
-    for row in left:
-        ours = drain_attempt.update().where(_item.session_id == row.session_id, _item.seq == row.seq)
+    # Asked of the few attempts under way, each by its key: there are more sessions the longer a backlog lives.
+    is_ended = sa.exists().where(_session.session_id == _item.session_id, _session.completed_at.is_not(None))
+    is_left = (_item.booked_at.is_(None), is_ended, _item.session_id != session_id)
+    # Everybody locks them in the order of the index that they are found by.
+    found = sa.select(_item.session_id, _item.seq).where(*is_left).order_by(_item.run_id).with_for_update()
+    left = sorted(tuple(row) for row in db.execute(found))
+    for dead_id, seq in left:
+        ours = drain_attempt.update().where(_item.session_id == dead_id, _item.seq == seq)
         db.execute(ours.values(session_id=session_id, seq=next_seq(session_id)))
-    for dead_id, size in Counter(row.session_id for row in left).items():
+    for dead_id, size in Counter(dead_id for dead_id, _ in left).items():
         stop = Stop(rule=StopRule.INTERRUPTED, seen=size, limit=0, subject=session_id)
         fewer = {"picked": _session.picked - size, "stop": encode(stop)}
         db.execute(drain_session.update().where(_session.session_id == dead_id).values(**fewer))
