@@ -70,6 +70,10 @@ class WorkspaceError(AutopackError):
     """The repository, its base or a worktree is not as it must be."""
 
 
+class UntakeableError(WorkspaceError):
+    """What was left in a worktree holds something that no change can: asking for it again would bring it again."""
+
+
 class MergeConflictError(WorkspaceError):
     """Two commits changed the same lines.
 

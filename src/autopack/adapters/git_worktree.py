@@ -15,7 +15,7 @@ from pathlib import Path
 from autopack.adapters.file_edits import write_edits
 from autopack.adapters.git_command import DURABLE, Git
 from autopack.domain.change import EditAction, FileEdit
-from autopack.errors import WorkspaceError
+from autopack.errors import UntakeableError, WorkspaceError
 
 _PATCH = (
     "--cached",
@@ -129,7 +129,7 @@ class GitWorktree:
         Repositories that were made inside lose their ``.git``: their files are files like all others.
 
         Raises:
-            WorkspaceError: A file's name is not UTF-8, or a file was put into a submodule.
+            UntakeableError: A file's name is not UTF-8, or a file was put into a submodule.
         """
         base = self._base()
         with self._scratch() as scratch:
@@ -224,7 +224,7 @@ class GitWorktree:
         for module in self._modules_of(self._commit):
             folder = self.path / module
             if folder.is_dir() and any(folder.iterdir()):
-                raise WorkspaceError(
+                raise UntakeableError(
                     f"{module} is a submodule: files in it cannot be part of a change",
                     hint="Leave the submodule's folder empty, or take it out of the scope.",
                 )
@@ -346,6 +346,6 @@ def _check_name(name: bytes) -> None:
     try:
         name.decode()
     except UnicodeDecodeError as exc:
-        raise WorkspaceError(
+        raise UntakeableError(
             f"the name of file {name!r} is not UTF-8", hint="Give the file a name in UTF-8, or leave it out."
         ) from exc

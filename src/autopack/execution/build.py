@@ -15,6 +15,7 @@ from autopack.domain.replay import is_worth_replaying
 from autopack.domain.retry import pause_failure
 from autopack.domain.spending import OverBudget, Reservation, SpendingLimits, budget_failure
 from autopack.domain.telemetry import CallEvent
+from autopack.errors import UntakeableError
 from autopack.execution.briefing import Prompt
 from autopack.execution.context import ScopedContext
 from autopack.execution.mending import notes_of, reply_to
@@ -346,13 +347,22 @@ class BuildStep:
 
     def _collect(self, answer: BuildAnswer, worktree: Worktree) -> BuildAnswer:
         if answer.failure is None and self._builder.edits_worktree:
-            answer = replace(answer, format=AnswerFormat.PATCH, text=worktree.diff())
+            answer = _taken(answer, worktree)
         if answer.failure is None and answer.is_truncated:
             message = (
                 "The Builder's answer was cut off at its output limit; a part of a change is never applied"
             )
             answer = replace(answer, failure=FailureReport(kind=FailureKind.BUILDER_ERROR, message=message))
         return answer
+
+
+def _taken(answer: BuildAnswer, worktree: Worktree) -> BuildAnswer:
+    """The answer with what the Builder left; what cannot be taken is a verdict, since it is paid for."""
+    try:
+        return replace(answer, format=AnswerFormat.PATCH, text=worktree.diff())
+    except UntakeableError as error:
+        failure = FailureReport(kind=FailureKind.PATCH_REJECTED, message=str(error), hint=error.hint)
+        return replace(answer, failure=failure)
 
 
 def _as_patch(answer: BuildAnswer, draft: Draft, read: Read) -> BuildAnswer:

@@ -107,6 +107,16 @@ def test_what_an_agent_says_of_a_failed_turn_is_not_believed(project, scene, ans
     assert project.branch_log() == []
 
 
+def test_what_no_change_can_hold_is_a_verdict_and_paid_for_once(project):
+    project.builder = """command:touch "calc/$(printf '\\377').py"; echo '{"input_tokens": 5, "output_tokens": 6}' > $AUTOPACK_USAGE_FILE"""
+    project.plan(phase(paths=("calc/",)))
+    outcome = attempt_of(project)
+    assert outcome.failure is not None
+    assert (outcome.failure.kind, outcome.failure.retryable) == (FailureKind.PATCH_REJECTED, False)
+    assert "not UTF-8" in outcome.failure.message
+    assert usage_of(project).total_tokens == 11
+
+
 @pytest.mark.parametrize("mode", ["off", "auto"])
 def test_a_write_into_git_is_found_or_cannot_be_made(project, mode):
     prepare(project, "http://127.0.0.1:9", "hook", more=f'[sandbox]\nmode = "{mode}"')
