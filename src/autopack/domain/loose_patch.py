@@ -14,6 +14,8 @@ _SIGNS = (" ", "+", "-")
 _NO_NEWLINE = "\\"
 _SIGNATURE = "-- "
 """The line under which mail programs and ``git format-patch`` sign."""
+_PROSE = re.compile(r"[-+] [^\s*].*|-{2,} ?")
+"""Lines that begin with a sign and are read as text between hunks: items of a list, rules, signatures."""
 
 
 def parse_loose_patch(text: str) -> Change:
@@ -29,7 +31,7 @@ def parse_loose_patch(text: str) -> Change:
     reader = PatchReader(lines)
     is_open = len(lines) == len(text.rstrip("\n").split("\n"))
     steps: list[Step] = []
-    while _skip_to_file(reader):
+    while _skip_to_file(reader, is_first=not steps):
         header = read_header(reader)
         steps.append(step_of(header, _read_passages(reader, header, is_open=is_open)))
     if not steps:
@@ -45,10 +47,12 @@ def is_patch(lines: list[str]) -> bool:
     )
 
 
-def _skip_to_file(reader: PatchReader) -> bool:
+def _skip_to_file(reader: PatchReader, *, is_first: bool) -> bool:
     while reader.line is not None and not (reader.starts("diff --git ") or reader.is_at_sides()):
         if reader.starts("@@"):
             raise reader.error("a hunk stands under no file")
+        if not is_first and reader.starts("+", "-") and not _PROSE.fullmatch(reader.line.rstrip("\r")):
+            raise reader.error("this line has a sign and stands in no hunk")
         reader.take()
     return reader.line is not None
 
@@ -73,7 +77,13 @@ def _read_passage(reader: PatchReader, header: PatchHeader, *, is_open: bool) ->
     numbers = _NUMBERS.fullmatch(reader.take().rstrip("\r"))
     counts = (int(numbers.group(2) or 1), int(numbers.group(4) or 1)) if numbers is not None else None
     taken = [*_hunk_lines(reader)]
-    lines = _without_what_follows(taken, counts)
+    end = _end_of_hunk(taken, counts)
+    if _has_signs(taken[end + 1 :]):
+        # In a fence nothing but the hunk can follow, so its counts are wrong; elsewhere it may be a list.
+        if is_open and _counts(taken[:end]) == counts:
+            raise header.error(f"the hunk at line {number} ends by its counts, and lines with signs follow")
+        end = _end_without_blanks(taken)
+    lines = taken[:end]
     is_counted = _counts(lines) == counts
     if not is_counted and reader.line is None and is_open and counts is not None and _is_short(lines, counts):
         raise header.error(f"the hunk at line {number} has fewer lines than its header says: it is cut off")
@@ -96,22 +106,26 @@ def _is_at_next(reader: PatchReader) -> bool:
     return reader.line is None or reader.is_at_sides() or reader.starts("@@", "diff --git ")
 
 
-def _without_what_follows(lines: list[str], counts: tuple[int, int] | None) -> list[str]:
-    """The lines up to where the counts are met, if no line of the hunk follows; else all but the last blank ones."""
+def _end_of_hunk(lines: list[str], counts: tuple[int, int] | None) -> int:
+    """Where the counts are met at a blank line or a signature; else where the last blank lines begin."""
     old = new = 0
     for number, line in enumerate(lines):
         if (old, new) == counts and (not line.rstrip("\r") or line == _SIGNATURE):
-            return lines[:number]
+            return number
         old += not line.startswith(("+", _NO_NEWLINE))
         new += not line.startswith(("-", _NO_NEWLINE))
-    return lines if (old, new) == counts else _without_last_blanks(lines)
+    return len(lines) if (old, new) == counts else _end_without_blanks(lines)
 
 
-def _without_last_blanks(lines: list[str]) -> list[str]:
+def _end_without_blanks(lines: list[str]) -> int:
     end = len(lines)
     while end and not lines[end - 1].rstrip("\r"):
         end -= 1
-    return lines[:end]
+    return end
+
+
+def _has_signs(lines: list[str]) -> bool:
+    return any(line.startswith(("+", "-")) for line in lines)
 
 
 def _counts(lines: list[str]) -> tuple[int, int]:

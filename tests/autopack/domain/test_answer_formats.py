@@ -1,6 +1,7 @@
 """What models answer: taken where it can mean one thing, refused as a whole where it cannot."""
 
 import contextlib
+from collections import Counter
 from textwrap import dedent
 from unicodedata import is_normalized
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from autopack.domain.answer_formats import Spoken, parse_answer
 from autopack.domain.change import EditAction, Intent, Passage, Passages, Step, WholeText, apply_edits
 from autopack.domain.ladder import Rung
+from autopack.domain.loose_patch import parse_loose_patch
 from autopack.domain.resolve import resolve, try_change
 from autopack.errors import PatchError
 
@@ -51,6 +53,8 @@ NEWLINE = "\n"
 ONE_BLOCK = block("src/a.py", "    return 1\n", "    return 9\n")
 ONE = "@@ -1,2 +1,2 @@\n def one():\n-    return 1\n+    return 9\n"
 ONE_DONE = BASE["src/a.py"][0].replace(b"return 1", b"return 9")
+BLANKS = {"src/b.py": (b"a = 1\nc = 3\n\nd = 4\ne = 5\n", FILE)}
+SHORT = "@@ -1,2 +1,3 @@\n a = 1\n+b = 2\n c = 3\n\n-d = 4\n+d = 5\n e = 5\n"
 NEW = "--- /dev/null\n+++ b/{0}\n@@ -0,0 +1 @@\n+x\n"
 
 TAKEN = [
@@ -379,6 +383,14 @@ REFUSED = [
         "none of the signs",
         id="a line without a sign",
     ),
+    pytest.param(
+        diff("src/b.py", SHORT), "ends by its counts", id="lines with signs behind the counts of a hunk"
+    ),
+    pytest.param(
+        diff("src/a.py", ONE) + "\ndef two():\n-    return 2\n+    return 3\n",
+        "stands in no hunk",
+        id="lines with signs behind one without",
+    ),
     pytest.param(NEW.format("src/a.py"), "there already", id="a new file that is there"),
     pytest.param(
         diff("src/twice.py", "@@ -6,2 +6,2 @@\n x = 1\n-y = 2\n+y = 3\n"),
@@ -494,6 +506,25 @@ def test_a_placeholder_is_written_over_not_added_to():
     text = block("new.json", "", "[]\n")
     (edit,) = resolve(parse_answer(text)[1], BASE.get, placeholders={"new.json": b"{}\n"})
     assert (edit.action, edit.content) == (EditAction.CREATE, b"[]\n")
+
+
+def test_a_hunk_in_a_fence_goes_on_behind_a_blank_line_at_which_its_counts_are_met():
+    text = f"```diff\n{diff('src/b.py', SHORT)}```\n"
+    assert after(text, BLANKS)["src/b.py"][0] == b"a = 1\nb = 2\nc = 3\n\nd = 5\ne = 5\n"
+
+
+SIGNED = st.sampled_from(["+new", "+", "-old", "-", "+    new", "-- item", "- * item", "+x = 1"])
+HUNK_LINES = st.lists(SIGNED | st.sampled_from([" kept", "", " ", "unsigned"]), min_size=1, max_size=8)
+
+
+@given(HUNK_LINES, st.integers(0, 6), st.integers(0, 6), st.booleans())
+def test_no_line_of_a_hunk_is_dropped_whatever_its_counts_say(lines, old, new, is_fenced):
+    text = diff("a.py", f"@@ -1,{old} +1,{new} @@\n", *(f"{line}\n" for line in lines))
+    with contextlib.suppress(PatchError):
+        (step,) = parse_loose_patch(f"```diff\n{text}```\n" if is_fenced else text).steps
+        (passage,) = step.body.items
+        for sign, kept in (("+", passage.new), ("-", passage.old)):
+            assert Counter(line[1:] for line in lines if line.startswith(sign)) <= Counter(kept)
 
 
 LINE = st.text(st.characters(exclude_characters="\n\r", exclude_categories=["Cs"]), max_size=12)
