@@ -8,7 +8,7 @@ import pytest
 
 from autopack.domain.attempt import AttemptAddress
 from autopack.domain.budget import Usage
-from autopack.domain.drain_policy import DrainLimits
+from autopack.domain.drain_policy import DrainLimits, Stop, StopRule
 from autopack.domain.estimate import sort_of
 from autopack.domain.failure import FailureKind, FailureReport
 from autopack.domain.phase import PhaseSpec, PhaseState, Scope
@@ -72,9 +72,17 @@ def answered(store, made, *, tokens=0, cost=None, now=NOW, **answer):
     )
 
 
-def started(drains):
+def started(drains, *, continues=None, now=NOW):
     scope, nobody = DrainScope(kind=DrainKind.QUEUED), lambda *_: False
-    return drains.start(scope, DrainLimits(), preset="default", owner="me", now=NOW, is_owner_dead=nobody)
+    return drains.start(
+        scope,
+        DrainLimits(),
+        preset="default",
+        owner="me",
+        now=now,
+        is_owner_dead=nobody,
+        continues=continues,
+    )
 
 
 def again(store, lease):
@@ -288,6 +296,19 @@ class TestSessions:
         assert (event.address, event.session_id) == (first.address, session.session_id)
         stop = store.budget_stop(limits=limits(session_tokens=200), now=NOW, session_id=session.session_id)
         assert stop.used == 200
+
+    def test_what_a_call_has_used_so_far_is_held_where_the_steps_of_a_climb_are_booked(
+        self, store, drains, session
+    ):
+        drains.finish(session.session_id, Stop(rule=StopRule.NOTHING_LEFT, seen=0, limit=0), now=NOW)
+        second = started(drains, continues=session.session_id, now=NOW + 1)
+        made = asked(store, claimed(store, drains.pick(second, now=NOW).address.run_id), 100)
+        given = limits(session_tokens=1)
+        store.note_usage(made.call_id, Usage(input_tokens=700))
+        noted = store.budget_stop(limits=given, now=NOW, session_id=second.session_id)
+        answered(store, made, tokens=600)
+        settled = store.budget_stop(limits=given, now=NOW, session_id=session.session_id)
+        assert (noted.used, settled.used) == (700, 600)
 
     def test_calls_of_others_are_not(self, store, session):
         asked(store, claimed(store), 200, given=limits(session_tokens=1))

@@ -208,19 +208,21 @@ def note_usage(db: sa.Connection, call_id: int, usage: Usage) -> None:
     }
     db.execute(builder_call.update().where(*is_open).values(**values))
     if held != before:
-        address = AttemptAddress(run_id=row.run_id, phase_id=row.phase_id, number=row.number)
-        spending.add(db, accounts_of(address, row.session_id, now=row.reserved_at), held - before)
+        _book(db, row, held - before)
 
 
 def _rebook(db: sa.Connection, row: sa.Row[Any], usage: Usage) -> None:
     if row.booked_tokens is None:
         return  # It was reserved before there were accounts.
-    address = AttemptAddress(run_id=row.run_id, phase_id=row.phase_id, number=row.number)
     booked = Amount(tokens=row.booked_tokens, cost_usd=row.booked_usd)
-    used = Amount(tokens=usage.total_tokens, cost_usd=usage.cost_usd or 0.0)
-    spending.add(
-        db, accounts_of(address, spending.account_of(db, row.session_id), now=row.reserved_at), used - booked
-    )
+    _book(db, row, Amount(tokens=usage.total_tokens, cost_usd=usage.cost_usd or 0.0) - booked)
+
+
+def _book(db: sa.Connection, row: sa.Row[*tuple[Any, ...]], more: Amount) -> None:
+    """Book more of a call to the accounts that it was reserved in."""
+    address = AttemptAddress(run_id=row.run_id, phase_id=row.phase_id, number=row.number)
+    account = spending.account_of(db, row.session_id)
+    spending.add(db, accounts_of(address, account, now=row.reserved_at), more)
 
 
 def _note_pause(db: sa.Connection, builder: str, failure: FailureReport | None, *, now: float) -> None:
