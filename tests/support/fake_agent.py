@@ -209,6 +209,12 @@ def crash(agent):
     os._exit(3)
 
 
+def kill_guard(agent):
+    agent.write("calc/half.py", "HALF = 1\n")
+    os.kill(os.getppid(), signal.SIGKILL)
+    wait_for_good()
+
+
 def die_at_once(agent):
     raise AssertionError("never called")
 

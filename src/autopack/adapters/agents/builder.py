@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from string import Template
 
-from autopack.adapters.agents.ending import Ending
+from autopack.adapters.agents.ending import Cause, Ending
 from autopack.adapters.agents.git_state import GitState
 from autopack.adapters.agents.headless import PROMPT_ARGUMENT_BYTES, ending_of
 from autopack.adapters.agents.home import (
@@ -111,7 +111,7 @@ class AgentBuilder:
         try:
             sandbox = self._parts.open_sandbox()
             ending, requests, usage = self._run(request, watch, request.worktree, sandbox)
-        except (ProcessError, ProcessLostError, SandboxError) as error:
+        except SandboxError as error:
             return BuildAnswer(failure=_failure(str(error), hint=error.hint))
         touched = git.changed(GitState.of(request.worktree))
         has_changed = _difference(request) != before
@@ -149,9 +149,18 @@ class AgentBuilder:
                 worktree=worktree,
                 sandbox=sandbox,
             )
-            ending = self._converse(call) if self._agent.way is Way.ACP else self._execute(call)
+            ending = self._ended(call)
         requests = sorted(door.requests(), key=lambda it: it.number)
         return ending, tuple(requests), door.usage()
+
+    def _ended(self, call: _Call) -> Ending:
+        # However it ends, what it used by then was used: an agent that ends its guard must not erase its bill.
+        try:
+            return self._converse(call) if self._agent.way is Way.ACP else self._execute(call)
+        except ProcessLostError as error:
+            return Ending(cause=Cause.LOST, message=str(error), hint=error.hint)
+        except (ProcessError, SandboxError) as error:
+            return Ending(cause=Cause.UNSTARTED, message=str(error), hint=error.hint)
 
     def _converse(self, call: _Call) -> Ending:
         from autopack.adapters.agents.acp_session import Turn, converse  # noqa: PLC0415 -- an extra

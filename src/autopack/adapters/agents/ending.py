@@ -21,6 +21,10 @@ class Cause(StrEnum):
     TIMED_OUT = "timed-out"
     FLOODED = "flooded"
     """It wrote more to its log than is allowed."""
+    LOST = "lost"
+    """Its guard was killed, by it or by somebody else, and it with it."""
+    UNSTARTED = "unstarted"
+    """Its program or its room could not be made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +34,8 @@ class Ending:
     cause: Cause
     message: str = ""
     """The agent's words, or ours, where it did not answer."""
+    hint: str = ""
+    """What can be done about it, where more is known than its cause says."""
     stop_reason: str = ""
     """As the agent gave it; never believed."""
     returncode: int | None = None

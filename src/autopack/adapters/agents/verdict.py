@@ -87,9 +87,10 @@ def _report(kind: FailureKind, ending: Ending, *, hint: str) -> FailureReport:
     return FailureReport(
         kind=kind,
         message=ending.message or f"The agent ended its turn with {ending.cause}",
+        retryable=ending.cause is Cause.LOST,
         returncode=ending.returncode,
         duration_seconds=ending.duration_seconds,
-        hint=hint,
+        hint=ending.hint or hint,
     )
 
 

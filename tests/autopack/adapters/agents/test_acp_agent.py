@@ -158,6 +158,24 @@ def test_a_door_with_a_fault_at_the_end_names_it_though_the_agent_ended_well(wor
     assert "not applied" in failure.message
 
 
+def test_one_that_kills_its_guard_is_paid_for_and_may_be_tried_again(workshop):
+    workshop.ledger = (seen(tokens=(100, 20)), seen(2, fault=FaultKind.CANCELLED, tokens=(5, 0)))
+    answer = workshop.build(fake_spec("kill_guard"))
+    assert answer.failure is not None
+    assert (answer.failure.kind, answer.failure.retryable) == (FailureKind.BUILDER_ERROR, True)
+    assert answer.usage == workshop.watch.usage == Usage(input_tokens=105, output_tokens=20)
+    assert workshop.record["cause"] == "lost"
+
+
+def test_one_that_is_not_there_costs_nothing_and_says_what_to_do(workshop):
+    answer = workshop.build("acp:/nowhere/agent")
+    assert answer.failure is not None
+    assert "/nowhere/agent" in answer.failure.message
+    assert "whole path" in answer.failure.hint
+    assert not answer.failure.retryable
+    assert answer.usage == Usage()
+
+
 def test_work_past_the_door_is_not_booked_as_free(workshop):
     usage = workshop.build(fake_spec("edit"), prompt="x" * 400).usage
     assert usage == workshop.watch.usage == Usage(input_tokens=100, is_estimated=True)
