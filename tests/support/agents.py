@@ -5,7 +5,7 @@ import os
 import shlex
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from autopack.adapters.agents.builder import AgentBuilder, AgentParts
@@ -15,7 +15,7 @@ from autopack.adapters.process import GuardedProcesses
 from autopack.domain.attempt import AttemptAddress
 from autopack.domain.budget import Usage
 from autopack.execution.build import BudgetWatch
-from autopack.ports import BuildRequest, Dialect, ModelRequest, ModelRoute
+from autopack.ports import BuildRequest, Dialect, ModelRequest, ModelRoute, RoomLimits
 from autopack.settings import AgentSettings
 
 FAKE = Path(__file__).with_name("fake_agent.py")
@@ -68,14 +68,16 @@ class WrittenLedger:
         return self.ledger
 
 
+@dataclass
 class OpenRoom:
-    """No sandbox."""
+    """No sandbox, though it may say that it is one."""
 
-    description = "NONE (a test)"
-    is_confining = False
+    is_confining: bool = False
+    limits: RoomLimits = field(default_factory=RoomLimits)
+    description: str = "NONE (a test)"
 
     def confine(self, command, room):
-        return command
+        return replace(command, limits=self.limits)
 
 
 @dataclass

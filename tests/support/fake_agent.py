@@ -209,6 +209,14 @@ def crash(agent):
     os._exit(3)
 
 
+def swarm(agent):
+    """Start more programs than anybody needs, with half a change made."""
+    agent.write("calc/half.py", "HALF = 1\n")
+    swarm = [subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE) for _ in range(8)]
+    wait_for_good()
+    return swarm
+
+
 def kill_guard(agent):
     agent.write("calc/half.py", "HALF = 1\n")
     os.kill(os.getppid(), signal.SIGKILL)

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from autopack import __version__
 from autopack.adapters.agents.acp_client import AcpClient
 from autopack.adapters.agents.acp_transport import open_transport
-from autopack.adapters.agents.ending import Cause, Ending
+from autopack.adapters.agents.ending import Cause, Ending, killed_for
 from autopack.adapters.agents.files import WorktreeFiles
 from autopack.adapters.agents.transcript import Transcript
 from autopack.adapters.agents.watch import CallWatch
@@ -166,8 +166,8 @@ class _Session:
     async def _death(self) -> Ending:
         await self._see_out(_DRAIN_SECONDS)
         finished = self._conversation.stop()
-        if finished.output_overflow:
-            return Ending(cause=Cause.FLOODED, message="The agent wrote too much to its log and was killed")
+        if (killed := killed_for(finished)) is not None:
+            return killed
         text = f"The agent ended in the middle of its turn, with exit code {finished.returncode}"
         return Ending(cause=Cause.DIED, message=text, returncode=finished.returncode)
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from autopack.ports import Finished
+
 
 class Cause(StrEnum):
     """What ended the agent's turn."""
@@ -21,6 +23,8 @@ class Cause(StrEnum):
     TIMED_OUT = "timed-out"
     FLOODED = "flooded"
     """It wrote more to its log than is allowed."""
+    OVERUSED = "overused"
+    """It used more of the machine than its room allows."""
     LOST = "lost"
     """Its guard was killed, by it or by somebody else, and it with it."""
     UNSTARTED = "unstarted"
@@ -42,3 +46,12 @@ class Ending:
     duration_seconds: float = 0.0
     reported: Mapping[str, object] = field(default_factory=dict)
     """What the agent said of its usage, as it came."""
+
+
+def killed_for(finished: Finished) -> Ending | None:
+    """How a program ended that was killed for what it used of the machine; None for any other."""
+    if finished.output_overflow:
+        return Ending(cause=Cause.FLOODED, message="The agent wrote too much and was killed")
+    if finished.overuse:
+        return Ending(cause=Cause.OVERUSED, message=f"The agent was killed: it used {finished.overuse}")
+    return None

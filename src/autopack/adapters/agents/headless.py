@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from autopack.adapters.agents.ending import Cause, Ending
+from autopack.adapters.agents.ending import Cause, Ending, killed_for
 from autopack.ports import Finished
 
 PROMPT_ARGUMENT_BYTES = 100_000
@@ -14,25 +15,25 @@ _MAX_READ_BYTES = 64 * 1024 * 1024
 
 def ending_of(finished: Finished, reason: Ending | None, *, stdout: Path) -> Ending:
     """How a headless call ended; ``reason`` is why we stopped it, if we did."""
-    reported = {"lines": list(messages(stdout))}
-    if reason is not None and finished.was_cancelled:
-        cause, message = reason.cause, reason.message
-    elif finished.output_overflow:
-        cause, message = Cause.FLOODED, "The agent wrote too much and was killed"
-    elif finished.timed_out:
-        cause, message = Cause.TIMED_OUT, "The agent took longer than its time"
-    elif finished.returncode is not None and finished.returncode < 0:
-        cause, message = Cause.DIED, f"The agent was killed by signal {-finished.returncode}"
-    else:
-        cause, message = Cause.ANSWERED, ""
-    return Ending(
-        cause=cause,
-        message=message,
+    return replace(
+        _end(finished, reason),
         stop_reason=f"exit {finished.returncode}",
         returncode=finished.returncode,
         duration_seconds=finished.duration_seconds,
-        reported=reported,
+        reported={"lines": list(messages(stdout))},
     )
+
+
+def _end(finished: Finished, reason: Ending | None) -> Ending:
+    if reason is not None and finished.was_cancelled:
+        return Ending(cause=reason.cause, message=reason.message)
+    if (killed := killed_for(finished)) is not None:
+        return killed
+    if finished.timed_out:
+        return Ending(cause=Cause.TIMED_OUT, message="The agent took longer than its time")
+    if finished.returncode is not None and finished.returncode < 0:
+        return Ending(cause=Cause.DIED, message=f"The agent was killed by signal {-finished.returncode}")
+    return Ending(cause=Cause.ANSWERED)
 
 
 def messages(stdout: Path) -> Iterator[object]:

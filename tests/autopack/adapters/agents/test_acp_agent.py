@@ -6,11 +6,11 @@ import select
 from contextlib import suppress
 
 import pytest
-from agents import fake_spec, seen
+from agents import OpenRoom, fake_spec, seen
 
 from autopack.domain.budget import Usage
 from autopack.domain.failure import FailureKind
-from autopack.ports import FaultKind
+from autopack.ports import FaultKind, RoomLimits
 from autopack.settings import AgentSettings
 
 
@@ -111,6 +111,14 @@ def test_an_endless_log_ends_the_agent(workshop):
     failure = workshop.build(fake_spec("flood_for_good")).failure
     assert failure is not None
     assert "too much" in failure.message
+
+
+def test_one_that_uses_too_much_of_the_machine_is_no_answer(workshop):
+    workshop.sandbox = OpenRoom(limits=RoomLimits(processes=4))
+    failure = workshop.build(fake_spec("swarm")).failure
+    assert failure is not None
+    assert failure.message == "The agent was killed: it used more than 4 processes"
+    assert workshop.record["cause"] == "overused"
 
 
 def test_a_child_that_left_the_session_goes_with_the_agent(workshop):
