@@ -57,7 +57,7 @@ class Bytecode:
         """The worktree's own part: empty, unless it is of the worktree's present state."""
         own = self.folder / worktree.relative_to("/")
         state = _state_of(worktree)
-        note = own.with_name(f"{own.name}.state")
+        note = _note_of(own)
         if state and own.is_dir() and _read(note) == state:
             forget_stale_bytecode(self.folder, worktree)
             return own
@@ -85,10 +85,10 @@ class Bytecode:
             places: What no room can write.
             path: ``PYTHONPATH``, on which pytest may be.
         """
-        trusted = [str(place.resolve()) for place in places]
+        trusted = tuple({f"{it}/" for place in places for it in (place, place.resolve())})
         wanted = {
-            "plain": [name for name in plain[:_MOST] if _is_source(name, trusted)],
-            "rewritten": [name for name in rewritten[:_MOST] if _is_source(name, trusted)],
+            "plain": [name for name in plain[:_MOST] if self._may_compile(name, trusted)],
+            "rewritten": [name for name in rewritten[:_MOST] if self._may_compile(name, trusted)],
         }
         if not any(wanted.values()):
             return
@@ -104,6 +104,19 @@ class Bytecode:
         except ProcessError:
             # It only saves time.
             return
+
+    def _may_compile(self, name: str, trusted: tuple[str, ...]) -> bool:
+        """Whether a source, and the place of what is made of it, are where no room can write.
+
+        The place follows from the name as it is spelled: so the spelling counts as much as the file that it leads to.
+        """
+        is_ours = name == os.path.normpath(name) and name.startswith(trusted)
+        if not is_ours or not name.endswith(".py") or not os.path.realpath(name).startswith(trusted):
+            return False
+        source = Path(name).relative_to("/")
+        if any(_note_of(self.folder / folder).exists() for folder in source.parents if folder.name):
+            return False
+        return (self.folder / source.parent).resolve() == self.folder.resolve() / source.parent
 
 
 def forget_stale_bytecode(bytecode_folder: Path, worktree: Path) -> None:
@@ -135,9 +148,9 @@ def _read(path: Path) -> str:
         return ""
 
 
-def _is_source(name: str, trusted: Sequence[str]) -> bool:
-    real = os.path.realpath(name)
-    return name.endswith(".py") and any(real.startswith(f"{place}/") for place in trusted)
+def _note_of(own: Path) -> Path:
+    """The file beside a worktree's own part that says of which state it is."""
+    return own.with_name(f"{own.name}.state")
 
 
 def _files_below(folder: Path) -> Iterator[os.DirEntry[str]]:
