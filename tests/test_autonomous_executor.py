@@ -132,16 +132,15 @@ def test_an_attempt_is_made_once_however_often_it_is_asked_for(project):
 
 def test_a_phase_under_a_project_root_finds_its_stub_where_the_gates_look(project):
     """The doubled project folder of a backlog that was once stuck: each root and key is joined in one place."""
-    seen = (
-        'find . -name package-lock.json > "$AUTOPACK_USAGE_FILE.seen"; echo more >> fileorganizer/README.md'
-    )
+    told = project.root / ".autopack/seen"
+    seen = f"find . -name package-lock.json > {told}; echo more >> fileorganizer/README.md"
     project.write({"fileorganizer/README.md": "# organiser\n"})
     project.commit("A project in a folder")
     project.builder = f"command:{seen}"
     lock = "fileorganizer/frontend/package-lock.json"
     project.plan(phase(paths=[lock, "fileorganizer/README.md"], deliverables=[lock]), project="fileorganizer")
     outcome = project.attempt()
-    found = next((project.root / ".autopack/logs/r/p/1").rglob("*.seen")).read_text().split()
+    found = told.read_text().split()
     assert found == [f"./{lock}"]
     assert outcome.failure is None, outcome.failure
     assert json.loads(project.show(lock)) == {}

@@ -106,8 +106,7 @@ def _attempts(folder: Path, attempts: int) -> list[str]:
 @contextmanager
 def _project(folder: Path, mode: str) -> Iterator[Callable[[], None]]:
     project = Project.make(folder)
-    config = project.settings.config_path
-    config.write_text(f'sandbox = "{mode}"\n' + config.read_text("utf-8"), "utf-8")
+    project.configure(f'sandbox = "{mode}"\n[ci]\npython = "{sys.executable}"\n')
     names = iter([f"p{number}" for number in range(200)])
     project.plan(*[phase(f"p{number}") for number in range(200)])
 
