@@ -1,13 +1,12 @@
-"""Passages put into a file: each at its one place, or a problem with the real lines for each that fits none."""
+"""Passages put into a file: each at its one place; for each that has none, why, and the file's real lines."""
 
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+from dataclasses import dataclass, replace
 
 from autopack.domain.change import Passage
 from autopack.domain.ladder import Found, NotFound, Rung, Splice, find_passage
-from autopack.errors import PatchError
 
 _SHOWN_AROUND = 3
 _MAX_SHOWN = 40
@@ -16,36 +15,51 @@ _COMMON_LINE = 20
 _WORD = re.compile(r"\w{2,}")
 
 
-def apply_passages(content: bytes, passages: Sequence[Passage]) -> tuple[bytes, tuple[Rung, ...]]:
-    """A file's content with every passage replaced, and the rung on which each was found.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unplaced:
+    """A passage that has no place in a file."""
 
-    All passages are looked for in the file as it was. Lines written into a file with CRLF get CRLF.
+    line: int
+    """Where it stands in the answer, from 1."""
+    reason: str
+    excerpt: str
+    """The file's own lines, with the passages that were placed, around the place that comes closest."""
 
-    Raises:
-        PatchError: A passage fits nowhere or in several places, or two overlap. One problem and one excerpt for each.
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """What a file comes to with the passages that have a place in it."""
+
+    content: bytes
+    rungs: tuple[Rung, ...] = ()
+    """How each passage was found that was placed."""
+    unplaced: tuple[Unplaced, ...] = ()
+
+
+def fit_passages(content: bytes, passages: Sequence[Passage]) -> Fitted:
+    """A file with every passage replaced that has one place in it, and what is wrong with each of the others.
+
+    All passages are looked for in the file as it was; of two that overlap, the first in the file is placed. Lines
+    written into a file with CRLF get CRLF.
     """
     lines, is_ended = _split(content)
-    found: list[tuple[Passage, Found]] = []
-    problems: list[tuple[str, str]] = []
-    for passage in passages:
-        place = _place(lines, passage)
-        if isinstance(place, Found):
-            found.append((passage, place))
-        else:
-            problems.append((place.reason, _excerpt(lines, passage, place)))
-    splices = [splice for _, place in found for splice in place.splices]
-    splices.sort(key=lambda splice: (splice.start, splice.end))
-    problems += [(problem, "") for problem in _overlaps(splices)]
-    if problems:
-        raise PatchError(
-            problems[0][0],
-            problems=tuple(problem for problem, _ in problems),
-            excerpts=tuple(excerpt for _, excerpt in problems),
-        )
+    places = [_place(lines, passage) for passage in passages]
+    places = _without_overlaps(places)
+    found = [(one, place) for one, place in zip(passages, places, strict=True) if isinstance(place, Found)]
+    splices = sorted((it for _, place in found for it in place.splices), key=_bounds)
     wants_lf = any(_is_converted(passage) for passage, _ in found)
-    is_ended = _ends_in_newline(passages, splices, len(lines), is_ended=is_ended)
+    is_ended = _ends_in_newline([it for it, _ in found], splices, len(lines), is_ended=is_ended)
     written = [*_spliced(lines, splices, _Endings(lines, is_lf_wanted=wants_lf))]
-    return _join(written, is_ended=is_ended), tuple(place.rung for _, place in found)
+    unplaced = (
+        Unplaced(line=one.line, reason=place.reason, excerpt=_excerpt(written, one, _moved(place, splices)))
+        for one, place in zip(passages, places, strict=True)
+        if isinstance(place, NotFound)
+    )
+    return Fitted(
+        content=_join(written, is_ended=is_ended),
+        rungs=tuple(place.rung for _, place in found),
+        unplaced=tuple(unplaced),
+    )
 
 
 def adopt_endings(text: str, before: bytes) -> bytes:
@@ -127,10 +141,33 @@ def _spliced(lines: Sequence[str], splices: Sequence[Splice], endings: _Endings)
     yield from lines[done:]
 
 
-def _overlaps(splices: Sequence[Splice]) -> Iterator[str]:
-    for one, other in pairwise(splices):
-        if other.start < one.end or (one.start, one.end) == (other.start, other.end):
-            yield f"overlaps another passage at line {other.start + 1} of the file"
+def _bounds(splice: Splice) -> tuple[int, int]:
+    return splice.start, splice.end
+
+
+def _without_overlaps(places: Sequence[Found | NotFound]) -> list[Found | NotFound]:
+    """The same places, but those that reach into one that begins before them."""
+    kept = list(places)
+    numbered = [(it, n) for n, place in enumerate(places) if isinstance(place, Found) for it in place.splices]
+    last: Splice | None = None
+    for splice, number in sorted(numbered, key=lambda it: (*_bounds(it[0]), it[1])):
+        if isinstance(kept[number], NotFound):
+            continue
+        if last is not None and (splice.start < last.end or _bounds(splice) == _bounds(last)):
+            reason = f"overlaps another passage at line {splice.start + 1} of the file"
+            kept[number] = NotFound(reason=reason, places=(splice.start,))
+        else:
+            last = splice
+    return kept
+
+
+def _moved(place: NotFound, splices: Sequence[Splice]) -> NotFound:
+    """A place's lines as they are numbered once the splices are made."""
+    return replace(place, places=tuple(start + _shift(start, splices) for start in place.places))
+
+
+def _shift(line: int, splices: Sequence[Splice]) -> int:
+    return sum(len(it.new) - (it.end - it.start) for it in splices if it.end <= line)
 
 
 def _excerpt(lines: Sequence[str], passage: Passage, place: NotFound) -> str:

@@ -1,7 +1,9 @@
 """A change held against a tree: every file as it will be, or all that does not fit and nothing else."""
 
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from functools import cache
 from types import MappingProxyType
 
 from autopack.domain.change import (
@@ -21,7 +23,7 @@ from autopack.domain.change import (
     WholeText,
 )
 from autopack.domain.ladder import Rung
-from autopack.domain.passages import adopt_endings, apply_passages
+from autopack.domain.passages import Fitted, Unplaced, adopt_endings, fit_passages
 from autopack.domain.patch_binary import apply_delta
 from autopack.domain.placement import place_hunks, replace_once
 from autopack.errors import PatchError
@@ -86,21 +88,19 @@ def resolve(
 
 
 def try_change(change: Change, read: Read, *, placeholders: Mapping[str, bytes] = NO_PLACEHOLDERS) -> Trial:
-    """Hold a change against a tree, as ``resolve`` does, and tell of each piece that does not fit."""
-    files = _Files(read, placeholders)
-    misfits: list[Misfit] = []
-    if not change.is_sequential:
-        for step in change.steps:
-            if step.intent is Intent.RENAME and step.old_path is not None:
-                files.hide(step.old_path)
-    for number, step in enumerate(change.steps):
-        try:
-            _take(step, files, is_sequential=change.is_sequential)
-        except PatchError as error:
-            misfits += [
-                Misfit(step=number, path=step.path, where=step.where, reason=problem, excerpt=excerpt)
-                for problem, excerpt in zip(error.problems, error.excerpts, strict=True)
-            ]
+    """Hold a change against a tree, as ``resolve`` does, and tell of each piece that does not fit.
+
+    A passage that does not fit leaves the others of its file, and the file's move, among what does.
+    """
+    read = cache(read)
+    failed: set[int] = set()
+    while True:
+        files = _Files(read, placeholders)
+        misfits, failing = _try_steps(change, files, failed)
+        # A file that cannot be moved stays, and what was to take its place is tried again with it there.
+        if failing <= failed:
+            break
+        failed |= failing
     fitting = tuple(sorted(_edits(change, files), key=lambda edit: edit.path))
     return Trial(
         edits=() if misfits else fitting,
@@ -108,6 +108,42 @@ def try_change(change: Change, read: Read, *, placeholders: Mapping[str, bytes] 
         fitting=fitting,
         rungs=tuple(files.rungs),
     )
+
+
+def _try_steps(change: Change, files: "_Files", failed: AbstractSet[int]) -> tuple[list[Misfit], set[int]]:
+    """What does not fit, and the renames in a patch that fail as a whole; those in ``failed`` are known to."""
+    misfits: list[Misfit] = []
+    failing: set[int] = set()
+    renames = () if change.is_sequential else _renames(change)
+    for number, old_path in renames:
+        if number not in failed:
+            files.hide(old_path)
+    for number, step in enumerate(change.steps):
+        try:
+            unplaced = _take(step, files, is_sequential=change.is_sequential)
+        except PatchError as error:
+            misfits += (
+                Misfit(step=number, path=step.path, where=step.where, reason=problem, excerpt=excerpt)
+                for problem, excerpt in zip(error.problems, error.excerpts, strict=True)
+            )
+            failing.add(number)
+        else:
+            misfits += (_misfit(number, step, it) for it in unplaced)
+    return misfits, failing & {number for number, _ in renames}
+
+
+def _renames(change: Change) -> tuple[tuple[int, str], ...]:
+    return tuple(
+        (number, step.old_path)
+        for number, step in enumerate(change.steps)
+        if step.intent is Intent.RENAME and step.old_path is not None
+    )
+
+
+def _misfit(number: int, step: Step, unplaced: Unplaced) -> Misfit:
+    is_one_of_many = isinstance(step.body, Passages) and len(step.body.items) > 1
+    where = f"line {unplaced.line}" if is_one_of_many else step.where
+    return Misfit(step=number, path=step.path, where=where, reason=unplaced.reason, excerpt=unplaced.excerpt)
 
 
 class _Files:
@@ -142,28 +178,42 @@ class _Files:
         if self.before(path) is not None:
             self.after[path] = None
 
+    def leave(self, path: str, *, is_sequential: bool) -> None:
+        """Take away what was moved from ``path``; in a patch, another file may have its place already."""
+        if is_sequential or path not in self.after:
+            self.after[path] = None
 
-def _take(step: Step, files: _Files, *, is_sequential: bool) -> None:
+
+def _take(step: Step, files: _Files, *, is_sequential: bool) -> tuple[Unplaced, ...]:
+    """Make what fits of a step, and tell what does not."""
     source = step.old_path or step.path
     found = files.shown(source) if is_sequential or step.old_path is None else files.before(source)
+    _check(step, files, found)
+    if step.intent is Intent.DELETE:
+        _check_all_goes(step.body, found)
+        files.after[step.path] = None
+        return ()
+    content, mode = found or (b"", FILE_MODE)
+    if step.intent is Intent.WRITE and files.now(step.path) is None:
+        content = b""  # a placeholder is written over, not added to
+    fitted = _fitted(step.body, content)
+    if fitted.unplaced and not fitted.rungs and files.before(source) is None:
+        return fitted.unplaced  # else a placeholder would be left that nothing was put into
+    files.rungs += fitted.rungs
+    if step.intent is Intent.RENAME:
+        files.leave(source, is_sequential=is_sequential)
+    files.after[step.path] = (fitted.content, step.mode or mode)
+    return fitted.unplaced
+
+
+def _check(step: Step, files: _Files, found: File | None) -> None:
+    source = step.old_path or step.path
     if found is not None and found[1] not in REGULAR_MODES:
         raise PatchError("is a link or a submodule, which no change may touch")
     if found is None and step.intent not in {Intent.CREATE, Intent.WRITE}:
         raise PatchError(f"cannot {step.intent}: there is no file {source}")
     if step.intent in {Intent.CREATE, Intent.RENAME, Intent.COPY} and _is_taken(step, files):
         raise PatchError(f"cannot {step.intent}: the file is there already")
-    if step.intent is Intent.DELETE:
-        _check_all_goes(step.body, found)
-        files.after[step.path] = None
-        return
-    content, mode = found or (b"", FILE_MODE)
-    if step.intent is Intent.WRITE and files.now(step.path) is None:
-        content = b""  # a placeholder is written over, not added to
-    after = _content_after(step.body, content, files.rungs)
-    # A step that does not fit must leave nothing behind, so the old path goes last.
-    if step.intent is Intent.RENAME and is_sequential and step.old_path is not None:
-        files.after[step.old_path] = None
-    files.after[step.path] = (after, step.mode or mode)
 
 
 def _is_taken(step: Step, files: _Files) -> bool:
@@ -173,18 +223,17 @@ def _is_taken(step: Step, files: _Files) -> bool:
 def _check_all_goes(body: Body, found: File | None) -> None:
     if not isinstance(body, tuple | Passages) or found is None:
         return
-    if _content_after(body, found[0], []):
+    fitted = _fitted(body, found[0])
+    if fitted.content or fitted.unplaced:
         raise PatchError("cannot delete: the patch does not remove all of its lines")
 
 
-def _content_after(body: Body, content: bytes, rungs: list[Rung]) -> bytes:
-    if body is None:
-        return content
+def _fitted(body: Body, content: bytes) -> Fitted:
     if isinstance(body, Passages):
-        content, found = apply_passages(content, body.items)
-        rungs += found
-        return content
-    return body if isinstance(body, bytes) else _made_from(body, content)
+        return fit_passages(content, body.items)
+    if body is None:
+        return Fitted(content=content)
+    return Fitted(content=body if isinstance(body, bytes) else _made_from(body, content))
 
 
 def _made_from(body: tuple[Hunk, ...] | Replacement | WholeText | BinaryDelta, content: bytes) -> bytes:

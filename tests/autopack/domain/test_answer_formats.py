@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from autopack.domain.answer_formats import Spoken, parse_answer
 from autopack.domain.change import EditAction, Intent, Passage, Passages, Step, WholeText, apply_edits
+from autopack.domain.drafts import draft_of
 from autopack.domain.ladder import Rung
 from autopack.domain.loose_patch import parse_loose_patch
 from autopack.domain.resolve import resolve, try_change
@@ -475,6 +476,88 @@ def test_the_lines_around_both_places_are_shown_when_a_block_fits_twice():
     (misfit,) = try_change(change, BASE.get).misfits
     assert "1: x = 1" in misfit.excerpt
     assert "10: x = 1" in misfit.excerpt
+
+
+TWO_HUNKS = [
+    pytest.param(
+        diff("src/a.py", ONE, "@@ -5,2 +5,2 @@\n def two():\n-    return two\n+    return 22\n"),
+        "line 7",
+        id="a diff",
+    ),
+    pytest.param(
+        answer("""
+            *** Begin Patch
+            *** Update File: src/a.py
+            @@
+            -    return 1
+            +    return 9
+            @@ def two():
+            -    return two
+            +    return 22
+            *** End Patch
+            """),
+        "line 7",
+        id="Begin Patch",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "where"), TWO_HUNKS)
+def test_the_hunks_of_a_file_that_fit_are_kept_and_only_the_others_are_told(text, where):
+    draft = draft_of([text], BASE.get)
+    (misfit,) = draft.misfits
+    assert (misfit.path, misfit.where) == ("src/a.py", where)
+    mended = draft_of([text, block("src/a.py", "    return 2\n", "    return 22\n")], BASE.get)
+    both = BASE["src/a.py"][0].replace(b"return 1", b"return 9").replace(b"return 2", b"return 22")
+    assert (mended.fits, mended.edits[0].content) == (True, both)
+
+
+def test_the_file_is_shown_as_it_is_with_the_hunks_that_were_kept():
+    text = diff("src/a.py", "@@\n def one():\n+    x = 0\n", "@@\n-    return two\n+    return 22\n")
+    (misfit,) = draft_of([text], BASE.get).misfits
+    assert "3:     return 1\n" in misfit.excerpt
+    assert "7:     return 2" in misfit.excerpt
+
+
+RENAME = "diff --git a/{0} b/{1}\nsimilarity index 50%\nrename from {0}\nrename to {1}\n"
+HUNKS = "--- a/{0}\n+++ b/{1}\n@@ -1 +1 @@\n{2}"
+BAD_HUNK, GOOD_HUNK = "-def uno():\n+def eins():\n", "-def one():\n+def eins():\n"
+
+
+def test_a_file_is_moved_where_only_its_hunk_does_not_fit():
+    text = (RENAME + HUNKS).format("src/a.py", "src/z.py", BAD_HUNK)
+    draft = draft_of([text], BASE.get)
+    assert [(it.action, it.old_path, it.path) for it in draft.edits] == [
+        (EditAction.RENAME, "src/a.py", "src/z.py")
+    ]
+    mended = draft_of([text, block("src/z.py", "def one():\n", "def eins():\n")], BASE.get)
+    assert mended.fits
+    assert {it.path for it in mended.edits} == {"src/a.py", "src/z.py"}
+
+
+STAYS = [
+    pytest.param([("src/a.py", "run.sh")], id="its new place is taken"),
+    pytest.param([("src/a.py", "link"), ("run.sh", "src/a.py")], id="another was to take its place"),
+    pytest.param([("run.sh", "src/a.py"), ("src/a.py", "link")], id="another has taken its place"),
+    pytest.param([("link", "x"), ("run.sh", "link")], id="it is a link"),
+]
+
+
+@pytest.mark.parametrize("moves", STAYS)
+def test_a_file_that_cannot_be_moved_stays(moves):
+    draft = draft_of(["".join(RENAME.format(*move) for move in moves)], BASE.get)
+    assert (draft.fits, draft.edits) == (False, ())
+
+
+def test_files_that_swap_their_names_in_a_patch_are_moved():
+    text = RENAME.format("src/a.py", "run.sh") + RENAME.format("run.sh", "src/a.py")
+    found = after(text)
+    assert (found["src/a.py"], found["run.sh"]) == (BASE["run.sh"], BASE["src/a.py"])
+
+
+def test_a_deletion_whose_lines_do_not_fit_deletes_nothing():
+    draft = draft_of(["--- a/run.sh\n+++ /dev/null\n@@ -1 +0,0 @@\n-#!/bin/zsh\n"], BASE.get)
+    assert (len(draft.misfits), draft.edits) == (1, ())
 
 
 def test_a_mode_change_to_a_program_is_told():

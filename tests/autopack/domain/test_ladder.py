@@ -1,6 +1,5 @@
 """The matcher: one place or none, in files of any text and size."""
 
-import contextlib
 from time import perf_counter
 
 import pytest
@@ -9,8 +8,7 @@ from hypothesis import strategies as st
 
 from autopack.domain.change import Passage
 from autopack.domain.ladder import Found, NotFound, find_passage
-from autopack.domain.passages import apply_passages
-from autopack.errors import PatchError
+from autopack.domain.passages import fit_passages
 
 LINE = st.sampled_from(
     ["", " ", "a", "a ", " a", "\ta", "  a", "b", "b\r", "\u201ca\u201d", '"a"', "...", "c d e"]
@@ -54,8 +52,11 @@ def test_all_but_the_place_that_is_replaced_stays_as_it_was(lines, old, new, is_
     # An open last line that is empty is no line.
     assume(is_ended or lines[-1])
     content = "\n".join(lines).encode() + b"\n" * is_ended
-    with contextlib.suppress(PatchError):
-        after, _ = apply_passages(content, [passage(old, new)])
+    fitted = fit_passages(content, [passage(old, new)])
+    after = fitted.content
+    if fitted.unplaced:
+        assert after == content
+    else:
         found = find_passage(lines, passage(old, new))
         assert isinstance(found, Found)
         first, last = found.splices[0].start, found.splices[-1].end
@@ -70,8 +71,24 @@ def test_a_file_with_crlf_keeps_it_in_every_line(lines, is_ended):
     content = "\r\n".join(["first", *lines]).encode() + (b"\r\n" if is_ended else b"")
     if not lines and not is_ended:
         return
-    after, _ = apply_passages(content, [passage(["first"], ["one", "two"])])
-    assert after == content.replace(b"first", b"one\r\ntwo", 1)
+    fitted = fit_passages(content, [passage(["first"], ["one", "two"])])
+    assert fitted.content == content.replace(b"first", b"one\r\ntwo", 1)
+
+
+@given(LINES.map(lambda lines: [f"{n} {line.strip()}" for n, line in enumerate(lines)]), st.data())
+def test_each_passage_that_fits_is_placed_whatever_else_does_not(lines, data):
+    wanted = data.draw(st.sets(st.integers(0, len(lines) - 1)))
+    wrong = data.draw(st.integers(1, 3))
+    passages = [passage([lines[number]], [f"new {number}", "more"]) for number in wanted]
+    passages += [passage([f"no such line {number}"], ["x"]) for number in range(wrong)]
+    fitted = fit_passages(
+        "".join(f"{line}\n" for line in lines).encode(), data.draw(st.permutations(passages))
+    )
+    written = [
+        part for n, line in enumerate(lines) for part in ([f"new {n}", "more"] if n in wanted else [line])
+    ]
+    assert fitted.content.decode() == "".join(f"{line}\n" for line in written)
+    assert len(fitted.unplaced) == wrong
 
 
 SIZE = 1_000_000
@@ -95,6 +112,5 @@ HARD = [
 def test_a_megabyte_takes_seconds_at_most(lines, old):
     content = "\n".join(lines).encode()
     started = perf_counter()
-    with pytest.raises(PatchError):
-        apply_passages(content, [passage(old, ["new"])])
+    assert fit_passages(content, [passage(old, ["new"])]).unplaced
     assert perf_counter() - started < 20
