@@ -10,7 +10,8 @@ from autopack.domain.drain_policy import PRESETS, DrainLimits, Preset
 from autopack.domain.phase import Phase, PhaseState
 from autopack.domain.replay import Replay
 from autopack.domain.session import DrainKind, DrainScope
-from autopack.triage.rehearsal import rehearse_bucket
+from autopack.domain.verdicts import AttemptOutcome
+from autopack.triage.rehearsal import Trial, try_bucket
 from autopack.triage.release import Releaser, ReleaseReport, validate_fix
 from autopack.triage.survey import survey
 from autopack.triage.validation import Validated, Validator
@@ -104,9 +105,14 @@ def make_validator(shop: Shop) -> Validator:
     )
 
     def rehearse(key: str, commit: str) -> Validated:
-        return rehearse_bucket(
-            key, commit, store=shop.store, workspace=shop.workspace, rehearse=shop.executor.rehearse
+        def make_anew(phase: Phase) -> AttemptOutcome:
+            address = shop.store.requeue_phase(phase.run_id, phase.phase_id, now=shop.clock.now())
+            return shop.executor.execute(address)
+
+        trial = Trial(
+            store=shop.store, workspace=shop.workspace, rehearse=shop.executor.rehearse, make_anew=make_anew
         )
+        return try_bucket(shop.store.triage.blocker(key), commit, trial)
 
     return Validator(
         workspace=shop.workspace,

@@ -36,7 +36,9 @@ def _set_up(stage: Stage) -> None:
     text = (
         f'builder = "{agent}"\ndatabase_url = "sqlite:///autopack.db"\n\n[ci]\npython = "{sys.executable}"\n'
     )
-    config.write_text(text + ci, encoding="utf-8")
+    # What the agent answers with lies outside of the repository, and so of the room in which it runs.
+    room = f'\n[sandbox]\nreadable = ["{stage.material.resolve()}"]\n'
+    config.write_text(text + ci + room, encoding="utf-8")
     stage.command("init")
     stage.command("plan", "import", str(stage.plan))
 

@@ -46,3 +46,8 @@ def is_worth_replaying(kind: FailureKind | None, *, is_same_base: bool) -> bool:
 def is_of_the_answer(kind: FailureKind | None) -> bool:
     """Whether an old answer that fails so on a new base is to blame itself, and neither the base nor its mend."""
     return kind in _OF_THE_CHANGE
+
+
+def is_of_the_answer_alone(kind: FailureKind | None) -> bool:
+    """Whether an answer that fails so would hardly pass on any base: gates refuse it before its tests are run."""
+    return is_of_the_answer(kind) and kind is not FailureKind.TEST_REGRESSION

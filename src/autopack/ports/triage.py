@@ -96,6 +96,10 @@ class Triage(Protocol):
         """
         ...
 
+    def hold_phases(self, blocker: Blocker) -> None:
+        """Note which phases the blocker holds; those that were noted stay noted."""
+        ...
+
     def drained_since(self, blocker: Blocker, *, since: float) -> Sequence[DrainResult]:
         """What became of the blocker's phases that were tried with new work since a time, in the order of booking."""
         ...

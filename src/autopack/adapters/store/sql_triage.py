@@ -91,6 +91,11 @@ class SqlTriage:
             blockers.move(db, blocker.number, BlockerState.VALIDATED, event, fix_commit=fix_commit)
             return blockers.read(db, blocker.name)
 
+    def hold_phases(self, blocker: Blocker) -> None:
+        """Note which phases the blocker holds; those that were noted stay noted."""
+        with self._database.writing() as db:
+            blockers.hold_phases(db, blocker.number, blocker.cause.fingerprint)
+
     def drained_since(self, blocker: Blocker, *, since: float) -> Sequence[DrainResult]:
         """What became of the blocker's phases that were tried with new work since a time."""
         with self._database.reading() as db:
