@@ -93,6 +93,7 @@ class Workshop:
     route: ModelRoute = NOBODY
     sandbox: object = field(default_factory=OpenRoom)
     environ: dict = field(default_factory=lambda: dict(os.environ))
+    writable: tuple[Path, ...] = ()
 
     @property
     def homes(self):
@@ -113,6 +114,7 @@ class Workshop:
             settings=self.settings,
             homes=self.homes,
             environ=self.environ,
+            writable=self.writable,
         )
         return AgentBuilder(parse_spec(spec), parts)
 

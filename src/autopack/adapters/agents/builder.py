@@ -1,7 +1,7 @@
 """The ``acp:…`` and ``cli:…`` Builders: a coding agent that edits the worktree."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -113,13 +113,14 @@ class AgentBuilder:
             ending, requests, usage = self._run(request, watch, request.worktree, sandbox)
         except SandboxError as error:
             return BuildAnswer(failure=_failure(str(error), hint=error.hint))
-        touched = git.changed(GitState.of(request.worktree))
+        changed = git.changed(GitState.of(request.worktree))
+        touched = self._touched(changed, request.worktree, sandbox)
         has_changed = _difference(request) != before
         failure = judge(ending, requests, has_changed=has_changed)
         if touched:
             failure = git_was_touched(touched, ending)
         usage = self._booked(usage, requests, request, watch, has_changed=has_changed)
-        self._record(request, ending, usage, sandbox)
+        self._record(request, ending, usage, sandbox, git_changes=changed)
         return BuildAnswer(
             failure=self._with_logs(failure, request),
             usage=usage,
@@ -257,7 +258,26 @@ class AgentBuilder:
     def _model(self, requests: tuple[ModelRequest, ...]) -> str:
         return next((it.model for it in reversed(requests) if it.model), self._agent.model)
 
-    def _record(self, request: BuildRequest, ending: Ending, usage: Usage, sandbox: Sandbox) -> None:
+    def _touched(self, changed: Mapping[str, Path], worktree: Path, sandbox: Sandbox) -> tuple[str, ...]:
+        """Which of git's files the agent can have changed: in a room those that it may write, else all."""
+        if not sandbox.is_confining:
+            return tuple(changed)
+        folders = [folder.resolve() for folder in (worktree, *self._parts.writable)]
+        return tuple(
+            name
+            for name, place in changed.items()
+            if any(map(place.parent.resolve().is_relative_to, folders))
+        )
+
+    def _record(
+        self,
+        request: BuildRequest,
+        ending: Ending,
+        usage: Usage,
+        sandbox: Sandbox,
+        *,
+        git_changes: Iterable[str],
+    ) -> None:
         reported = self._reported(request, ending)
         record = {
             "agent": self._agent.preset.name,
@@ -266,6 +286,7 @@ class AgentBuilder:
             "stop_reason": ending.stop_reason,
             "duration_seconds": round(ending.duration_seconds, 3),
             "sandbox": sandbox.description,
+            "git_changed_meanwhile": list(git_changes),
             "usage_booked": asdict(usage),
             "usage_reported": asdict(reported) if reported is not None else "unknown",
         }

@@ -95,7 +95,7 @@ def _report(kind: FailureKind, ending: Ending, *, hint: str) -> FailureReport:
 
 
 def git_was_touched(paths: Sequence[str], ending: Ending) -> FailureReport:
-    """The agent wrote where only git may, or somebody did while it worked."""
+    """The agent wrote where only git may; where it has no room of its own, somebody else may have while it worked."""
     return FailureReport(
         kind=FailureKind.PROTECTED_PATH,
         message=f"Changed while the agent worked: {', '.join(paths[:5])}",

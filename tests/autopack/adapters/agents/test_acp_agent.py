@@ -88,6 +88,30 @@ def test_what_ends_badly_is_a_failure_with_its_name(workshop, scenario, kind, na
     assert not failure.retryable
 
 
+class TestGitsFilesInARoom:
+    """The room of these tests keeps nothing out, so that the agent can do what else the operator would."""
+
+    @pytest.fixture(autouse=True)
+    def room(self, workshop):
+        workshop.sandbox = OpenRoom(is_confining=True)
+
+    def test_what_it_cannot_have_changed_is_noted_and_costs_no_answer(self, workshop):
+        assert workshop.build(fake_spec("hook")).failure is None
+        assert workshop.record["git_changed_meanwhile"] == [".git/hooks/pre-commit"]
+        assert "+MADE = 1" in workshop.worktree.diff()
+
+    def test_the_worktrees_own_link_is_its_to_leave_alone(self, workshop):
+        failure = workshop.build(fake_spec("edit", ".git", "x")).failure
+        assert failure is not None
+        assert (failure.kind, failure.retryable) == (FailureKind.PROTECTED_PATH, False)
+
+    def test_what_the_operator_lets_it_write_is_held_against_it(self, workshop):
+        workshop.writable = (workshop.project.root / ".git",)
+        failure = workshop.build(fake_spec("hook")).failure
+        assert failure is not None
+        assert failure.kind is FailureKind.PROTECTED_PATH
+
+
 def test_doing_nothing_is_left_to_the_gates(workshop):
     assert workshop.build(fake_spec("idle")).failure is None
     assert workshop.worktree.diff() == ""
