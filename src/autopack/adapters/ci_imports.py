@@ -7,11 +7,12 @@ from pathlib import Path
 
 from autopack.adapters.ci_environment import RECORDER_FOLDER
 from autopack.errors import ProcessError
-from autopack.ports import Command, Processes
+from autopack.ports import Command, Finished, Processes
 
 _CHILD = RECORDER_FOLDER / "autopack_import_child.py"
 SECONDS_A_MODULE = 60
 _SECONDS_AT_MOST = 600
+_LINE_BYTES = 1000
 
 
 def import_modules(
@@ -35,8 +36,10 @@ def import_modules(
         confine: Puts the child into its room.
 
     Returns:
-        Error text (``Type: message``, ``crash: signal 11``, ``timeout: ...``) by module that failed; a module
-        the child did not get to has failed too.
+        Error text (``Type: message``, ``crash: signal 11``, ``timeout: ...``) by module that failed.
+
+    Raises:
+        ProcessError: The child did not tell of every module and end well: nothing is known of any of them then.
     """
     if not modules:
         return {}
@@ -54,12 +57,28 @@ def import_modules(
         stdin_text=json.dumps(orders),
         timeout_seconds=min(seconds * len(modules) + 30, _SECONDS_AT_MOST),
     )
-    try:
-        processes.run(confine(command))
-    except ProcessError as exc:
-        return dict.fromkeys(modules, f"the import check could not be started: {exc}")
+    finished = processes.run(confine(command))
+    if finished.returncode != 0:
+        raise _unproven(_how_it_ended(finished, command))
     found = _read(record)
-    return {name: error for name in modules if (error := found.get(name, _missing(command)))}
+    missing = [name for name in modules if name not in found]
+    if missing:
+        raise _unproven(f"it did not tell of {missing[0]}")
+    return {name: found[name] for name in modules if found[name]}
+
+
+def _how_it_ended(finished: Finished, command: Command) -> str:
+    if finished.timed_out:
+        return f"it did not end within {command.timeout_seconds:g} s"
+    said = _last_line(command.stderr_path)
+    return f"it ended with exit code {finished.returncode}{f' ({said})' if said else ''}"
+
+
+def _unproven(why: str) -> ProcessError:
+    return ProcessError(
+        f"the import check proves nothing: {why}",
+        hint="See that the interpreter of CI starts, and that no changed module ends the process that imports it.",
+    )
 
 
 def _read(record: Path) -> dict[str, str]:
@@ -77,10 +96,11 @@ def _read(record: Path) -> dict[str, str]:
     return found
 
 
-def _missing(command: Command) -> str:
+def _last_line(path: Path) -> str:
     try:
-        lines = command.stderr_path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, 2) - _LINE_BYTES))
+            lines = file.read().decode("utf-8", "replace").strip().splitlines()
     except FileNotFoundError:
-        lines = []
-    last = f": {lines[-1]}" if lines else ""
-    return f"the import check ended before this module{last}"
+        return ""
+    return lines[-1] if lines else ""

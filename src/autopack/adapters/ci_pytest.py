@@ -126,7 +126,10 @@ class CommandCi:
         """See ``CiRunner.import_modules``."""
         python = self._python()
         if python is None:
-            return dict.fromkeys(modules, "no Python interpreter was found for CI")
+            raise ProcessError(
+                "no Python interpreter was found for CI",
+                hint="Name one: [ci] python in .autopack/config.toml.",
+            )
         env = self._env(python, {})
         env["PYTHONPATH"] = python_path(self._settings, env, worktree=worktree, root=self._root)
         logs = _new_logs(log_folder, "imports")
@@ -162,7 +165,8 @@ class CommandCi:
             command,
             python=python,
             set_by_operator=self._env(python, {}).get("PYTHONPATH", ""),
-            readable=(self._bytecode.folder,),
+            # The program that imports modules lies there, and need not be on any path.
+            readable=(RECORDER_FOLDER, self._bytecode.folder),
             writable=(logs.record, bytecode),
         )
 

@@ -44,12 +44,18 @@ class ImportGate:
     """The checkout with the change in it."""
     log_folder: Path
     base_failures: Callable[[Sequence[str]], Mapping[str, str]]
-    """Imports modules on the base and gives the error of each that fails; asked only when one fails here."""
+    """Imports modules on the base and gives the error of each that fails; asked only when one fails here.
+
+    Raises ``ProcessError``, as the runner does, where that proves nothing.
+    """
     timeout_seconds: float = math.inf
     """How long the import of one module may take."""
 
     def __call__(self, case: GateInput) -> GateVerdict:
-        """Blocks when a module that could be imported, or is new, cannot be imported now (``import_error``)."""
+        """Blocks when a module that could be imported, or is new, cannot be imported now (``import_error``).
+
+        A check that could not be carried through, here or on the base, is ``unrunnable`` and compared with nothing.
+        """
         modules = importable_modules(case.edits, case.tree)
         if not modules:
             return not_applicable(GATE, "no changed file is an importable module")
@@ -59,7 +65,7 @@ class ImportGate:
         except ProcessError as error:
             failure = FailureReport(
                 kind=FailureKind.UNRUNNABLE,
-                message=f"The changed modules cannot be imported: {error}",
+                message=f"The changed modules cannot be judged: {error}",
                 hint=error.hint,
             )
             return blocked(GATE, failure)

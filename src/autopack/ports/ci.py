@@ -49,5 +49,8 @@ class CiRunner(Protocol):
         """Import each module alone in one fresh child; error text (``Type: message``) by module that failed.
 
         ``timeout_seconds`` is one module's, of which a runner may set less.
+
+        Raises:
+            ProcessError: The child could not be started, or ended before it was done; nothing is known then.
         """
         ...

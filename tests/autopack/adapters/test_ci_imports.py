@@ -2,13 +2,16 @@
 
 import os
 import sys
+import venv
 
 import pytest
 from rooms import best_sandbox
 
+from autopack.adapters import ci_imports
 from autopack.adapters.ci_pytest import CommandCi
 from autopack.adapters.clock import SystemClock
 from autopack.adapters.process import GuardedProcesses
+from autopack.errors import ProcessError
 from autopack.settings import CiSettings
 
 
@@ -121,7 +124,7 @@ def test_the_operators_own_copy_is_told(tmp_path):
     assert "imported from the operator's checkout" in found["lent"]
 
 
-def test_without_an_interpreter_every_module_fails(tmp_path):
+def test_without_an_interpreter_nothing_is_known(tmp_path):
     runner = CommandCi(
         GuardedProcesses(SystemClock()),
         settings=CiSettings(python="/nowhere/python"),
@@ -130,7 +133,40 @@ def test_without_an_interpreter_every_module_fails(tmp_path):
         cache_folder=tmp_path / "cache",
         environ=os.environ,
     )
-    assert list(runner.import_modules(tmp_path, ["json"], log_folder=tmp_path / "logs")) == ["json"]
+    with pytest.raises(ProcessError, match="no Python interpreter"):
+        runner.import_modules(tmp_path, ["json"], log_folder=tmp_path / "logs")
+
+
+def test_an_environment_that_holds_nothing_of_ours_is_enough(tmp_path):
+    venv.create(tmp_path / "repository/.venv", symlinks=True, with_pip=False)
+    (tmp_path / "slot").mkdir()
+    (tmp_path / "slot/good.py").write_text("")
+    (tmp_path / "slot/bad.py").write_text("import missing_module")
+    runner = CommandCi(
+        GuardedProcesses(SystemClock()),
+        settings=CiSettings(),
+        root=tmp_path / "repository",
+        sandbox=best_sandbox(tmp_path / "repository"),
+        cache_folder=tmp_path / "cache",
+        environ={"PATH": os.defpath},
+    )
+    found = runner.import_modules(tmp_path / "slot", ["good", "bad"], log_folder=tmp_path / "logs")
+    assert found == {"bad": "ModuleNotFoundError: No module named 'missing_module'"}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        pytest.param("import os; os.kill(os.getppid(), 9)", "it ended with exit code -9", id="killed"),
+        pytest.param(
+            "import os, time; os.kill(os.getppid(), 19); time.sleep(60)", "did not end within", id="stopped"
+        ),
+    ],
+)
+def test_a_check_that_was_not_carried_through_proves_nothing(check, monkeypatch, text, told):
+    monkeypatch.setattr(ci_imports, "_SECONDS_AT_MOST", 2)
+    with pytest.raises(ProcessError, match=told):
+        check({"mod.py": text, "good.py": ""}, "mod", "good")
 
 
 def test_nothing_to_import_starts_nothing(check):

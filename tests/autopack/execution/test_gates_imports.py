@@ -144,6 +144,12 @@ def test_a_new_module_that_kills_the_interpreter_blocks(judge):
     assert verdict.failure.kind is FailureKind.IMPORT_ERROR
 
 
+def test_a_module_that_ends_the_check_is_not_taken_for_one_that_failed_before(judge):
+    verdict = judge(edit("src/pkg/bad.py", b"import os\nos.kill(os.getppid(), 9)\n"))
+    assert verdict.status is GateStatus.UNRUNNABLE
+    assert "exit code -9" in verdict.failure.message
+
+
 def test_no_module_is_no_business_of_this_gate(judge):
     assert judge(edit("README.md", b"x")).status is GateStatus.NOT_APPLICABLE
 
