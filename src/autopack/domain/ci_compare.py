@@ -9,8 +9,8 @@ from autopack.domain.ci_report import (
     CiOutcome,
     CiReport,
     CiStage,
-    bad_cases,
     file_of,
+    has_unexplained_exit,
     is_green,
     proves,
 )
@@ -187,9 +187,9 @@ def _run_cases(before: CiReport, after: CiReport, cases: Iterable[CaseDelta]) ->
         if not any(case.verdict is CaseVerdict.NEW for case in cases):
             reason = f"the run got no further than {after.stage.value!r}: what its tests do is not known"
             yield _run_case(CaseVerdict.UNRUNNABLE, reason, after)
-    elif _has_unexplained_exit(after):
+    elif has_unexplained_exit(after):
         yield _exit_case(before, after)
-    elif is_green(after) and (_has_unexplained_exit(before) or proves(before) is not None):
+    elif is_green(after) and (has_unexplained_exit(before) or proves(before) is not None):
         why = proves(before) or f"the base ends with exit code {before.returncode}"
         yield _run_case(CaseVerdict.FIXED, why, after)
 
@@ -211,11 +211,6 @@ def _run_case(verdict: CaseVerdict, message: str, after: CiReport) -> CaseDelta:
         after=CiOutcome.PASSED if is_fixed else CiOutcome.ERROR,
         message=message,
     )
-
-
-def _has_unexplained_exit(report: CiReport) -> bool:
-    is_explained = bool(bad_cases(report.tests) or bad_cases(report.collectors))
-    return proves(report) is None and report.returncode != 0 and not is_explained
 
 
 def _is_whole(report: CiReport) -> bool:

@@ -100,6 +100,12 @@ def is_green(report: CiReport) -> bool:
     )
 
 
+def has_unexplained_exit(report: CiReport) -> bool:
+    """Whether a run that is evidence ended with another exit code than 0 although no case of it is red."""
+    is_explained = bool(bad_cases(report.tests) or bad_cases(report.collectors))
+    return proves(report) is None and report.returncode != 0 and not is_explained
+
+
 def was_killed(report: CiReport) -> bool:
     """Whether a time limit or a signal ended the command, which may be the machine's doing and pass."""
     return report.timed_out or (report.returncode is not None and report.returncode < 0)

@@ -8,13 +8,15 @@ from pathlib import Path
 
 from autopack.domain.attempt import Attempt
 from autopack.domain.blocker import Blocker
-from autopack.domain.ci_report import CiReport, bad_cases, proves
+from autopack.domain.ci_report import CiReport, bad_cases, has_unexplained_exit, proves
 from autopack.domain.failure import FailureKind, FailureReport
 from autopack.ports import CiRequest, CiRunner, Command, Processes, Workspace
 from autopack.settings import Settings
 from autopack.triage.place import named_files
 
 _COMMAND_SECONDS = 600.0
+_NO_TESTS = 5
+"""Pytest's exit code of a run that had no test."""
 
 
 class Check(StrEnum):
@@ -140,7 +142,7 @@ class Validator:
                 only=validation.targets if self._runner.can_select(validation.ci) else (),
                 collect_only=validation.check is Check.COLLECTION and self._runner.can_select(validation.ci),
             )
-            return _judge(validation, self._runner.run(request))
+            return judge(validation, self._runner.run(request))
 
     def _start_executor(self, logs: Path) -> Validated:
         logs.mkdir(parents=True, exist_ok=True)
@@ -158,13 +160,15 @@ class Validator:
         return Validated(passed=passed, text=f"the executor ended with exit code {finished.returncode}")
 
 
-def _judge(validation: Validation, report: CiReport) -> Validated:
+def judge(validation: Validation, report: CiReport) -> Validated:
+    """Whether a CI run shows that the blocker is gone.
+
+    Red tests that the blocker is not about do not matter to ``CI`` and ``COLLECTION``, and the exit code that they
+    explain does not; one that no case explains is a check that failed.
+    """
     seen = {node_id.split("::")[0] for node_id in report.collectors}
     if validation.check is Check.COLLECTION and seen.issuperset(validation.targets):
-        # A module that skips itself, because an optional package is missing, is collected well.
-        red = sorted(bad_cases(report.collectors))
-        text = f"{len(red)} cannot be collected: {', '.join(red[:3])}" if red else "every module is collected"
-        return Validated(passed=not red, text=text)
+        return _judge_collection(report)
     if (reason := proves(report)) is not None:
         return Validated(passed=False, text=reason)
     red = bad_cases(report.collectors)
@@ -172,9 +176,30 @@ def _judge(validation: Validation, report: CiReport) -> Validated:
         red += bad_cases(report.tests)
     if red:
         return Validated(passed=False, text=f"{len(red)} still fail: {', '.join(sorted(red)[:3])}")
-    return Validated(
-        passed=True, text=f"{len(report.tests)} tests of {len(report.collectors)} modules looked at"
-    )
+    if has_unexplained_exit(report):
+        return _ended_badly(report)
+    return Validated(passed=True, text=_looked_at(report))
+
+
+def _judge_collection(report: CiReport) -> Validated:
+    red = sorted(bad_cases(report.collectors))
+    if red:
+        return Validated(passed=False, text=f"{len(red)} cannot be collected: {', '.join(red[:3])}")
+    # A module that skips itself, because an optional package is missing, is collected well.
+    if report.returncode not in {0, _NO_TESTS}:
+        return _ended_badly(report)
+    return Validated(passed=True, text="every module is collected")
+
+
+def _ended_badly(report: CiReport) -> Validated:
+    how = "was killed" if report.returncode is None else f"ended with exit code {report.returncode}"
+    return Validated(passed=False, text=f"{report.command} {how}, which no test explains")
+
+
+def _looked_at(report: CiReport) -> str:
+    if not report.has_cases:
+        return f"{report.command} ended with exit code 0"
+    return f"{len(report.tests)} tests of {len(report.collectors)} modules looked at"
 
 
 def find_introduction(
