@@ -13,6 +13,7 @@ _CHILD = RECORDER_FOLDER / "autopack_import_child.py"
 SECONDS_A_MODULE = 60
 _SECONDS_AT_MOST = 600
 _LINE_BYTES = 1000
+_RECORD_BYTES = 64 * 1024 * 1024
 
 
 def import_modules(
@@ -60,11 +61,11 @@ def import_modules(
     finished = processes.run(confine(command))
     if finished.returncode != 0:
         raise _unproven(_how_it_ended(finished, command))
-    found = _read(record)
-    missing = [name for name in modules if name not in found]
-    if missing:
-        raise _unproven(f"it did not tell of {missing[0]}")
-    return {name: found[name] for name in modules if found[name]}
+    told = _read(record)
+    # What is imported could write such lines as well: then there are more than the child's own.
+    if [name for name, _ in told] != list(modules):
+        raise _unproven("its record is not that of each module, once and in order")
+    return {name: error for name, error in told if error}
 
 
 def _how_it_ended(finished: Finished, command: Command) -> str:
@@ -81,19 +82,16 @@ def _unproven(why: str) -> ProcessError:
     )
 
 
-def _read(record: Path) -> dict[str, str]:
-    found: dict[str, str] = {}
+def _read(record: Path) -> list[tuple[str, str]]:
     try:
-        lines = record.read_text(encoding="utf-8", errors="replace").splitlines()
+        with record.open("rb") as file:
+            text = file.read(_RECORD_BYTES)
+        results = [json.loads(line) for line in text.splitlines()]
+        return [(str(result["module"]), str(result["error"])) for result in results]
     except FileNotFoundError:
-        return found
-    for line in lines:
-        try:
-            result = json.loads(line)
-            found[str(result["module"])] = str(result["error"])
-        except (ValueError, TypeError, KeyError):
-            continue
-    return found
+        return []
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise _unproven(f"its record cannot be read ({type(error).__name__})") from error
 
 
 def _last_line(path: Path) -> str:

@@ -169,5 +169,29 @@ def test_a_check_that_was_not_carried_through_proves_nothing(check, monkeypatch,
         check({"mod.py": text, "good.py": ""}, "mod", "good")
 
 
+FORGED = """
+import glob, json, os
+record, = glob.glob({folder!r} + "/*.record.jsonl")
+with open(record, "a") as file:
+    file.write({line!r} + chr(10))
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "then"),
+    [
+        pytest.param('{"module": "mod", "error": ""}', "1 / 0", id="its own import"),
+        pytest.param('{"module": "bad", "error": ""}', "", id="another's import"),
+        pytest.param('{"module": "mod", "error": ""}', "os.kill(os.getppid(), 9)", id="and an end"),
+        pytest.param("[" * 100_000, "", id="what cannot be read"),
+        pytest.param("[1]", "", id="no result"),
+    ],
+)
+def test_a_module_that_writes_into_the_record_proves_nothing(check, tmp_path, line, then):
+    forged = FORGED.format(folder=str(tmp_path / "logs"), line=line) + then
+    with pytest.raises(ProcessError, match="proves nothing"):
+        check({"mod.py": forged, "bad.py": "1 / 0"}, "mod", "bad")
+
+
 def test_nothing_to_import_starts_nothing(check):
     assert check({}) == {}
