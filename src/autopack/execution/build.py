@@ -304,14 +304,6 @@ class BuildStep:
                 reservation.call_id, answer, base_commit=base, duration_seconds=duration_seconds, now=now
             )
 
-    def _build(self, request: BuildRequest, reservation: Reservation) -> BuildAnswer:
-        notes = UsageNotes(lambda usage: self._store.note_usage(reservation.call_id, usage))
-        watch = BudgetWatch(reservation.budget_tokens, limit_usd=reservation.budget_usd, note=notes.note)
-        try:
-            return self._builder.build(request, watch)
-        finally:
-            notes.close()
-
     def _pause(self) -> FailureReport | None:
         pause = self._store.builder_pause(self._builder.spec)
         now = self._clock.now()
