@@ -30,8 +30,6 @@ from autopack.errors import (
     LeaseLostError,
     NotClaimableError,
     PatchError,
-    ProcessError,
-    ProcessLostError,
     StoreError,
     WorkspaceError,
 )
@@ -41,7 +39,7 @@ from autopack.execution.change import given_whole, reading, to_edits, without_un
 from autopack.execution.ci import CiGate
 from autopack.execution.collection import CollectionGate, CollectionJudgement, CollectionRequest
 from autopack.execution.context import ScopedContext, kept_placeholders, load_context
-from autopack.execution.failures import bug, failed, not_approved, nothing_to_replay, rejected, surroundings
+from autopack.execution.failures import failed, fault, not_approved, nothing_to_replay, rejected
 from autopack.execution.finalize import Finalizer
 from autopack.execution.foresight import Foresight, Outlook
 from autopack.execution.gates import GateInput, judge_after, judge_before
@@ -59,7 +57,6 @@ from autopack.execution.recovery import (
 from autopack.execution.returns import notice_returns
 from autopack.execution.scope_target import resolve_scope_target
 from autopack.ports import (
-    AnswerFormat,
     BuildAnswer,
     CiRunner,
     Clock,
@@ -204,12 +201,8 @@ class AutonomousExecutor:
             outcome = self._attempt(phase, lease)
         except LeaseLostError:
             raise
-        except (StoreError, WorkspaceError, ProcessError, ProcessLostError, OSError) as error:
-            outcome = failed(surroundings(error, retryable=True))
-        except AutopackError as error:
-            outcome = failed(surroundings(error, retryable=False))
         except Exception as error:  # noqa: BLE001 -- one attempt must not end the session
-            outcome = failed(bug(error))
+            outcome = failed(fault(error))
         used = self.store.usage_of(phase.run_id, phase.phase_id)
         seconds = self.clock.monotonic() - started
         # Which answer is judged stays the same, whatever keeps this process from its verdict.
@@ -286,7 +279,7 @@ class AutonomousExecutor:
 
     def _mend(self, room: _Room, answer: BuildAnswer) -> BuildAnswer:
         """The answer after what does not fit was replied to, on the commit that its Builder was shown."""
-        if self.build.model is None or answer.format is not AnswerFormat.WORDS:
+        if not self.build.is_mendable(answer):
             return answer
         base = self.build.asked_on(room.lease) or room.base
         tree = self.workspace.tree(base)

@@ -1,6 +1,7 @@
 """The Builder step: asked once, paid once, and its answer kept before anything else is done with it."""
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -18,6 +19,7 @@ from autopack.domain.telemetry import CallEvent
 from autopack.errors import UntakeableError
 from autopack.execution.briefing import Prompt
 from autopack.execution.context import ScopedContext
+from autopack.execution.failures import fault
 from autopack.execution.mending import notes_of, reply_to
 from autopack.execution.usage_notes import BudgetWatch, UsageNotes
 from autopack.ports import (
@@ -161,6 +163,10 @@ class BuildStep:
         """
         return self._call(order, (), read=read)
 
+    def is_mendable(self, answer: BuildAnswer) -> bool:
+        """Whether what does not fit of an answer can be replied to."""
+        return self.model is not None and self._is_readable(answer)
+
     def mend(self, order: BuildOrder, answer: BuildAnswer, read: Read) -> BuildAnswer:
         """The answer once what does not fit of it was replied to, as often as the Builder's settings say.
 
@@ -176,7 +182,7 @@ class BuildStep:
             not. A call that must wait is a failure that waits.
         """
         model = self.model
-        if model is None or answer.format is not AnswerFormat.WORDS:
+        if model is None or not self.is_mendable(answer):
             return answer
         last, said = answer, list[Exchange]()
         draft = self._draft(order, said, last, read)
@@ -186,7 +192,7 @@ class BuildStep:
             last = stored.answer if stored is not None else self._call(order, said, read=read)
             if last.failure is not None:
                 return last if last.failure.retryable else answer
-            if last.format is not AnswerFormat.WORDS:
+            if not self._is_readable(last):
                 return last
             draft = self._draft(order, said, last, read)
         return _as_patch(last, draft, read) if said and draft.fits else answer
@@ -203,8 +209,7 @@ class BuildStep:
         if isinstance(reservation, OverBudget):
             return BuildAnswer(failure=budget_failure(reservation))
         started = self._clock.monotonic()
-        request = self._request(order, reservation, turn=order.turn + len(said))
-        answer = self._collect(self._watched(request, said, reservation), order.worktree)
+        answer = self._answered(order, said, reservation)
         paid = PaidAnswer(
             call_id=reservation.call_id,
             address=order.lease.address,
@@ -214,20 +219,28 @@ class BuildStep:
             duration_seconds=self._clock.monotonic() - started,
         )
         self._journal.keep(order.logs / _FOLDER, paid)
-        if answer.format is AnswerFormat.WORDS and answer.failure is None and read is not None:
-            paid = replace(paid, answer=self._whole(order, said, answer, read))
-        self._settle(paid, order.logs)
+        try:
+            if read is not None and self._is_readable(answer):
+                paid = replace(paid, answer=self._whole(order, said, answer, read))
+        finally:
+            # Whatever becomes of what is told about it: it was paid for.
+            self._settle(paid, order.logs)
         return paid.answer
 
-    def _watched(
-        self, request: BuildRequest, said: Sequence[Exchange], reservation: Reservation
-    ) -> BuildAnswer:
+    def _answered(self, order: BuildOrder, said: Sequence[Exchange], reservation: Reservation) -> BuildAnswer:
+        """The Builder's answer; an error is a failure in it, with what was used by then."""
         notes = UsageNotes(lambda usage: self._store.note_usage(reservation.call_id, usage))
         watch = BudgetWatch(reservation.budget_tokens, limit_usd=reservation.budget_usd, note=notes.note)
+        answer = None
         try:
-            return self._asked(request, said, watch)
-        finally:
-            notes.close()
+            with closing(notes):
+                answer = self._asked(self._request(order, said, reservation), said, watch)
+            return self._collect(answer, order.worktree)
+        except Exception as error:  # noqa: BLE001 -- what was reserved is booked, whatever ended the call
+            answer = answer or BuildAnswer(usage=replace(watch.usage, is_estimated=True))
+            # What was paid for and came to nothing is not paid for again before somebody has looked.
+            is_free = not answer.usage.total_tokens
+            return replace(answer, text="", failure=fault(error, may_pass=is_free))
 
     def _asked(self, request: BuildRequest, said: Sequence[Exchange], watch: BuildWatch) -> BuildAnswer:
         model = self.model
@@ -267,11 +280,17 @@ class BuildStep:
                 return later
         return first
 
-    def _request(self, order: BuildOrder, reservation: Reservation, *, turn: int) -> BuildRequest:
+    def _is_readable(self, answer: BuildAnswer) -> bool:
+        """Whether an answer is words that may be held against the tree."""
+        size_bytes = len(answer.text.encode("utf-8", "surrogatepass"))
+        is_words = answer.format is AnswerFormat.WORDS and answer.failure is None
+        return is_words and size_bytes <= self._settings.max_patch_bytes
+
+    def _request(self, order: BuildOrder, said: Sequence[Exchange], reservation: Reservation) -> BuildRequest:
         spec, prompt = order.phase.spec, order.prompt
         return BuildRequest(
             address=order.lease.address,
-            turn=turn,
+            turn=order.turn + len(said),
             goal=spec.goal,
             prompt=prompt.text,
             stable_size=prompt.stable_size,

@@ -7,7 +7,14 @@ from autopack.domain.failure import FailureKind, FailureReport
 from autopack.domain.phase import PhaseState
 from autopack.domain.review_record import ReviewDecisionRecord
 from autopack.domain.verdicts import AttemptOutcome, GateVerdict
-from autopack.errors import AutopackError, PatchError
+from autopack.errors import (
+    AutopackError,
+    PatchError,
+    ProcessError,
+    ProcessLostError,
+    StoreError,
+    WorkspaceError,
+)
 from autopack.ports import BuildAnswer
 
 
@@ -16,8 +23,21 @@ def failed(failure: FailureReport, gates: Sequence[GateVerdict] = ()) -> Attempt
     return AttemptOutcome(final_state=PhaseState.FAILED, failure=failure, gates=tuple(gates))
 
 
-def surroundings(error: AutopackError | OSError, *, retryable: bool) -> FailureReport:
-    """A fault of what the attempt needs: the store, git, the disk, a process."""
+def fault(error: Exception, *, may_pass: bool = True) -> FailureReport:
+    """What an error that is no verdict is a failure of.
+
+    Args:
+        error: Raised by what the attempt needs, or by a bug of ours.
+        may_pass: Whether the same may go well later, for errors of the kinds of which that is true.
+    """
+    passing = (StoreError, WorkspaceError, ProcessError, ProcessLostError, OSError)
+    if isinstance(error, passing):
+        return _surroundings(error, retryable=may_pass)
+    return _surroundings(error, retryable=False) if isinstance(error, AutopackError) else _bug(error)
+
+
+def _surroundings(error: AutopackError | OSError, *, retryable: bool) -> FailureReport:
+    # The store, git, the disk, a process.
     hint = (
         error.hint if isinstance(error, AutopackError) else "Free the disk or mend the folder that is named."
     )
@@ -29,12 +49,11 @@ def surroundings(error: AutopackError | OSError, *, retryable: bool) -> FailureR
     )
 
 
-def bug(error: Exception) -> FailureReport:
-    """An error that nothing of ours should raise."""
+def _bug(error: Exception) -> FailureReport:
     return FailureReport(
         kind=FailureKind.CRASHED,
         message=f"The executor itself failed: {type(error).__name__}: {error}",
-        evidence=traceback.format_exc()[-4000:],
+        evidence="".join(traceback.format_exception(error))[-4000:],
         hint="This is a bug of Autopack; the evidence is what to report.",
     )
 

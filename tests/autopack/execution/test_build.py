@@ -13,11 +13,12 @@ from autopack.domain.plan import Plan
 from autopack.domain.run import Order, RunSpec
 from autopack.domain.spending import UNLIMITED
 from autopack.domain.verdicts import AttemptOutcome
+from autopack.errors import SettingsError, UntakeableError, WorkspaceError
 from autopack.execution.briefing import Prompt
 from autopack.execution.build import BudgetWatch, BuildOrder, BuildStep
 from autopack.execution.context import ScopedContext
 from autopack.execution.recovery import settle
-from autopack.ports import BuildAnswer
+from autopack.ports import AnswerFormat, BuildAnswer, CallFilter
 from autopack.settings import AttemptSettings
 from autopack.testing import FrozenClock, MemoryStore
 
@@ -63,18 +64,18 @@ class Bench:
             address, owner="me", now=self.clock.now(), is_owner_dead=lambda *_: False
         )
 
-    def step(self, builder, limits=UNLIMITED, **parts):
+    def step(self, builder, limits=UNLIMITED, settings=SETTINGS, **parts):
         return BuildStep(
             store=self.store,
             builder=builder,
             clock=self.clock,
-            settings=SETTINGS,
+            settings=settings,
             journal=FileJournal(),
             limits=limits,
             **parts,
         )
 
-    def ask(self, step, lease, prompt="do it"):
+    def ask(self, step, lease, prompt="do it", *, worktree=None, read=None):
         phase = self.store.phase("shop", lease.address.phase_id)
         context = ScopedContext(files=(), stubs={})
         order = BuildOrder(
@@ -82,11 +83,11 @@ class Bench:
             lease=lease,
             context=context,
             prompt=Prompt(text=prompt),
-            worktree=None,
+            worktree=worktree,
             base="b",
             logs=self.folder,
         )
-        return step.ask(order)
+        return step.ask(order, read)
 
     def end(self, lease, failure):
         """Book what the failed step makes of the attempt; the phase after it."""
@@ -217,6 +218,101 @@ def test_a_builder_is_told_what_it_may_cost(bench):
     builder = Scripted(answer(5))
     bench.ask(bench.step(builder), bench.claim())
     assert builder.requests[0].budget_usd == SETTINGS.budget_usd
+
+
+class Failing(Scripted):
+    """Raises what it was given, after it has told of some tokens."""
+
+    def __init__(self, error, tokens=0):
+        super().__init__()
+        self.error, self.tokens = error, tokens
+
+    def build(self, request, watch):
+        self.requests.append(request)
+        watch.used(Usage(input_tokens=self.tokens))
+        raise self.error
+
+
+class Editing(Scripted):
+    """A Builder whose answer is what it leaves in the worktree."""
+
+    edits_worktree = True
+
+
+class Unreadable:
+    """A worktree whose difference cannot be told."""
+
+    def __init__(self, error):
+        self.path, self.error = None, error
+
+    def diff(self):
+        raise self.error
+
+
+FULL = OSError(28, "No space left on device")
+GIT_DIED = WorkspaceError("git died")
+INFRASTRUCTURE, CRASHED = FailureKind.INFRASTRUCTURE, FailureKind.CRASHED
+
+
+@pytest.mark.parametrize(
+    ("builder", "worktree", "kind", "is_retryable", "tokens"),
+    [
+        pytest.param(Failing(FULL), None, INFRASTRUCTURE, True, 0, id="before anything was used"),
+        pytest.param(Failing(FULL, 40), None, INFRASTRUCTURE, False, 40, id="after something was used"),
+        pytest.param(Failing(SettingsError("no price")), None, INFRASTRUCTURE, False, 0, id="a setting"),
+        pytest.param(Failing(RuntimeError("odd"), 40), None, CRASHED, False, 40, id="a bug"),
+        pytest.param(
+            Editing(answer(77)), Unreadable(GIT_DIED), INFRASTRUCTURE, False, 77, id="no difference"
+        ),
+        pytest.param(
+            Editing(answer(77)),
+            Unreadable(UntakeableError("not UTF-8")),
+            FailureKind.PATCH_REJECTED,
+            False,
+            77,
+            id="a difference that no change can hold",
+        ),
+    ],
+)
+def test_an_error_between_question_and_answer_is_booked_and_what_was_paid_is_paid_once(
+    bench, builder, worktree, kind, is_retryable, tokens
+):
+    step, lease = bench.step(builder), bench.claim()
+    failure = bench.ask(step, lease, worktree=worktree).failure
+    assert (failure.kind, failure.retryable) == (kind, is_retryable)
+    (event,) = bench.store.telemetry(CallFilter(run_id="shop"))
+    assert (event.tokens, event.failure_kind, event.ended_at) == (tokens, kind, bench.clock.now())
+    assert bench.store.usage_of("shop").total_tokens == tokens
+    assert bench.store.builder_pause("scripted:") is None
+    assert not list(bench.folder.rglob("paid-*"))
+    phase = bench.end(lease, failure)
+    assert phase.state is (PhaseState.QUEUED if is_retryable else PhaseState.FAILED)
+
+
+WORDS = BuildAnswer(
+    format=AnswerFormat.WORDS,
+    text="a.py\n<<<<<<< SEARCH\nx = 1\n=======\nx = 2\n>>>>>>> REPLACE\n",
+    usage=Usage(input_tokens=9),
+)
+
+
+def test_an_answer_is_in_the_ledger_whatever_becomes_of_what_is_told_about_it(bench):
+    def read(_path):
+        raise RuntimeError("a bug")
+
+    step, lease = bench.step(Scripted(WORDS)), bench.claim()
+    with pytest.raises(RuntimeError):
+        bench.ask(step, lease, read=read)
+    assert step.stored(lease) == WORDS
+    assert bench.store.usage_of("shop") == WORDS.usage
+
+
+def test_an_answer_that_is_too_long_to_be_taken_is_not_held_against_the_tree(bench):
+    looked_at = []
+    settings = replace(SETTINGS, max_patch_bytes=len(WORDS.text) - 1)
+    step, lease = bench.step(Scripted(WORDS), settings=settings), bench.claim()
+    assert bench.ask(step, lease, read=looked_at.append) == WORDS
+    assert looked_at == []
 
 
 class Dying(Scripted):
