@@ -94,6 +94,10 @@ class ProcessError(AutopackError):
     """A program could not be started at all."""
 
 
+class RoomError(ProcessError):
+    """The sandbox made no room for a program: nothing is said against the program, and trying again may help."""
+
+
 class SandboxError(AutopackError):
     """The settings require a sandbox, and none works on this machine."""
 

@@ -92,7 +92,7 @@ def _ci_python(settings: Settings) -> HealthLine:
 
 def _sandbox(settings: Settings, processes: Processes, environ: Mapping[str, str]) -> HealthLine:
     try:
-        sandbox = open_sandbox(settings, processes, environ)
+        sandbox = open_sandbox(settings, processes, environ, anew=True)
     except SandboxError as error:
         return HealthLine(name="sandbox", status=HealthStatus.PROBLEM, message=str(error), hint=error.hint)
     if sandbox.is_confining:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
-from autopack.errors import ProcessError, ProcessLostError
+from autopack.errors import ProcessError, ProcessLostError, RoomError
 from autopack.ports import Command, RoomLimits
 
 logger = logging.getLogger(__name__)
@@ -198,7 +198,9 @@ class Roomed(Guarded):
     def result(self) -> tuple[int, bool]:
         """See ``Running.result``."""
         if b"started" not in self._report and b"failed" not in self._report:
-            raise ProcessError(
+            if self._command.room_note is not None:
+                self._command.room_note.unlink(missing_ok=True)
+            raise RoomError(
                 f"the sandbox could not make a room for {self._command.argv[self._command.wrapper_words]}:"
                 f" {_last_line(self._command.stderr_path)}",
                 hint='`autopack doctor` tries the sandbox; sandbox = "off" does without one.',

@@ -40,6 +40,8 @@ class Command:
     wrapper_words: int = 0
     """How many words of ``argv`` come from a sandbox that makes a room with processes of its own; ``argv`` holds
     as it is for whoever starts the program in another way."""
+    room_note: Path | None = None
+    """Where it is kept that the sandbox works here; forgotten when it makes no room, so that it is tried anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

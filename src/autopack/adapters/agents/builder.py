@@ -25,7 +25,7 @@ from autopack.adapters.agents.verdict import git_was_touched, judge
 from autopack.adapters.agents.watch import CallWatch, Patience
 from autopack.domain.budget import Usage, estimate_tokens
 from autopack.domain.failure import FailureKind, FailureReport
-from autopack.errors import ProcessError, ProcessLostError, SandboxError, WorkspaceError
+from autopack.errors import ProcessError, ProcessLostError, RoomError, SandboxError, WorkspaceError
 from autopack.ports import (
     BuildAnswer,
     BuildRequest,
@@ -160,6 +160,8 @@ class AgentBuilder:
             return self._converse(call) if self._agent.way is Way.ACP else self._execute(call)
         except ProcessLostError as error:
             return Ending(cause=Cause.LOST, message=str(error), hint=error.hint)
+        except RoomError as error:
+            return Ending(cause=Cause.ROOMLESS, message=str(error), hint=error.hint)
         except (ProcessError, SandboxError) as error:
             return Ending(cause=Cause.UNSTARTED, message=str(error), hint=error.hint)
 

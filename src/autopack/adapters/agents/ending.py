@@ -28,7 +28,9 @@ class Cause(StrEnum):
     LOST = "lost"
     """Its guard was killed, by it or by somebody else, and it with it."""
     UNSTARTED = "unstarted"
-    """Its program or its room could not be made."""
+    """Its program could not be started."""
+    ROOMLESS = "roomless"
+    """The sandbox made no room for it, which says nothing of the agent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

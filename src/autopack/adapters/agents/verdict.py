@@ -51,6 +51,8 @@ def judge(ending: Ending, requests: Sequence[ModelRequest], *, has_changed: bool
         return _report(FailureKind.BUDGET_EXCEEDED, ending, hint=_HINTS[FaultKind.BUDGET])
     if ending.cause in {Cause.TIMED_OUT, Cause.SILENT}:
         return _report(FailureKind.TIMEOUT, ending, hint="Read the transcript; the limits are in [agents].")
+    if ending.cause is Cause.ROOMLESS:
+        return _report(FailureKind.INFRASTRUCTURE, ending, hint="`autopack doctor` tries the sandbox.")
     if ending.cause is not Cause.ANSWERED:
         return _report(
             FailureKind.BUILDER_ERROR, ending, hint="Read stderr.txt and the transcript of the call."
@@ -87,7 +89,7 @@ def _report(kind: FailureKind, ending: Ending, *, hint: str) -> FailureReport:
     return FailureReport(
         kind=kind,
         message=ending.message or f"The agent ended its turn with {ending.cause}",
-        retryable=ending.cause is Cause.LOST,
+        retryable=ending.cause in {Cause.LOST, Cause.ROOMLESS},
         returncode=ending.returncode,
         duration_seconds=ending.duration_seconds,
         hint=ending.hint or hint,

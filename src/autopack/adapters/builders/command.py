@@ -8,7 +8,7 @@ from pathlib import Path
 from autopack.adapters.sandbox.git_places import alternates, git_folder
 from autopack.domain.budget import Usage, estimate_tokens
 from autopack.domain.failure import FailureKind, FailureReport
-from autopack.errors import ProcessError
+from autopack.errors import ProcessError, RoomError
 from autopack.ports import (
     BuildAnswer,
     BuildRequest,
@@ -68,6 +68,12 @@ class CommandBuilder:
         command = self._prepare(request, folder)
         try:
             finished = self._processes.run(self._in_room(command, folder), is_cancelled=watch.is_cancelled)
+        except RoomError as error:
+            return BuildAnswer(
+                failure=FailureReport(
+                    kind=FailureKind.INFRASTRUCTURE, message=str(error), retryable=True, hint=error.hint
+                )
+            )
         except ProcessError as error:
             failure = FailureReport(kind=FailureKind.BUILDER_ERROR, message=str(error), hint=error.hint)
             return BuildAnswer(failure=failure)

@@ -9,8 +9,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from autopack.adapters.clock import SystemClock
 from autopack.adapters.process_running import BASE_PYTHON
-from autopack.adapters.sandbox.findings import Findings, load_findings, save_findings
+from autopack.adapters.sandbox.findings import Findings, is_fresh, load_findings, save_findings
 from autopack.adapters.sandbox.furnished import FurnishedSandbox
 from autopack.adapters.sandbox.none import NoSandbox
 from autopack.adapters.sandbox.places import Keep
@@ -39,20 +40,35 @@ class Candidate:
     """Breaches that leave it better than nothing; they are said with its name."""
 
 
-def open_sandbox(settings: Settings, processes: Processes, environ: Mapping[str, str]) -> Sandbox:
+def open_sandbox(
+    settings: Settings, processes: Processes, environ: Mapping[str, str], *, anew: bool = False
+) -> Sandbox:
     """The best sandbox that holds here: bubblewrap of the system or of the package index, else Landlock, else none.
 
-    What was found is kept in the state folder, until the program, the kernel or the machine's start changes. Rooms
-    hold what the settings say beside what is asked for.
+    What was found is kept in the state folder, until the program, the kernel or the machine's start changes; that
+    one does not hold, for minutes only, since a busy machine may be the cause. Rooms hold what the settings say
+    beside what is asked for.
+
+    Args:
+        settings: Where the repository is, and what its operator wants.
+        processes: Runs the trials.
+        environ: Where programs are looked for.
+        anew: Whether each is tried, whatever was found before.
 
     Raises:
         SandboxError: The settings require one, and none holds.
     """
     cache_folder = settings.state_folder / "cache"
-    chosen = _choose(settings, environ, lambda candidate: findings_of(candidate, processes, cache_folder))
+    tried: list[Path] = []
+
+    def find(candidate: Candidate) -> Findings:
+        tried.append(note_of(candidate, cache_folder))
+        return findings_of(candidate, processes, cache_folder, anew=anew)
+
     return FurnishedSandbox(
-        chosen,
+        _choose(settings, environ, find),
         settings.sandbox,
+        note=tried[-1] if tried else None,
         root=settings.root,
         cache_folder=cache_folder,
         environ=environ,
@@ -64,7 +80,7 @@ def known_sandbox(settings: Settings, environ: Mapping[str, str]) -> str:
     cache_folder = settings.state_folder / "cache"
 
     def known(candidate: Candidate) -> Findings:
-        found = load_findings(_note_of(candidate, cache_folder))
+        found = load_findings(note_of(candidate, cache_folder))
         if found is None:
             raise LookupError
         return found
@@ -145,10 +161,13 @@ def _identity_of(program: Path) -> str:
     return f"{program}:{status.st_size}:{status.st_mtime_ns}"
 
 
-def findings_of(candidate: Candidate, processes: Processes, cache_folder: Path) -> Findings:
-    """What came of trying it, now or earlier."""
-    path = _note_of(candidate, cache_folder)
-    if (known := load_findings(path)) is not None:
+def findings_of(
+    candidate: Candidate, processes: Processes, cache_folder: Path, *, anew: bool = False
+) -> Findings:
+    """What came of trying it, now or, unless it is to be tried ``anew``, earlier."""
+    path = note_of(candidate, cache_folder)
+    known = None if anew else load_findings(path)
+    if known is not None and (_is_success(known, candidate) or is_fresh(path, SystemClock().now())):
         return known
     # Once, until something changes; every attempt's process must start fast.
     from autopack.adapters.sandbox.self_test import ask_version, try_sandbox  # noqa: PLC0415 -- see above
@@ -160,7 +179,12 @@ def findings_of(candidate: Candidate, processes: Processes, cache_folder: Path) 
     return found
 
 
-def _note_of(candidate: Candidate, cache_folder: Path) -> Path:
+def _is_success(found: Findings, candidate: Candidate) -> bool:
+    return not found.problem and candidate.bearable.issuperset(found.breaches)
+
+
+def note_of(candidate: Candidate, cache_folder: Path) -> Path:
+    """Where it is kept what came of trying it."""
     return cache_folder / f"sandbox-{_key(candidate)}.json"
 
 

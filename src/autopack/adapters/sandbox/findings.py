@@ -5,6 +5,8 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+_FRESH_SECONDS = 300
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
@@ -16,6 +18,14 @@ class Findings:
     """What a program in it could do and must not."""
     version: str = ""
     """Of the program that makes the rooms."""
+
+
+def is_fresh(path: Path, now: float) -> bool:
+    """Whether what was kept at ``path`` is a few minutes old at most."""
+    try:
+        return abs(now - path.stat().st_mtime) < _FRESH_SECONDS
+    except OSError:
+        return False
 
 
 def load_findings(path: Path) -> Findings | None:

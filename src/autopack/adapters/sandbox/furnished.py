@@ -21,6 +21,7 @@ class FurnishedSandbox:
         root: Path,
         cache_folder: Path,
         environ: Mapping[str, str],
+        note: Path | None = None,
     ) -> None:
         """Furnish a sandbox.
 
@@ -30,6 +31,7 @@ class FurnishedSandbox:
             root: The repository, where relative places begin.
             cache_folder: For what is shown in place of git's configuration.
             environ: Holds ``HOME``, where places with ``~`` begin.
+            note: Where it is kept that the sandbox works.
         """
         self.description = sandbox.description
         self.is_confining = sandbox.is_confining
@@ -39,6 +41,7 @@ class FurnishedSandbox:
         self._writable = tuple(_places(settings.writable, root, home))
         self._limits = limits_of(settings)
         self._root = root
+        self._note = note
         self._cache_folder = cache_folder
 
     def confine(self, command: Command, room: Room) -> Command:
@@ -51,7 +54,7 @@ class FurnishedSandbox:
             substitutes={**self._substitutes(room), **room.substitutes},
             limits=replace(self._limits, **own),
         )
-        return self._sandbox.confine(command, furnished)
+        return self._sandbox.confine(replace(command, room_note=self._note), furnished)
 
     def _substitutes(self, room: Room) -> Mapping[Path, Path]:
         if not self.is_confining:

@@ -78,6 +78,11 @@ def test_with_a_clean_ledger_the_agents_own_end_decides(ending, kind):
     assert failure.message == ending.message
 
 
+def test_an_agent_without_a_room_is_tried_again():
+    failure = judge(Ending(cause=Cause.ROOMLESS, message="no room"), (), has_changed=False)
+    assert (failure.kind, failure.retryable) == (FailureKind.INFRASTRUCTURE, True)
+
+
 def test_a_fault_that_was_dropped_at_the_end_hides_none_before_it():
     ledger = (seen(1), seen(2, fault=FaultKind.OVERLOAD), seen(3, fault=FaultKind.CANCELLED))
     failure = judge(WELL, ledger, has_changed=True)
