@@ -157,11 +157,13 @@ def run(
     """Have the Builder mend blockers, on a branch of its own, and validate each fix."""
     from autopack.bootstrap.remediation import run_remediation, survey_blockers, validate_run
     from autopack.cli.run import watch
-    from autopack.triage.mending import note_begun, plan_mending
+    from autopack.triage.mending import check_is_mending, note_begun, plan_mending, requeue_refused
     from autopack.triage.remediation import remediation_run
 
     settings = load(flags, builder=builder, workers=workers)
     with open_store(flags, settings, writes=True) as store:
+        if run_id is not None:
+            check_is_mending(store, run_id)
         chosen = _chosen(survey_blockers(settings, store, opens=True), names)
         mending = plan_mending(chosen, given=run_id, fresh=_new_name())
         run_id, views = mending.run_id, mending.views
@@ -172,7 +174,7 @@ def run(
                 hint="`autopack triage` lists them; `autopack remediate fixed BLOCKER --commit REV` records a fix.",
             )
         note_begun(store, mending, now=now())
-        _retry_failed(store, run_id)
+        requeue_refused(store, run_id, now=now())
         store.import_plan(made, now=now())
         with watch(flags, store, run_id) as on_event:
             summary = run_remediation(settings, store, made, workers=settings.workers, on_event=on_event)
@@ -213,17 +215,6 @@ def _chosen(views: "Sequence[BlockerView]", names: tuple[str, ...]) -> "list[Blo
                 hint=f"Mend it by hand, then: autopack remediate fixed {view.blocker.name} --commit REV",
             )
     return chosen
-
-
-def _retry_failed(store: Store, run_id: str) -> None:
-    """Put the failed phases of a run that is gone on with back into its queue."""
-    from autopack.domain.phase import PhaseState
-
-    if run_id not in {it.run_id for it in store.runs()}:
-        return
-    for phase in store.phases(run_id):
-        if phase.state is PhaseState.FAILED:
-            store.requeue_phase(run_id, phase.phase_id, now=now())
 
 
 def _print_fixes(

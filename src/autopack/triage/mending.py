@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autopack.domain.blocker import Blocker, BlockerEvent
+from autopack.domain.phase import Phase, PhaseKind, PhaseState
+from autopack.errors import StoreError
 from autopack.ports import Store
 from autopack.triage.remediation import phase_id_of
 from autopack.triage.survey import BlockerView
@@ -82,3 +84,28 @@ def note_begun(store: Store, mending: Mending, *, now: float) -> None:
             text = f"{mending.run_id}/{phase_id_of(view.blocker)}"
             event = BlockerEvent(at=now, event=_BEGUN, text=text)
             store.triage.move_blocker(view.blocker, view.blocker.state, event)
+
+
+def check_is_mending(store: Store, run_id: str) -> None:
+    """Refuse to go on with a run that holds any other work; one that is not known yet is fine.
+
+    Raises:
+        StoreError: A phase of the run is not there to mend a blocker.
+    """
+    others = [it.phase_id for it in _phases_of(store, run_id) if it.spec.kind is not PhaseKind.REMEDIATION]
+    if others:
+        raise StoreError(
+            f"run {run_id!r} is no remediation run: {len(others)} of its phases, {others[0]} first, mend no blocker",
+            hint="Give the remediation run a name of its own, or leave --run-id out.",
+        )
+
+
+def requeue_refused(store: Store, run_id: str, *, now: float) -> None:
+    """Put the failed phases of a remediation run that is gone on with back into its queue."""
+    for phase in _phases_of(store, run_id):
+        if phase.state is PhaseState.FAILED:
+            store.requeue_phase(run_id, phase.phase_id, now=now)
+
+
+def _phases_of(store: Store, run_id: str) -> Sequence[Phase]:
+    return store.phases(run_id) if run_id in {it.run_id for it in store.runs()} else ()

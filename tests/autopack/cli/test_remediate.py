@@ -1,0 +1,69 @@
+"""``autopack remediate run --run-id``: goes on with a remediation run, and touches no other."""
+
+from contextlib import closing
+
+import pytest
+
+from autopack import bootstrap
+from autopack.domain.failure import FailureKind, FailureReport
+from autopack.domain.phase import PhaseState
+from autopack.domain.verdicts import AttemptOutcome
+from autopack.settings import load_settings
+
+PLAN = """\
+version: 1
+runs:
+  - id: shop
+    goal: A run of work
+    order: independent
+    phases:
+      - {id: a, goal: Do a}
+      - {id: b, goal: Do b}
+      - {id: c, goal: Do c}
+  - id: mends
+    goal: A run of mends
+    phases:
+      - {id: mend-b9, goal: Mend it, kind: remediation}
+"""
+RED = FailureReport(
+    kind=FailureKind.COLLECTION_ERROR,
+    message="New collection errors (persistent): ['tests/test_a.py']",
+    details=("tests/test_a.py: ModuleNotFoundError: No module named 'praw'",),
+)
+
+
+@pytest.fixture
+def stuck(root, autopack, git):
+    """Two phases that failed of one cause, which a change can mend, and others that nobody began."""
+    (root / "tests").mkdir()
+    (root / "tests/test_a.py").write_text("import praw\n")
+    (root / "plan.yaml").write_text(PLAN)
+    git("add", "-A")
+    git("commit", "-q", "-m", "A test")
+    assert autopack("init")[0] == 0
+    assert autopack("plan", "import", "plan.yaml")[0] == 0
+    with closing(bootstrap.open_store(load_settings(root, environ={}))) as store:
+        for phase_id in ("a", "b"):
+            address = store.next_address("shop", phase_id)
+            lease = store.claim_attempt(address, owner="me", now=1.0, is_owner_dead=lambda *_: False)
+            lease = store.set_base(lease, git("rev-parse", "HEAD"))
+            store.finish_attempt(lease, AttemptOutcome(final_state=PhaseState.FAILED, failure=RED), now=2.0)
+    return root
+
+
+def states(root, run_id):
+    with closing(bootstrap.open_store(load_settings(root, environ={}))) as store:
+        return {it.phase_id: it.state for it in store.phases(run_id)}
+
+
+def test_a_run_of_other_work_is_refused_and_left_as_it_is(autopack, stuck):
+    before = states(stuck, "shop")
+    code, _, err = autopack("remediate", "run", "--run-id", "shop", "--builder", "replay:answers")
+    assert code == 1
+    assert "'shop' is no remediation run: 3 of its phases, a first," in err
+    assert states(stuck, "shop") == before == {"a": "FAILED", "b": "FAILED", "c": "QUEUED"}
+
+
+def test_a_run_of_mends_is_gone_on_with(autopack, stuck):
+    autopack("remediate", "run", "--run-id", "mends", "--builder", "replay:answers")
+    assert "mend-b1" in states(stuck, "mends")
