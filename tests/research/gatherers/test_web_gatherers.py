@@ -1,3 +1,6 @@
+import sqlite3
+from contextlib import closing
+
 import pytest
 from recorded_answers import (
     github_issue,
@@ -165,6 +168,46 @@ def test_an_unchanged_answer_is_asked_for_conditionally_and_a_fresh_one_not_at_a
         for query in ("stale", "stale", "fresh", "fresh"):
             assert len(hackernews(patient(server.url), tmp_path).gather(query, limit=5)) == 1
     assert [it.headers.get("if-none-match") for it in server.asked] == [None, '"v1"', None]
+
+
+def test_the_cache_holds_no_token_and_is_the_operators_alone(tmp_path, patient):
+    headers = {"cache-control": "private, max-age=60", "vary": "Authorization"}
+    with serve(lambda _: Answer(body=github_search(github_issue()), headers=headers)) as server:
+        for _ in range(2):
+            settings = patient(server.url)
+            github(settings, tmp_path, repository="ada/queue", token=TOKEN).gather("q", limit=1)
+    assert len(server.asked) == 1
+    kept = sorted(tmp_path.glob("answers.sqlite*"))
+    assert any(b"octocat" in file.read_bytes() for file in kept)
+    assert not any(TOKEN.encode() in file.read_bytes() for file in kept)
+    assert {file.stat().st_mode & 0o777 for file in kept} == {0o600}
+
+
+def test_a_cache_that_others_could_read_is_theirs_no_longer(tmp_path, patient):
+    (tmp_path / "answers.sqlite").touch(mode=0o644)
+    with serve(lambda _: Answer(body=hackernews_search(hackernews_story()))) as server:
+        hackernews(patient(server.url), tmp_path).gather("queue", limit=5)
+    assert (tmp_path / "answers.sqlite").stat().st_mode & 0o777 == 0o600
+
+
+def test_an_answer_is_kept_for_a_day_at_most(tmp_path, patient):
+    with serve(
+        lambda _: Answer(body=hackernews_search(), headers={"cache-control": "max-age=9999999"})
+    ) as it:
+        hackernews(patient(it.url), tmp_path).gather("queue", limit=5)
+    with closing(sqlite3.connect(tmp_path / "answers.sqlite")) as database:
+        (kept,) = database.execute("SELECT expires_at - last_accessed_at FROM entries").fetchall()
+    assert 0 < kept[0] <= 86_400
+
+
+def test_a_redirection_to_another_service_takes_no_token_along(tmp_path, patient):
+    with serve(lambda _: Answer(body=github_search(github_issue()))) as other:
+        to = Answer(302, headers={"location": f"{other.url}/search/issues"})
+        with serve(lambda _: to) as server:
+            found = github(patient(server.url), tmp_path, repository="a/b", token=TOKEN).gather("q", limit=1)
+    assert len(found) == 1
+    assert server.asked[0].headers["authorization"] == f"Bearer {TOKEN}"
+    assert "authorization" not in other.asked[0].headers
 
 
 def test_a_broken_cache_costs_no_finding(tmp_path, patient):

@@ -48,9 +48,14 @@ class GitHubGatherer:
         self._url = settings.github_url.rstrip("/")
         self._now = now
         headers = {"accept": "application/vnd.github+json", "x-github-api-version": _API_VERSION}
-        if token:
-            headers["authorization"] = f"Bearer {token}"
-        self._web = WebReader("github", settings, folder, headers=headers, now=now)
+        self._web = WebReader(
+            "github",
+            settings,
+            folder,
+            headers=headers,
+            now=now,
+            authorization=f"Bearer {token}" if token else "",
+        )
 
     def gather(self, query: str, *, limit: int) -> Sequence[Finding]:
         """Issues and pull requests, most relevant first; then repositories, where none is named."""

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 USER_AGENT = "autopack research"
 _CACHE_FILE = "answers.sqlite"
+_CACHE_SECONDS = 86_400
+_CACHE_BYTES = 64 * 1024 * 1024
 _MAX_REDIRECTS = 5
 
 
@@ -27,13 +29,31 @@ class WebReader:
     """Reads one service. Nothing is opened, and no optional library imported, before the first read."""
 
     def __init__(
-        self, source: str, settings: ResearchSettings, folder: Path, *, headers: Mapping[str, str], now: Now
+        self,
+        source: str,
+        settings: ResearchSettings,
+        folder: Path,
+        *,
+        headers: Mapping[str, str],
+        now: Now,
+        authorization: str = "",
     ) -> None:
+        """Opens nothing.
+
+        Args:
+            source: Its name, for errors and its rate.
+            settings: How patient to be, and how much to read.
+            folder: Where answers are cached, as they came and readable by the operator alone.
+            headers: What every request carries; it is cached with the answers.
+            now: The time.
+            authorization: A header of that name; it is sent to the service that is asked, and stored nowhere.
+        """
         self._source = source
         self._settings = settings
         self._folder = folder
         self._headers = {"user-agent": USER_AGENT, "accept": "application/json", **headers}
         self._now = now
+        self._authorization = authorization
         self._patience = Patience(source, settings, folder)
 
     def read_json(self, url: str, params: Mapping[str, str | int]) -> object:
@@ -60,7 +80,7 @@ class WebReader:
         httpx = import_optional("httpx", extra="research", needed_for=f"the source {self._source}")
         try:
             with (
-                self._client(is_cached=is_cached) as client,
+                self._client(url, is_cached=is_cached) as client,
                 client.stream("GET", url, params=params) as answer,
             ):
                 self._check(answer)
@@ -73,9 +93,9 @@ class WebReader:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise SourceError(f"{self._source} gave no usable answer: {type(error).__name__}") from error
 
-    def _client(self, *, is_cached: bool) -> "httpx.Client":
+    def _client(self, url: str, *, is_cached: bool) -> "httpx.Client":
         library = import_optional("httpx", extra="research", needed_for=f"the source {self._source}")
-        transport = _polite(library, self._patience)
+        transport = _network(library, self._patience, url, self._authorization)
         client: httpx.Client = library.Client(
             transport=self._cached(transport) if is_cached else transport,
             headers=self._headers,
@@ -88,14 +108,24 @@ class WebReader:
     def _cached(self, transport: Any) -> "httpx.BaseTransport":
         hishel = import_optional("hishel", extra="research", needed_for=f"the source {self._source}")
         caching = import_optional("hishel.httpx", extra="research", needed_for=f"the source {self._source}")
-        self._folder.mkdir(parents=True, exist_ok=True)
         storage = hishel.SqliteStorage(
-            database_path=self._folder / _CACHE_FILE, max_stream_size=self._settings.max_answer_bytes
+            database_path=self._private_file(),
+            default_ttl=_CACHE_SECONDS,
+            max_size=_CACHE_BYTES,
+            max_stream_size=self._settings.max_answer_bytes,
         )
         # The cache is this operator's alone, so what needs a token may be kept too.
         options = hishel.CacheOptions(shared=False)
         cached: httpx.BaseTransport = caching.CacheTransport(transport, storage=storage, rfc=options)
         return cached
+
+    def _private_file(self) -> Path:
+        """The cache, which nobody else may read; SQLite gives the files beside it the same mode."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / _CACHE_FILE
+        path.touch(mode=0o600)
+        path.chmod(0o600)
+        return path
 
     def _check(self, answer: "httpx.Response") -> None:
         status = answer.status_code
@@ -124,14 +154,32 @@ class WebReader:
         return bytes(body)
 
 
-def _polite(library: Any, patience: Patience) -> "httpx.BaseTransport":
-    """The network as it lies below the cache: only what is really asked takes a turn."""
+def _network(library: Any, patience: Patience, url: str, authorization: str) -> "httpx.BaseTransport":
+    """The network as it lies below the cache: only what is really asked takes a turn, and only there is a secret."""
+    service = _origin(library.URL(url))
 
-    class Polite(library.HTTPTransport):  # type: ignore[misc]  # the library is imported on first use only
+    class Network(library.HTTPTransport):  # type: ignore[misc]  # the library is imported on first use only
         def handle_request(self, request: "httpx.Request") -> "httpx.Response":
             patience.take_turn()
+            # A redirection to another service does not take the secret along.
+            if authorization and _origin(request.url) == service:
+                request = _authorised(library, request, authorization)
             answer: httpx.Response = super().handle_request(request)
             return answer
 
-    transport: httpx.BaseTransport = Polite()
+    transport: httpx.BaseTransport = Network()
     return transport
+
+
+def _authorised(library: Any, request: "httpx.Request", authorization: str) -> "httpx.Request":
+    """A copy, since the cache above keeps the request that it was given."""
+    headers = library.Headers(request.headers)
+    headers["authorization"] = authorization
+    copy: httpx.Request = library.Request(
+        request.method, request.url, headers=headers, stream=request.stream, extensions=request.extensions
+    )
+    return copy
+
+
+def _origin(url: "httpx.URL") -> tuple[str, str, int | None]:
+    return (url.scheme, url.host, url.port)
