@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from autopack.domain.attempt import AttemptAddress, Lease
@@ -34,7 +35,7 @@ from autopack.errors import (
     WorkspaceError,
 )
 from autopack.execution.briefing import Briefing
-from autopack.execution.build import BuildOrder, BuildStep
+from autopack.execution.build import BuildOrder, BuildStep, Shown
 from autopack.execution.change import given_whole, reading, to_edits, without_untouched
 from autopack.execution.ci import CiGate
 from autopack.execution.collection import CollectionGate, CollectionJudgement, CollectionRequest
@@ -193,7 +194,7 @@ class AutonomousExecutor:
             return self._judge(room, self._load_scoped_context(room), stored.answer)
 
     def _rehearsal_logs(self, address: AttemptAddress, base: str) -> Path:
-        return attempt_folder(self.settings.state_folder, address) / "rehearsal" / base[:12]
+        return self._logs_of(address) / "rehearsal" / base[:12]
 
     def _execute_phase_with_recovery(self, phase: Phase, lease: Lease) -> AttemptOutcome:
         started = self.clock.monotonic()
@@ -212,7 +213,7 @@ class AutonomousExecutor:
         )
 
     def _attempt(self, phase: Phase, lease: Lease) -> AttemptOutcome:
-        logs = attempt_folder(self.settings.state_folder, lease.address)
+        logs = self._logs_of(lease.address)
         run = self.store.run(phase.run_id)
         base = self.workspace.run_head(run.run_id, base=run.spec.base)
         if (
@@ -224,7 +225,7 @@ class AutonomousExecutor:
             return done
         if lease.base_commit != base:
             lease = self.store.set_base(lease, base)
-        self.build.recover(lease, logs)
+        self.build.recover(lease, logs_of=self._logs_of, shown=partial(self._shown, run, phase))
         answer = self.build.stored(lease)
         tree = self.workspace.tree(base)
         looks_first = self.is_doom_checked and answer is None
@@ -249,6 +250,13 @@ class AutonomousExecutor:
                 logs=logs,
             )
             return self._in_room(room, answer)
+
+    def _logs_of(self, address: AttemptAddress) -> Path:
+        return attempt_folder(self.settings.state_folder, address)
+
+    def _shown(self, run: Run, phase: Phase, commit: str) -> Shown:
+        tree = self.workspace.tree(commit)
+        return Shown(read=reading(tree), placeholders=self._context(run, phase, tree).stubs)
 
     def _in_room(self, room: _Room, answer: BuildAnswer | None) -> AttemptOutcome:
         if answer is None and self._is_decided(room.lease.address):
@@ -283,7 +291,7 @@ class AutonomousExecutor:
             return answer
         base = self.build.asked_on(room.lease) or room.base
         tree = self.workspace.tree(base)
-        context = self._context(room, tree)
+        context = self._context(room.run, room.phase, tree)
         if draft_of([answer.text], reading(tree), placeholders=context.stubs).fits:
             return answer
         return self.build.mend(self._order(room, context, tree, base), answer, reading(tree))
@@ -457,7 +465,7 @@ class AutonomousExecutor:
     def _load_scoped_context(self, room: _Room) -> ScopedContext:
         """The phase's context, with its placeholders written where the deliverables gate will look."""
         room.worktree.reset(room.base)
-        context = self._context(room, room.tree)
+        context = self._context(room.run, room.phase, room.tree)
         project_root = room.worktree.path / (room.run.spec.project or "")
         for key, content in context.stubs.items():
             target = self._resolve_scope_target(key, project_root, base=room.worktree.path)
@@ -466,9 +474,9 @@ class AutonomousExecutor:
                 target[0].write_bytes(content)
         return context
 
-    def _context(self, room: _Room, tree: Tree) -> ScopedContext:
-        reports = reports_behind(room.run.spec, room.phase.phase_id)
-        return load_context(room.phase.spec, tree, reports=reports, max_bytes=self.brief.files_bytes)
+    def _context(self, run: Run, phase: Phase, tree: Tree) -> ScopedContext:
+        reports = reports_behind(run.spec, phase.phase_id)
+        return load_context(phase.spec, tree, reports=reports, max_bytes=self.brief.files_bytes)
 
     @staticmethod
     def _resolve_scope_target(

@@ -49,6 +49,17 @@ class FileJournal:
             # It is found again, and booking it twice changes nothing.
             logger.warning("answer.not_dropped", extra={"path": str(folder), "reason": error.strerror})
 
+    def put_aside(self, folder: Path, paid: PaidAnswer) -> None:
+        """Give the file of an answer that cannot be booked a name by which it is not found again."""
+        path = _path(folder, paid)
+        aside = path.with_name(f"foreign-{paid.call_id}-{paid.begun_at:.0f}.json")
+        logger.warning("answer.put_aside", extra={"path": str(aside), "call_id": paid.call_id})
+        try:
+            path.replace(aside)
+        except OSError as error:
+            # It is found again, and put aside again; whatever becomes of it, nothing is booked for it.
+            logger.warning("answer.not_put_aside", extra={"path": str(path), "reason": error.strerror})
+
 
 def _path(folder: Path, paid: PaidAnswer) -> Path:
     return folder / f"paid-{paid.call_id}.json"

@@ -1,6 +1,6 @@
 """The Builder step: asked once, paid once, and its answer kept before anything else is done with it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -17,6 +17,7 @@ from autopack.domain.retry import pause_failure
 from autopack.domain.spending import OverBudget, Reservation, SpendingLimits, budget_failure
 from autopack.domain.telemetry import CallEvent
 from autopack.errors import UntakeableError
+from autopack.execution.booking import Booking
 from autopack.execution.briefing import Prompt
 from autopack.execution.context import ScopedContext
 from autopack.execution.failures import fault
@@ -29,7 +30,6 @@ from autopack.ports import (
     Builder,
     BuildRequest,
     BuildWatch,
-    CallFilter,
     Clock,
     Exchange,
     ModelBuilder,
@@ -62,6 +62,16 @@ class BuildOrder:
     """Which call of the attempt it is; the answer of the first is the attempt's change, others are means to it."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What an answer in words is held against: what its model was shown."""
+
+    read: Read
+    """Gives the files of the commit."""
+    placeholders: Mapping[str, bytes]
+    """Content by key of those that stood in for missing ones."""
+
+
 class BuildStep:
     """Gets the change of an attempt from the ledger or, when it was never paid for, from the Builder."""
 
@@ -80,9 +90,8 @@ class BuildStep:
         self._builder = builder
         self._clock = clock
         self._settings = settings
-        self._journal = journal
+        self._booking = Booking(store=store, clock=clock, journal=journal, on_call=on_call)
         self._limits = limits
-        self._on_call = on_call
 
     @property
     def edits_worktree(self) -> bool:
@@ -113,15 +122,36 @@ class BuildStep:
         )
         return stored.answer if stored is not None else None
 
-    def recover(self, lease: Lease, logs: Path) -> None:
-        """Book the answers that an earlier process of this attempt got, and did not live to put into the ledger."""
-        for paid in self._journal.found(logs / _FOLDER, lease.address, self._ledger):
-            self._settle(paid, logs)
+    def recover(
+        self,
+        lease: Lease,
+        *,
+        logs_of: Callable[[AttemptAddress], Path],
+        shown: Callable[[str], Shown],
+    ) -> None:
+        """Book the answers that earlier processes got, and did not live to put into the ledger.
 
-    @property
-    def _ledger(self) -> str:
-        """Which database gives calls their numbers; it stays the same when its tables are brought up to date."""
-        return self._store.identity.partition(", schema ")[0]
+        Those of earlier attempts of the phase as well: their processes may have been ended for good before they could.
+
+        Args:
+            lease: The attempt that is made now.
+            logs_of: The log folder of an attempt.
+            shown: What a model was shown of a commit.
+        """
+        for number in range(1, lease.address.number + 1):
+            address = replace(lease.address, number=number)
+            self._booking.recover(
+                logs_of(address) / _FOLDER, address, lambda paid, turn: self._finished(paid, turn, shown)
+            )
+
+    def _finished(self, paid: PaidAnswer, turn: int, shown: Callable[[str], Shown]) -> PaidAnswer:
+        """The answer as the process would have booked it: the end of a conversation is the whole of it."""
+        earlier = [self._store.stored_answer(paid.address, it) for it in range(FIRST_TURN, turn)]
+        said = [it.answer for it in earlier if it is not None and self._is_readable(it.answer)]
+        if not said or len(said) < len(earlier) or not self._is_readable(paid.answer):
+            return paid
+        texts = tuple(it.text for it in said)
+        return replace(paid, answer=self._whole(texts, paid.answer, shown(paid.base_commit)))
 
     def asked_on(self, lease: Lease) -> str | None:
         """The commit on which the stored answer was asked for."""
@@ -185,7 +215,8 @@ class BuildStep:
         if model is None or not self.is_mendable(answer):
             return answer
         last, said = answer, list[Exchange]()
-        draft = self._draft(order, said, last, read)
+        shown = _shown(order, read)
+        draft = _draft((), last, shown)
         while not draft.fits and len(said) < min(model.mending_turns, _MOST_TURNS - 1):
             said.append(Exchange(answer=last.text, reply=reply_to(draft, is_first=not said)))
             stored = self._store.stored_answer(order.lease.address, FIRST_TURN + len(said))
@@ -194,18 +225,14 @@ class BuildStep:
                 return last if last.failure.retryable else answer
             if not self._is_readable(last):
                 return last
-            draft = self._draft(order, said, last, read)
+            draft = _draft([it.answer for it in said], last, shown)
         return _as_patch(last, draft, read) if said and draft.fits else answer
-
-    @staticmethod
-    def _draft(order: BuildOrder, said: Sequence[Exchange], last: BuildAnswer, read: Read) -> Draft:
-        texts = [*(it.answer for it in said), last.text]
-        return draft_of(texts, read, placeholders=order.context.stubs)
 
     def _call(self, order: BuildOrder, said: Sequence[Exchange], *, read: Read | None) -> BuildAnswer:
         if (pause := self._pause()) is not None:
             return BuildAnswer(failure=pause)
-        reservation = self._reserve(order, said)
+        begun_at = self._clock.now()
+        reservation = self._reserve(order, said, now=begun_at)
         if isinstance(reservation, OverBudget):
             return BuildAnswer(failure=budget_failure(reservation))
         started = self._clock.monotonic()
@@ -213,18 +240,21 @@ class BuildStep:
         paid = PaidAnswer(
             call_id=reservation.call_id,
             address=order.lease.address,
-            store=self._ledger,
+            store=self._booking.ledger,
             answer=answer,
             base_commit=order.base,
             duration_seconds=self._clock.monotonic() - started,
+            begun_at=begun_at,
         )
-        self._journal.keep(order.logs / _FOLDER, paid)
+        folder = order.logs / _FOLDER
+        self._booking.keep(folder, paid)
         try:
             if read is not None and self._is_readable(answer):
-                paid = replace(paid, answer=self._whole(order, said, answer, read))
+                texts = tuple(it.answer for it in said)
+                paid = replace(paid, answer=self._whole(texts, answer, _shown(order, read)))
         finally:
             # Whatever becomes of what is told about it: it was paid for.
-            self._settle(paid, order.logs)
+            self._booking.settle(folder, paid)
         return paid.answer
 
     def _answered(self, order: BuildOrder, said: Sequence[Exchange], reservation: Reservation) -> BuildAnswer:
@@ -248,24 +278,12 @@ class BuildStep:
             return model.reply(request, said, watch)
         return self._builder.build(request, watch)
 
-    def _whole(
-        self, order: BuildOrder, said: Sequence[Exchange], answer: BuildAnswer, read: Read
-    ) -> BuildAnswer:
+    @staticmethod
+    def _whole(said: Sequence[str], answer: BuildAnswer, shown: Shown) -> BuildAnswer:
         """The answer with what became of its edits noted; all answers of the conversation as one, if it ends here."""
-        draft = self._draft(order, said, answer, read)
+        draft = _draft(said, answer, shown)
         answer = replace(answer, notes={**answer.notes, **notes_of(draft)})
-        return _as_patch(answer, draft, read) if said and draft.fits else answer
-
-    def _settle(self, paid: PaidAnswer, logs: Path) -> None:
-        self._store.settle_call(
-            paid.call_id,
-            paid.answer,
-            base_commit=paid.base_commit,
-            duration_seconds=paid.duration_seconds,
-            now=self._clock.now(),
-        )
-        self._journal.drop(logs / _FOLDER, paid)
-        self._tell(paid.call_id)
+        return _as_patch(answer, draft, shown.read) if said and draft.fits else answer
 
     def _stored(self, address: AttemptAddress) -> StoredAnswer | None:
         """What the attempt's answers come to: the patch of a conversation that ended well, else its first answer."""
@@ -328,7 +346,9 @@ class BuildStep:
         now = self._clock.now()
         return pause_failure(pause, now=now) if pause is not None and pause.until > now else None
 
-    def _reserve(self, order: BuildOrder, said: Sequence[Exchange]) -> Reservation | OverBudget:
+    def _reserve(
+        self, order: BuildOrder, said: Sequence[Exchange], *, now: float
+    ) -> Reservation | OverBudget:
         texts = [order.prompt.text, *(part for it in said for part in (it.answer, it.reply))]
         if self.model is not None:
             texts.insert(0, order.prompt.instructions)
@@ -342,7 +362,7 @@ class BuildStep:
             prompt_hash=sha256(prompt).hexdigest(),
             expected_tokens=expected,
             limit_tokens=spec.budget_tokens or self._settings.budget_tokens,
-            now=self._clock.now(),
+            now=now,
             # A reply is no call like others, and others are not to be judged by it.
             estimate=None
             if said
@@ -350,11 +370,6 @@ class BuildStep:
             limits=self._limits,
             limit_usd=self._settings.budget_usd,
         )
-
-    def _tell(self, call_id: int) -> None:
-        if self._on_call is not None:
-            for event in self._store.telemetry(CallFilter(call_id=call_id)):
-                self._on_call(event)
 
     def _collect(self, answer: BuildAnswer, worktree: Worktree) -> BuildAnswer:
         if answer.failure is None and self._builder.edits_worktree:
@@ -374,6 +389,14 @@ def _taken(answer: BuildAnswer, worktree: Worktree) -> BuildAnswer:
     except UntakeableError as error:
         failure = FailureReport(kind=FailureKind.PATCH_REJECTED, message=str(error), hint=error.hint)
         return replace(answer, failure=failure)
+
+
+def _shown(order: BuildOrder, read: Read) -> Shown:
+    return Shown(read=read, placeholders=order.context.stubs)
+
+
+def _draft(said: Sequence[str], last: BuildAnswer, shown: Shown) -> Draft:
+    return draft_of([*said, last.text], shown.read, placeholders=shown.placeholders)
 
 
 def _as_patch(answer: BuildAnswer, draft: Draft, read: Read) -> BuildAnswer:

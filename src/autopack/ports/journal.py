@@ -20,6 +20,8 @@ class PaidAnswer:
     answer: BuildAnswer
     base_commit: str
     duration_seconds: float
+    begun_at: float
+    """When the call was reserved: with its number and address, what tells it from the calls of another database."""
 
 
 class AnswerJournal(Protocol):
@@ -35,4 +37,8 @@ class AnswerJournal(Protocol):
 
     def drop(self, folder: Path, paid: PaidAnswer) -> None:
         """Forget an answer that is booked."""
+        ...
+
+    def put_aside(self, folder: Path, paid: PaidAnswer) -> None:
+        """Leave an answer for a human whose call the ledger does not know; it is logged, and not found again."""
         ...

@@ -8,13 +8,14 @@ import pytest
 from autopack.adapters.answer_journal import FileJournal
 from autopack.adapters.builders.direct_factory import make_direct
 from autopack.adapters.meter.loopback import LoopbackMeter
-from autopack.domain.failure import FailureKind
-from autopack.domain.phase import PhaseSpec
+from autopack.domain.failure import FailureKind, FailureReport
+from autopack.domain.phase import PhaseSpec, PhaseState
 from autopack.domain.plan import Plan
-from autopack.domain.run import RunSpec
+from autopack.domain.run import Order, RunSpec
+from autopack.domain.verdicts import AttemptOutcome
 from autopack.errors import StoreError
 from autopack.execution.briefing import Prompt
-from autopack.execution.build import BuildOrder, BuildStep
+from autopack.execution.build import BuildOrder, BuildStep, Shown
 from autopack.execution.change import reading, to_edits
 from autopack.execution.context import ScopedContext
 from autopack.ports import AnswerFormat, CallFilter
@@ -41,11 +42,16 @@ class Bench:
 
     def __init__(self, folder, provider, tree, *, clock=None, **settings):
         self.folder, self.provider, self.tree = folder, provider, tree
-        self.store = MemoryStore()
         self.clock = clock or FrozenClock()
-        phase = PhaseSpec(phase_id="p", goal="g")
-        self.store.import_plan(Plan(runs=(RunSpec(run_id="r", goal="g", phases=(phase,)),)), now=1.0)
+        self.begin_anew(**settings)
         self.lease = self.claim()
+
+    def begin_anew(self, **settings):
+        """A store as it is before the first call, and a step for it."""
+        self.store = MemoryStore()
+        phases = tuple(PhaseSpec(phase_id=name, goal="g") for name in "pq")
+        run = RunSpec(run_id="r", goal="g", phases=phases, order=Order.INDEPENDENT)
+        self.store.import_plan(Plan(runs=(run,)), now=1.0)
         self.step = self.make_step(**settings)
 
     def claim(self):
@@ -83,12 +89,19 @@ class Bench:
             prompt=Prompt(text="Do it.", instructions="Answer in blocks."),
             worktree=None,
             base="ba5e",
-            logs=self.folder,
+            logs=self.logs_of(self.lease.address),
         )
+
+    def logs_of(self, address):
+        return self.folder / str(address.number)
+
+    def recover(self):
+        shown = Shown(read=reading(self.tree), placeholders={})
+        self.step.recover(self.lease, logs_of=self.logs_of, shown=lambda _commit: shown)
 
     def answer(self):
         """What an attempt makes of it: the stored answer or a new one, mended."""
-        self.step.recover(self.lease, self.folder)
+        self.recover()
         read = reading(self.tree)
         first = self.step.stored(self.lease) or self.step.ask(self.order(), read)
         return first if first.failure is not None else self.step.mend(self.order(), first, read)
@@ -242,6 +255,72 @@ def refusing(settle, *, after):
     return settle_or_refuse
 
 
+def die_before_booking(bench, *, after):
+    """An attempt that ends for good when it has booked ``after`` answers, with the next one on the disk."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bench.store, "settle_call", refusing(bench.store.settle_call, after=after))
+        with pytest.raises(StoreError):
+            bench.answer()
+
+
+def test_the_end_of_a_conversation_is_the_whole_of_it_when_the_next_process_books_it(bench):
+    it = bench(ONE + BAD, TWO)
+    die_before_booking(it, after=1)
+    it.lease = it.claim()
+    it.recover()
+    stored = it.step.answer_of(it.lease.address, 1).answer
+    assert (stored.format, it.contents(stored)) == (AnswerFormat.PATCH, {"a.py": BOTH})
+    assert it.is_paid_exactly()
+
+
+def test_an_answer_is_booked_by_the_next_attempt_when_its_own_was_ended_for_good(bench):
+    it = bench(ONE + TWO)
+    die_before_booking(it, after=0)
+    late = FailureReport(kind=FailureKind.TIMEOUT, message="late")
+    ended = AttemptOutcome(final_state=PhaseState.FAILED, failure=late)
+    it.store.finish_attempt(it.lease, ended, now=1.0)
+    it.store.requeue_phase("r", "p", now=1.0)
+    it.lease = it.claim()
+    it.recover()
+    assert it.lease.address.number == 2
+    assert it.contents(it.step.answer_of(it.lease.address, 1).answer) == {"a.py": BOTH}
+    assert it.is_paid_exactly()
+
+
+def reserve(bench, phase_id, *, now):
+    address = bench.store.next_address("r", phase_id)
+    lease = bench.store.claim_attempt(address, owner="me", now=now, is_owner_dead=lambda *_: True)
+    bench.store.reserve_call(
+        lease, turn=1, builder="b", prompt_hash="", expected_tokens=1, limit_tokens=9, now=now
+    )
+
+
+@pytest.mark.parametrize(
+    "first_call",
+    [
+        pytest.param(None, id="it has made no call"),
+        pytest.param("q", id="its call is of another phase"),
+        pytest.param("p", id="its call was made at another time"),
+    ],
+)
+def test_an_answer_is_never_booked_to_the_call_of_a_database_that_was_made_anew(first_call, bench):
+    it = bench(ONE + TWO)
+    die_before_booking(it, after=0)
+    it.clock.advance(60)
+    it.begin_anew()
+    if first_call is not None:
+        reserve(it, first_call, now=it.clock.now())
+    before = it.calls()
+    it.lease = it.claim()
+    it.recover()
+    assert it.calls() == before
+    assert it.step.stored(it.lease) is None
+    (aside,) = it.folder.rglob("*.json")
+    assert aside.name.startswith("foreign-1-")
+    it.recover()
+    assert list(it.folder.rglob("*.json")) == [aside]
+
+
 def test_an_answer_of_another_store_or_attempt_is_left_alone(bench):
     it = bench(ONE + TWO)
     journal = FileJournal()
@@ -249,7 +328,7 @@ def test_an_answer_of_another_store_or_attempt_is_left_alone(bench):
         patch.setattr(it.store, "settle_call", refusing(it.store.settle_call, after=0))
         with pytest.raises(StoreError):
             it.answer()
-    folder = it.folder / "builder"
+    folder = it.logs_of(it.lease.address) / "builder"
     (paid,) = journal.found(folder, it.lease.address, it.store.identity)
     assert journal.found(folder, it.lease.address, "another") == []
     assert journal.found(folder, replace(it.lease.address, number=2), it.store.identity) == []
