@@ -42,6 +42,8 @@ class Scripted:
     """One answer."""
 
     text: str = "ok"
+    pieces: Sequence[str] = ()
+    """How a stream splits the text; empty splits it into words."""
     tool: ToolCall | None = None
     stop: str = "end"
     """``end``, ``length``, ``refusal``."""
@@ -121,6 +123,8 @@ def error_body(dialect: Dialect, script: Scripted) -> dict[str, object]:
 
 
 def _pieces(script: Scripted) -> Sequence[str]:
+    if script.pieces:
+        return script.pieces
     return re.findall(r"\S+\s*|\s+", script.text) if script.text else []
 
 

@@ -216,6 +216,36 @@ def test_a_stream_that_always_breaks_off_is_a_fault_that_passes(provider_name, t
     assert answer.usage.total_tokens
 
 
+SAID = ["insufficient_quota", "prompt is too long", "the server is overloaded"]
+
+
+@pytest.mark.parametrize("said", SAID)
+def test_what_a_provider_says_in_its_stream_is_not_asked_for_again(said, provider_name, tmp_path):
+    with serve(Scripted(text="one two", stream_error=said)) as provider:
+        bench = Bench(tmp_path, provider_name, provider.url)
+        answer = bench.build()
+    assert len(provider.seen) == 1
+    assert said in answer.failure.message
+    assert answer.usage == bench.watch.usage
+
+
+def test_a_character_that_comes_in_halves_is_whole_in_the_answer(provider_name, tmp_path):
+    script = Scripted(text="so \U0001f600", pieces=("so ", "\ud83d", "\ude00"))
+    with serve(script) as provider:
+        bench = Bench(tmp_path, provider_name, provider.url)
+        answer = bench.build()
+    assert (answer.failure, answer.text) == (None, "so \U0001f600")
+    assert len(provider.seen) == 1
+    assert (bench.folder / "answer-1.md").read_text() == "so \\ud83d\\ude00"
+
+
+def test_what_broke_off_is_taken_from_the_budget_of_the_second_time(provider_name, tmp_path):
+    with serve(Scripted(text="word " * 400, cut_after=390, input_tokens=10)) as provider:
+        answer = Bench(tmp_path, provider_name, provider.url).build(budget_tokens=500)
+    assert len(provider.seen) == 1
+    assert answer.failure.kind is FailureKind.BUDGET_EXCEEDED
+
+
 def test_a_provider_that_is_not_there_is_a_fault_that_passes(provider_name, tmp_path):
     answer = Bench(tmp_path, provider_name, "http://127.0.0.1:9").build()
     assert (answer.failure.kind, answer.failure.retryable) == (FailureKind.BUILDER_ERROR, True)

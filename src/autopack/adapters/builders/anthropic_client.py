@@ -1,5 +1,6 @@
 """Messages through the ``anthropic`` SDK."""
 
+from json import JSONDecodeError
 from typing import Any
 
 import anthropic
@@ -30,7 +31,7 @@ class AnthropicClient:
         except anthropic.APIStatusError as error:
             raise ModelCallError(str(error), status=error.status_code) from error
         # A stream that breaks off raises the transport's own error, which is none of the SDK's.
-        except (anthropic.AnthropicError, httpx2.HTTPError, ValueError) as error:
+        except (anthropic.AnthropicError, httpx2.HTTPError, JSONDecodeError, UnicodeDecodeError) as error:
             raise ModelCallError(f"{type(error).__name__}: {error}") from error
         finally:
             self._client.close()

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self, TextIO
@@ -77,6 +78,16 @@ class DirectBuilder:
         return call.make()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tried:
+    """What became of asking."""
+
+    completion: Completion | None
+    last: ModelRequest | None
+    usage: Usage
+    """Of the whole call so far."""
+
+
 @dataclass(kw_only=True)
 class _Call:
     """One call under way."""
@@ -92,24 +103,42 @@ class _Call:
     """Set when we ended the call ourselves."""
 
     def make(self) -> BuildAnswer:
-        """Ask, and once more if the answer broke off in the middle."""
+        """Ask, and once more if the stream of the answer broke off."""
         limits = self._limits()
         if limits is None:
             return BuildAnswer(failure=_no_room(self.request.budget_tokens), model=self.model)
         make_client = self.parts.load_sdk()
         started = self.parts.clock.monotonic()
-        order = MeterOrder(
-            route=self.parts.route,
-            budget_tokens=self.request.budget_tokens,
-            budget_usd=self.request.budget_usd,
-            log_folder=self.request.log_folder,
-        )
-        with self.parts.open_meter().open(order, self.watch) as door:
-            completion = self._complete(door, make_client, limits, started)
+        tried = self._try(make_client, limits, started, 1, Usage())
+        if tried.completion is None and self._may_pass(tried.last) and not self._is_late(started):
+            logger.info("answer.broken_off", extra={"builder": self.model, "reason": self.problem[:200]})
+            tried = self._try(make_client, limits, started, 2, tried.usage)
+        return self._answer(tried.completion, tried.last, tried.usage, self.parts.clock.monotonic() - started)
+
+    def _try(
+        self, make_client: MakeClient, limits: CallLimits, started: float, attempt: int, used: Usage
+    ) -> "_Tried":
+        with self.parts.open_meter().open(self._order(used), self.watch) as door:
+            completion = self._complete(door, make_client, limits, started, attempt)
         # The door is asked once it is closed: only then is what broke off booked.
         requests = door.requests()
-        seconds = self.parts.clock.monotonic() - started
-        return self._answer(completion, requests[-1] if requests else None, door.usage(), seconds)
+        return _Tried(
+            completion=completion, last=requests[-1] if requests else None, usage=used + door.usage()
+        )
+
+    def _order(self, used: Usage) -> MeterOrder:
+        budget_usd = self.request.budget_usd
+        return MeterOrder(
+            route=self.parts.route,
+            budget_tokens=max(0, self.request.budget_tokens - used.total_tokens),
+            budget_usd=None if budget_usd is None else max(0.0, budget_usd - (used.cost_usd or 0.0)),
+            log_folder=self.request.log_folder,
+        )
+
+    def _may_pass(self, last: ModelRequest | None) -> bool:
+        """Whether the stream of an answer broke off: what a provider says in words, it will say again."""
+        is_begun = last is not None and last.status is not None and last.status < 300
+        return self.stopped is None and is_begun and last is not None and last.fault is FaultKind.NETWORK
 
     def _limits(self) -> CallLimits | None:
         settings = self.parts.settings
@@ -126,22 +155,17 @@ class _Call:
         )
 
     def _complete(
-        self, door: MeterDoor, make_client: MakeClient, limits: CallLimits, started: float
+        self, door: MeterDoor, make_client: MakeClient, limits: CallLimits, started: float, attempt: int
     ) -> Completion | None:
-        for attempt in (1, 2):
-            try:
-                with _Transcript(self._transcript_path(attempt)) as transcript:
-                    client = make_client(door, self.model)
-                    return self._ask(client, door, limits, transcript, started)
-            except CallStoppedError:
-                return None
-            except ModelCallError as error:
-                self.problem = str(error)
-                # A refusal will come again; a stream that broke off may not, and what it wrote is kept beside.
-                if error.status is not None or attempt == 2 or self._is_late(started):
-                    return None
-                logger.info("answer.broken_off", extra={"builder": self.model, "reason": self.problem[:200]})
-        return None
+        try:
+            with _Transcript(self._transcript_path(attempt)) as transcript:
+                client = make_client(door, self.model)
+                return self._ask(client, door, limits, transcript, started)
+        except CallStoppedError:
+            return None
+        except ModelCallError as error:
+            self.problem = str(error)
+            return None
 
     def _ask(
         self,
@@ -211,7 +235,7 @@ class _Call:
             failure = replace(failure, log_paths=(str(self._transcript_path(1)),))
         return BuildAnswer(
             format=AnswerFormat.WORDS,
-            text=completion.text if completion is not None else "",
+            text=_with_whole_characters(completion.text) if completion is not None else "",
             failure=failure,
             usage=usage,
             model=last.model if last is not None and last.model else self.model,
@@ -229,6 +253,11 @@ def _no_room(budget_tokens: int) -> FailureReport:
     )
 
 
+def _with_whole_characters(text: str) -> str:
+    """The text with those characters put together of which each half came in a piece of its own."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+
+
 class _Transcript:
     """The answer as it comes, kept with the attempt even when its call is killed."""
 
@@ -239,17 +268,32 @@ class _Transcript:
     def __enter__(self) -> Self:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._path.open("w", encoding="utf-8", errors="surrogateescape", newline="")
+            # A piece may end in the middle of a character, and half of one has no bytes.
+            self._file = self._path.open("w", encoding="utf-8", errors="backslashreplace", newline="")
         except OSError as error:
-            logger.warning("answer.not_logged", extra={"path": str(self._path), "reason": error.strerror})
+            self._warn(error)
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()
+        self._close()
 
     def write(self, piece: str) -> None:
         """Append a piece."""
-        if self._file is not None:
+        if self._file is None:
+            return
+        try:
             self._file.write(piece)
             self._file.flush()
+        except OSError as error:
+            # The answer is paid for, whether the disk takes a copy of it or not.
+            self._warn(error)
+            self._close()
+
+    def _close(self) -> None:
+        if self._file is not None:
+            with suppress(OSError):
+                self._file.close()
+            self._file = None
+
+    def _warn(self, error: OSError) -> None:
+        logger.warning("answer.not_logged", extra={"path": str(self._path), "reason": error.strerror})

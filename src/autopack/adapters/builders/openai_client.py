@@ -1,5 +1,6 @@
 """Chat completions through the ``openai`` SDK: OpenAI itself, Ollama, llama.cpp, vLLM and all that speak like them."""
 
+from json import JSONDecodeError
 from typing import TYPE_CHECKING, Any, cast
 
 import httpx2
@@ -31,7 +32,7 @@ class OpenAiClient:
             return self._complete(messages, limits, take_piece)
         except openai.APIStatusError as error:
             raise ModelCallError(str(error), status=error.status_code) from error
-        except (openai.OpenAIError, httpx2.HTTPError, ValueError) as error:
+        except (openai.OpenAIError, httpx2.HTTPError, JSONDecodeError, UnicodeDecodeError) as error:
             raise ModelCallError(f"{type(error).__name__}: {error}") from error
         finally:
             self._client.close()
