@@ -45,6 +45,8 @@ class Scripted:
     pieces: Sequence[str] = ()
     """How a stream splits the text; empty splits it into words."""
     tool: ToolCall | None = None
+    refusal: str = ""
+    """Said in the place that OpenAI has for it, before the end."""
     stop: str = "end"
     """``end``, ``length``, ``refusal``."""
     input_tokens: int | None = None
@@ -169,7 +171,11 @@ def _chat(seen: Seen, script: Scripted, usage: Usage) -> _Written:
         "total_tokens": usage.total_tokens,
         "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
     }
-    message: dict[str, object] = {"role": "assistant", "content": script.text}
+    message: dict[str, object] = {
+        "role": "assistant",
+        "content": script.text,
+        "refusal": script.refusal or None,
+    }
     call = {"id": "call_1", "type": "function"}
     if script.tool:
         function = {"name": script.tool.name, "arguments": json.dumps(script.tool.arguments)}
@@ -188,8 +194,10 @@ def _chat(seen: Seen, script: Scripted, usage: Usage) -> _Written:
 
     def events() -> Iterator[tuple[str, object]]:
         yield chunk({"role": "assistant", "content": ""})
-        for piece in _pieces(script):
-            yield chunk({"content": piece})
+        said = [("content", piece) for piece in _pieces(script)]
+        said += [("refusal", script.refusal)] * bool(script.refusal)
+        for place, piece in said:
+            yield chunk({place: piece})
         if script.tool:
             function = {"name": script.tool.name, "arguments": json.dumps(script.tool.arguments)}
             yield chunk({"tool_calls": [{"index": 0, **call, "function": function}]})

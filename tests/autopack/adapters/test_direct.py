@@ -216,6 +216,17 @@ def test_a_stream_that_always_breaks_off_is_a_fault_that_passes(provider_name, t
     assert answer.usage.total_tokens
 
 
+@pytest.mark.parametrize("text", ["", "I begin. "])
+def test_a_refusal_that_ends_like_an_answer_is_none(text, tmp_path):
+    with serve(Scripted(text=text, refusal="I cannot help with that")) as provider:
+        bench = Bench(tmp_path, "openai", provider.url)
+        answer = bench.build()
+    assert answer.failure.message == "The model refused to answer: I cannot help with that"
+    assert (answer.failure.retryable, answer.text) == (False, text)
+    assert len(provider.seen) == 1
+    assert "I cannot" in (bench.folder / "answer-1.md").read_text()
+
+
 SAID = ["insufficient_quota", "prompt is too long", "the server is overloaded"]
 
 

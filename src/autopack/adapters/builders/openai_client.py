@@ -55,9 +55,9 @@ class OpenAiClient:
             for chunk in chunks:
                 model = chunk.model or model
                 for choice in chunk.choices:
-                    piece = choice.delta.content or choice.delta.refusal or ""
-                    if piece:
-                        parts.append(piece)
+                    # Words of a refusal are no answer, though they may end like one; the door tells of them.
+                    parts.append(choice.delta.content or "")
+                    if piece := choice.delta.content or choice.delta.refusal:
                         take_piece(piece)
                     stop = choice.finish_reason or stop
         return Completion(text="".join(parts), stop=stop, model=model, request_id=request_id)

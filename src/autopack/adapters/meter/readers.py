@@ -11,6 +11,7 @@ from autopack.adapters.meter.faults import fault_of_error
 from autopack.adapters.meter.wire import Fault, Reading, WireUsage, count, rows, table, text
 from autopack.ports import Dialect, FaultKind
 
+_LONGEST_REFUSAL = 500
 _TRUNCATED = frozenset(
     {"length", "max_tokens", "max_output_tokens", "MAX_TOKENS", "model_context_window_exceeded"}
 )
@@ -63,6 +64,7 @@ def _read_chat(event: dict[str, object], reading: Reading) -> None:
             reading.wrote(table(call, "function").get("name"), table(call, "function").get("arguments"))
         if reason := text(choice.get("finish_reason")):
             _stop(reading, reason)
+        _note_refusal(text(part.get("refusal")), reading)
     if used := table(event, "usage"):
         details = table(used, "prompt_tokens_details")
         usage = WireUsage(
@@ -71,6 +73,17 @@ def _read_chat(event: dict[str, object], reading: Reading) -> None:
             cached_tokens=count(details.get("cached_tokens")) or count(used.get("prompt_cache_hit_tokens")),
         )
         reading.add_usage(usage, is_last=reading.is_complete)
+
+
+def _note_refusal(words: str, reading: Reading) -> None:
+    """Take words of a refusal that a model puts beside its answer, and ends as if it were one."""
+    if not words:
+        return
+    reading.wrote(words)
+    before = reading.fault.message if reading.fault is not None else ""
+    is_more = reading.fault is not None and reading.fault.kind is FaultKind.REFUSAL
+    if reading.fault is None or is_more:
+        reading.fault = Fault(kind=FaultKind.REFUSAL, message=(before + words)[:_LONGEST_REFUSAL])
 
 
 def _read_responses(event: dict[str, object], reading: Reading) -> None:
