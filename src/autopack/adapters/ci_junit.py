@@ -1,10 +1,13 @@
 """JUnit XML, as test runners of all languages leave it."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from xml.parsers import expat  # a document with a DTD is refused, and expat opens nothing
 
+from autopack.adapters.foreign_files import open_foreign
 from autopack.domain.ci_report import CiCase, CiOutcome
 
 MAX_BYTES = 64 * 1024 * 1024
@@ -29,40 +32,48 @@ class FileStamp:
     changed_ns: int
 
 
-def stamp(path: Path) -> FileStamp | None:
-    """The file's stamp as it is now; None when there is no such file."""
+def stamp(folder: Path, name: str) -> FileStamp | None:
+    """The stamp of a file below ``folder`` as it is now; None when there is no file that could be read."""
     try:
-        found = path.stat()
-    except OSError:
+        with open_foreign(folder, name) as file:
+            return _stamp(file)
+    except (OSError, ValueError):
         return None
-    return FileStamp(inode=found.st_ino, modified_ns=found.st_mtime_ns, changed_ns=found.st_ctime_ns)
 
 
-def read_junit(path: Path, *, before: FileStamp | None) -> JunitResult:
-    """Read what a command left at ``path``.
+def read_junit(folder: Path, name: str, *, before: FileStamp | None) -> JunitResult:
+    """Read what a command left.
 
     Args:
-        path: The JUnit file.
+        folder: The worktree.
+        name: The JUnit file's path in it; a link, there or on the way, is not followed.
         before: The file's stamp from before the command ran; a file that still has it is an old one.
 
     Returns:
         The cases by ``classname::name``, or a problem: no file, an old one, not JUnit, no case in it.
     """
     try:
-        return JunitResult(cases=_read(path, before))
+        return JunitResult(cases=_read(folder, name, before))
+    except FileNotFoundError:
+        problem = "the command left none"
     except (OSError, expat.ExpatError, ValueError) as exc:
-        return JunitResult(cases={}, problem=f"the JUnit file {path.name} proves nothing: {exc}")
+        problem = f"a link, or unreadable ({exc.strerror})" if isinstance(exc, OSError) else str(exc)
+    return JunitResult(cases={}, problem=f"the JUnit file {name} proves nothing: {problem}")
 
 
-def _read(path: Path, before: FileStamp | None) -> Mapping[str, CiCase]:
-    now = stamp(path)
-    if now is None:
-        raise ValueError("the command left none")
-    if now == before:
-        raise ValueError("it is from before the command ran")
-    if path.stat().st_size > MAX_BYTES:
+def _stamp(file: BufferedReader) -> FileStamp:
+    found = os.fstat(file.fileno())
+    return FileStamp(inode=found.st_ino, modified_ns=found.st_mtime_ns, changed_ns=found.st_ctime_ns)
+
+
+def _read(folder: Path, name: str, before: FileStamp | None) -> Mapping[str, CiCase]:
+    with open_foreign(folder, name) as file:
+        if _stamp(file) == before:
+            raise ValueError("it is from before the command ran")
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
         raise ValueError(f"it is larger than {MAX_BYTES} bytes")
-    cases = _parse(path.read_bytes())
+    cases = _parse(content)
     if not cases:
         raise ValueError("it holds no test case")
     if all(case.outcome is CiOutcome.SKIPPED for case in cases.values()):

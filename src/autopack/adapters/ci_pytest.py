@@ -199,8 +199,8 @@ class CommandCi:
         if records:
             env["PYTEST_PLUGINS"] = ",".join(filter(None, (env.get("PYTEST_PLUGINS", ""), RECORDER)))
             env[ORDERS] = self._orders(request, logs.record)
-        junit = request.worktree / self._settings.junit_path if self._settings.junit_path else None
-        junit_before = stamp(junit) if junit else None
+        junit = self._settings.junit_path
+        junit_before = stamp(request.worktree, junit) if junit else None
         try:
             started = Command(
                 argv=_argv(command, env, request.worktree),
@@ -221,9 +221,9 @@ class CommandCi:
             return _report(request, run, logs, problem=find_problem(run)), run
         report = _report(request, run, logs, problem=find_exit_problem(run))
         report = replace(report, stage=CiStage.FINISHED if report.returncode is not None else CiStage.NOTHING)
-        if junit is None:
+        if not junit:
             return replace(report, has_cases=False), run
-        result = read_junit(junit, before=junit_before)
+        result = read_junit(request.worktree, junit, before=junit_before)
         return replace(report, tests=result.cases, problem=report.problem or result.problem), run
 
     def _orders(self, request: CiRequest, record: Path) -> str:

@@ -6,13 +6,11 @@ from pathlib import Path
 
 from autopack.adapters.agents.permissions import key_in
 from autopack.adapters.file_edits import write_edits
+from autopack.adapters.foreign_files import read_foreign
 from autopack.domain.change import EditAction, FileEdit
 from autopack.errors import WorkspaceError
 
 _MAX_BYTES = 16 * 1024 * 1024
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-# A pipe must not keep us waiting for its other end.
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 class WorktreeFiles:
@@ -66,22 +64,11 @@ class WorktreeFiles:
         return key
 
     def _content(self, key: str) -> bytes:
-        *parts, name = key.split("/")
-        folder = os.open(self._worktree, _FOLDER)
         try:
-            for part in parts:
-                inner = os.open(part, _FOLDER, dir_fd=folder)
-                os.close(folder)
-                folder = inner
-            number = os.open(name, _FILE, dir_fd=folder)
+            return read_foreign(self._worktree, key, max_bytes=_MAX_BYTES)
         except FileNotFoundError:
             raise
         except OSError as error:
             raise WorkspaceError(f"{key} cannot be read: a link, or no file ({error.strerror})") from error
-        finally:
-            os.close(folder)
-        with os.fdopen(number, "rb") as file:
-            found = os.fstat(number)
-            if not stat.S_ISREG(found.st_mode) or found.st_size > _MAX_BYTES:
-                raise WorkspaceError(f"{key} is no regular file, or larger than {_MAX_BYTES} bytes")
-            return file.read()
+        except ValueError as error:
+            raise WorkspaceError(f"{key} cannot be read: {error}") from error
