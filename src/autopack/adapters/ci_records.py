@@ -2,11 +2,17 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from io import BufferedReader
 from pathlib import Path, PurePosixPath
 
+from autopack.adapters.foreign_files import open_foreign
 from autopack.domain.ci_report import CiCase, CiOutcome, CiStage
 
+MAX_BYTES = 128 * 1024 * 1024
+"""A usual test takes about 400 bytes of a record."""
+_MAX_LINE_BYTES = 4 * 1024 * 1024
 _OUTCOMES = {"failed": CiOutcome.FAILED} | {outcome.value: outcome for outcome in CiOutcome}
 _RANK = (
     CiOutcome.PASSED,
@@ -36,6 +42,8 @@ class Recorded:
     """What a distributed worker was at when it died, where no test result tells of it."""
     stop: str = ""
     """An internal error, or who interrupted the session."""
+    unreadable: str = ""
+    """Why the record cannot be read to its end."""
     startup_error: str = ""
     """Why the session could not be set up, where no conftest can be named."""
     foreign_files: tuple[str, ...] = ()
@@ -60,7 +68,10 @@ class _Process:
 
 
 def read_records(path: Path, *, worktree: Path, is_collection: bool) -> Recorded:
-    """Put the lines at ``path`` together; a missing file, a cut line and foreign text count as nothing.
+    """Put the lines at ``path`` together.
+
+    What is tested can write there too. A missing file, a cut line and foreign text count as nothing; a record
+    that is no plain file or larger than ``MAX_BYTES`` proves nothing.
 
     Args:
         path: What the recorder wrote to.
@@ -68,31 +79,39 @@ def read_records(path: Path, *, worktree: Path, is_collection: bool) -> Recorded
         is_collection: Whether tests were only to be collected.
     """
     reader = _Reader(worktree)
-    for line in _lines(path):
-        reader.take(line)
+    try:
+        with open_foreign(path.parent, path.name) as file:
+            for text in _lines(file):
+                reader.take(text)
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:
+        reader.unreadable = f"its record cannot be read: {error}"
     return reader.result(is_collection=is_collection)
 
 
-def _lines(path: Path) -> Iterator[_Line]:
-    try:
-        with path.open("rb") as file:
-            yield from filter(None, map(_line, file))
-    except FileNotFoundError:
-        return
+def _lines(file: BufferedReader) -> Iterator[bytes]:
+    left = MAX_BYTES
+    while text := file.readline(_MAX_LINE_BYTES + 1):
+        left -= len(text)
+        if len(text) > _MAX_LINE_BYTES or left < 0:
+            raise ValueError(
+                f"it is larger than {MAX_BYTES} bytes, or one of its lines than {_MAX_LINE_BYTES}"
+            )
+        yield text
 
 
-def _line(text: bytes) -> _Line | None:
-    try:
-        line = json.loads(text)
-    except ValueError:
-        return None
-    return line if isinstance(line, dict) and "event" in line and "pid" in line else None
+def _parse(text: bytes) -> _Line | None:
+    line = json.loads(text)
+    is_ours = isinstance(line, dict) and "event" in line and isinstance(line.get("pid"), int)
+    return line if is_ours else None
 
 
 class _Reader:
     """Takes lines in the order in which they were written."""
 
     def __init__(self, worktree: Path) -> None:
+        self.unreadable = ""
         self._roots = (str(worktree), str(worktree.resolve()))
         self._processes: dict[object, _Process] = {}
         self._tests: dict[str, CiCase] = {}
@@ -120,8 +139,15 @@ class _Reader:
             "unconfigure": self._take_uncompiled,
         }
 
-    def take(self, line: _Line) -> None:
-        """Add one line."""
+    def take(self, text: bytes) -> None:
+        """Add one line; one that the recorder cannot have written is left out."""
+        # Foreign text of any depth, type or size of number.
+        with suppress(ValueError, TypeError, RecursionError):
+            line = _parse(text)
+            if line is not None:
+                self._take(line)
+
+    def _take(self, line: _Line) -> None:
         process = self._processes.setdefault(line["pid"], _Process(is_worker=bool(line.get("worker"))))
         handler = self._handlers.get(str(line["event"]))
         if handler is not None:
@@ -144,6 +170,7 @@ class _Reader:
             culprit=_culprit(processes),
             lost_worker=lost_worker,
             stop=self._stop,
+            unreadable=self.unreadable,
             startup_error=self._startup_error,
             foreign_files=tuple(sorted(self._foreign)),
             uncompiled=tuple(self._uncompiled),

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Sequence
 from enum import Enum, auto
 from pathlib import Path
 
+from autopack.adapters.foreign_files import read_foreign
+
 _NAMES = (
     "pytest.toml",
     ".pytest.toml",
@@ -22,6 +24,7 @@ _NAMES = (
     "setup.cfg",
 )
 """In pytest's own order."""
+_MAX_BYTES = 4 * 1024 * 1024
 _PLAIN = ("pyproject.toml", "tox.ini", "setup.cfg")
 _INI_SECTION = re.compile(r"^\[pytest\]", re.MULTILINE)
 _CFG_SECTION = re.compile(r"^\[(tool:)?pytest\]", re.MULTILINE)
@@ -150,9 +153,12 @@ def _plain_file(root: Path) -> Path:
 
 def _reading(file: Path) -> _Reading:
     try:
-        return _reading_of_text(file.name, file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        # Pytest stops at a file that cannot be read, and says so.
+        # A link that stays in the tree is one that pytest follows.
+        real = file.resolve()
+        content = read_foreign(real.parent, real.name, max_bytes=_MAX_BYTES)
+        return _reading_of_text(file.name, content.decode("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        # Pytest stops at a file that cannot be read, and says so; a huge one is read by it, in its room.
         return _Reading.EVERY_PYTEST
 
 

@@ -34,7 +34,7 @@ def find_problem(run: CiRun) -> str:
 
 def find_exit_problem(run: CiRun) -> str:
     """The same for a command that tells nothing but its exit code."""
-    return _stopped(run) or _not_found(run) or _ran_nothing(run)
+    return _stopped(run) or run.recorded.unreadable or _not_found(run) or _ran_nothing(run)
 
 
 def describe_exit(returncode: int | None) -> str:
@@ -79,6 +79,10 @@ def _ran_nothing(run: CiRun) -> str:
     counts = _COUNTS.findall(run.evidence)
     is_empty = bool(counts) and not any(int(number) for pair in counts for number in pair if number)
     return "no tests were run, and the command says so only in its output" if is_empty else ""
+
+
+def _unreadable(run: CiRun) -> str:
+    return run.recorded.unreadable
 
 
 def _not_loaded(run: CiRun) -> str:
@@ -157,6 +161,7 @@ def _no_outcomes(run: CiRun) -> str:
 
 _CHECKS: tuple[Callable[[CiRun], str], ...] = (
     _stopped,
+    _unreadable,
     _not_loaded,
     _no_session,
     _died,

@@ -45,7 +45,8 @@ def read_foreign(folder: Path, name: str, *, max_bytes: int) -> bytes:
         ValueError: As ``open_foreign``, or it is larger than ``max_bytes``.
     """
     with open_foreign(folder, name) as file:
-        content = file.read(max_bytes + 1)
+        # None where the kernel makes the content up as it goes, and has none yet.
+        content = file.read(max_bytes + 1) or b""
     if len(content) > max_bytes:
         raise ValueError(f"it is larger than {max_bytes} bytes")
     return content

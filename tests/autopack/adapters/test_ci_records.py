@@ -1,11 +1,15 @@
 """The recorder's lines, however few or broken."""
 
 import json
+import os
 
 import pytest
 
+from autopack.adapters import ci_records
 from autopack.adapters.ci_records import read_records
+from autopack.adapters.ci_verdict import CiRun, find_exit_problem, find_problem
 from autopack.domain.ci_report import CiOutcome, CiStage
+from autopack.ports import Finished
 
 START = [{"event": "loaded"}, {"event": "configure", "root": "/wt"}, {"event": "sessionstart"}]
 COLLECTED = [*START, {"event": "items", "nodes": ["a.py::t", "a.py::u"]}, {"event": "collected", "count": 2}]
@@ -30,6 +34,7 @@ def read(tmp_path):
     return read_lines
 
 
+ENDED = Finished(returncode=0, timed_out=False, was_cancelled=False, duration_seconds=1)
 FINISH = {"event": "finish", "exit": 0, "foreign": []}
 
 
@@ -61,10 +66,48 @@ def test_no_file_is_no_session(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "tail", ['{"event": "fini', "\x00\x01", "[1]", '"text"', '{"event": "finish"}', "null"]
+    "tail",
+    [
+        '{"event": "fini',
+        "\x00\x01",
+        "[1]",
+        '"text"',
+        '{"event": "finish"}',
+        "null",
+        pytest.param("[" * 100_000, id="deep"),
+        pytest.param('{"pid": 1, "event": "finish", "exit": "abc"}', id="an exit of letters"),
+        pytest.param('{"pid": 1, "event": "finish", "exit": 1e999}', id="an endless exit"),
+        pytest.param('{"pid": 1, "event": "finish", "exit": ' + "9" * 5000 + "}", id="a huge exit"),
+        pytest.param('{"pid": [], "event": "finish", "exit": 0}', id="a list of processes"),
+        pytest.param(
+            '{"pid": 1, "event": "test", "node": "a.py::t", "outcome": "failed", "when": []}', id="no step"
+        ),
+    ],
 )
 def test_a_cut_or_foreign_line_counts_for_nothing(read, tail):
     assert read(*COLLECTED, *ran("a.py::t"), *ran("a.py::u"), tail=tail).stage is CiStage.RUNNING
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        pytest.param("x" * 5_000_000, "one of its lines", id="a line"),
+        pytest.param(("x" * 999_999 + "\n") * 3, "larger than 2000000 bytes", id="the whole"),
+    ],
+)
+def test_a_record_larger_than_any_proves_nothing(read, monkeypatch, text, reason):
+    monkeypatch.setattr(ci_records, "MAX_BYTES", 2_000_000)
+    found = read(*COLLECTED, *ran("a.py::t"), *ran("a.py::u"), FINISH, tail=text)
+    assert reason in found.unreadable
+    run = CiRun(finished=ENDED, recorded=found, evidence="", is_collection=False, timeout_seconds=1)
+    assert find_problem(run) == find_exit_problem(run) == found.unreadable
+
+
+@pytest.mark.parametrize("kind", ["a link", "a pipe"])
+def test_what_stands_in_for_the_record_is_not_read(tmp_path, kind):
+    path = tmp_path / "record.jsonl"
+    path.symlink_to("/dev/zero") if kind == "a link" else os.mkfifo(path)
+    assert "cannot be read" in read_records(path, worktree=tmp_path, is_collection=False).unreadable
 
 
 @pytest.mark.parametrize(

@@ -226,3 +226,14 @@ class TestChoice:
         (tmp_path / "tree").mkdir()
         (tmp_path / "link").symlink_to("tree")
         assert own_configuration([], tmp_path / "link")[3] == str((tmp_path / "tree").resolve())
+
+
+def test_a_configuration_that_is_too_large_is_left_to_pytest(tmp_path):
+    (tmp_path / "tox.ini").touch()
+    os.truncate(tmp_path / "tox.ini", 8 * 1024**3)
+    assert own_configuration([], tmp_path) == ()
+
+
+def test_a_configuration_without_an_end_does_not_keep_us_waiting(tmp_path):
+    (tmp_path / "tox.ini").symlink_to("/proc/kmsg")
+    own_configuration([], tmp_path)
