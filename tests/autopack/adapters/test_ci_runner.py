@@ -117,7 +117,7 @@ class TestSelection:
     def test_garbage_waits_where_nothing_is_run_and_tests_find_the_interpreter_as_it_was(
         self, collect_only, repository
     ):
-        seen = repository.root / "seen"
+        seen = repository.worktree / "seen"
         repository.write(
             "test_gc.py",
             f"import gc\nopen({str(seen)!r}, 'w').write(str(gc.get_threshold()[0]))\n{TWO_TESTS}",
