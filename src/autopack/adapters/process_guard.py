@@ -23,6 +23,8 @@ import sys
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_SET_CHILD_SUBREAPER = 36
+KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219}
+KEYCTL_JOIN_SESSION_KEYRING = 1
 KILL_SECONDS = 10
 POLL_SECONDS = 0.05
 STOP_ROUNDS = 100
@@ -39,6 +41,7 @@ def main() -> None:
         os.environ.pop(name, None)
     signals = _listen_to_signals()
     if parent == 0:
+        _leave_keyring()
         # No program of the room may trace us, or write to our files: our report is to be ours.
         _prctl(PR_SET_DUMPABLE, 0)
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
@@ -72,6 +75,13 @@ def _tell(report: int, what: str, number: int) -> None:
 
 def _prctl(option: int, value: int) -> None:
     ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+def _leave_keyring() -> None:
+    """Take an empty keyring: the session's comes along into every room, and with it the keys of who started us."""
+    number = KEYCTL.get(os.uname().machine)
+    if number is not None:
+        ctypes.CDLL(None).syscall(ctypes.c_long(number), KEYCTL_JOIN_SESSION_KEYRING, None)
 
 
 def _listen_to_signals() -> int:

@@ -11,6 +11,7 @@ Exit code 126 says that the room could not be made, 127 that the program could n
 # ruff: noqa: PTH112 - plain strings, for a fast start
 
 import ctypes
+import errno
 import json
 import os
 import resource
@@ -32,6 +33,8 @@ _TRUNCATE, _IOCTL = 1 << 14, 1 << 15
 _FILE_RIGHTS = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL
 _CONNECT = 2
 _SCOPES = 3
+_KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219}
+_JOIN_SESSION_KEYRING = 1
 _LAST_CAPABILITY = 63
 
 
@@ -39,10 +42,12 @@ def main() -> None:
     """Follow the orders, then be the program."""
     orders, argv = json.loads(sys.argv[1]), sys.argv[2:]
     try:
+        _leave_keyring()
         walls = orders.get("walls")
         has_own_network = bool(walls) and not walls["network"] and _leave_network()
         if "relay" in orders:
-            _start_relay(orders["relay"]["port"], orders["relay"]["socket"])
+            shares_network = bool(walls) and not has_own_network
+            _start_relay(orders["relay"]["port"], orders["relay"]["socket"], may_be_there=shares_network)
         _limit(orders.get("limits") or {})
         if walls:
             keeps_tcp = bool(walls["network"]) or has_own_network
@@ -53,6 +58,13 @@ def main() -> None:
         os.execvp(argv[0], argv)  # noqa: S606 - the program as it was given, no shell
     except OSError as error:
         _leave(127, argv[0], error)
+
+
+def _leave_keyring() -> None:
+    # Keys of the session that started us; the kernel may have no keyrings, and then there is nothing to leave.
+    number = _KEYCTL.get(os.uname().machine)
+    if number is not None:
+        _libc().syscall(ctypes.c_long(number), _JOIN_SESSION_KEYRING, None)
 
 
 def _leave(code: int, what: str, error: OSError) -> None:
@@ -78,9 +90,17 @@ def _lower(now: int, wanted: int) -> int:
     return wanted if now < 0 else min(now, wanted)
 
 
-def _start_relay(port: int, path: str) -> None:
-    """Listen in a process that ends with the program, and is no child of it."""
-    listening = socket.create_server(("127.0.0.1", port), backlog=128)
+def _start_relay(port: int, path: str, *, may_be_there: bool) -> None:
+    """Listen in a process that ends with the program, and is no child of it.
+
+    In the machine's own network the port may be taken already: by what the socket leads to, which chose it.
+    """
+    try:
+        listening = socket.create_server(("127.0.0.1", port), backlog=128)
+    except OSError as error:
+        if may_be_there and error.errno == errno.EADDRINUSE:
+            return
+        raise
     program = os.pidfd_open(os.getpid())
     child = os.fork()
     if child:
