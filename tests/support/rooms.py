@@ -31,8 +31,8 @@ def make_sandbox(kind: str, root: Path, **settings: object) -> Sandbox:
         if not candidate.name.startswith(kind):
             continue
         found = choice.findings_of(candidate, processes, made.state_folder / "cache")
-        if not found.problem and not found.breaches:
-            return candidate.make(candidate.name)
+        if not found.problem and candidate.bearable.issuperset(found.breaches):
+            return candidate.make(" without ".join((candidate.name, *found.lacks)))
         problems.append(f"{candidate.name}: {found}")
     reason = f"no {kind} here: {'; '.join(problems) or 'not installed'}"
     if os.environ.get("CI") == "true":

@@ -15,6 +15,8 @@ from rooms import KINDS, Den, make_sandbox
 
 from autopack.adapters.clock import SystemClock
 from autopack.adapters.process import GuardedProcesses
+from autopack.adapters.sandbox import attack
+from autopack.adapters.sandbox.attack import keyrings
 from autopack.errors import ProcessError
 from autopack.ports import Network, RoomLimits
 
@@ -71,6 +73,8 @@ class TestPrograms:
         assert not (Path(den.env["HOME"]) / "own").exists()
 
     def test_loopback_and_unix_sockets_work_between_the_rooms_own_programs(self, den):
+        if "without loopback" in den.sandbox.description:
+            pytest.skip("its user may have no network of its own")
         code = """
 import socket, threading
 for server in (socket.create_server(("127.0.0.1", 0)), socket.create_server("s", family=socket.AF_UNIX)):
@@ -190,13 +194,23 @@ class TestWalls:
             victim.wait()
         assert (ended is None) is any_den.sandbox.is_confining
 
+    def test_keys_of_the_session_stay_outside(self, any_den):
+        ours = keyrings()
+        if not ours:
+            pytest.skip("this kernel keeps no keys, or lets us have none")
+        any_den.python(
+            f"{Path(attack.__file__).read_text().partition('if __name__')[0]}\nprint(keyrings()[0])"
+        )
+        assert (int(any_den.out) == ours[0]) is not any_den.sandbox.is_confining
+
 
 class TestRelay:
     @staticmethod
     @contextmanager
-    def echo_server(path: Path):
-        """Sends what it gets back in capitals, on a Unix socket."""
-        with socket.create_server(str(path), family=socket.AF_UNIX) as server:
+    def echo_server(path: Path, port: int = 0):
+        """Sends what it gets back in capitals, on a Unix socket, or on a port of the machine."""
+        family, address = (socket.AF_INET, ("127.0.0.1", port)) if port else (socket.AF_UNIX, str(path))
+        with socket.create_server(address, family=family) as server:
 
             def serve():
                 while True:
@@ -238,6 +252,16 @@ print(json.dumps(answers))
         assert finished.returncode == 0, den.err
         assert json.loads(den.out) == ["HELLO" * 200_000, "X" * 200_000]
         assert finished.duration_seconds < 20
+
+    def test_a_meter_has_the_same_port_outside(self, den):
+        path = den.folder / "socket"
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        relay = {"network": Network.RELAY, "relay_socket": path, "relay_port": port}
+        with self.echo_server(path), self.echo_server(path, port):
+            finished = den.python(self.CODE, str(port), "1", "hello", **relay)
+        assert finished.returncode == 0, den.err
+        assert json.loads(den.out) == ["HELLO"]
 
     def test_the_relay_ends_with_the_program(self, den):
         path = den.folder / "socket"

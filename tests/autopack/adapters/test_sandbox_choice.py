@@ -28,6 +28,13 @@ from autopack.settings import CiSettings, SandboxSettings, Settings
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandboxes are Linux's")
 USELESS = Findings(problem="it does not start")
 LEAKY = Findings(breaches=("signal a process of the host",))
+OLD = Findings(breaches=("truncate a file outside",))
+ATTACKS = (
+    *("read a secret", "write outside", "truncate a file outside", "connect to local sockets"),
+    *("open a terminal of the host", "read the host's shared memory"),
+)
+ALWAYS = {"connect to local sockets", "use the user's keys"}
+"""What Landlock cannot forbid, and no one is to think that it did."""
 BROKEN = Findings(breaches=("write outside",))
 
 
@@ -49,6 +56,7 @@ def choose(root: Path, mode: str, found: dict[str, Findings]):
         pytest.param({"bwrap": USELESS, "Landlock": Findings()}, "Landlock", id="the next"),
         pytest.param({"bwrap": BROKEN, "Landlock": LEAKY}, "Landlock", id="one that leaks, and says so"),
         pytest.param({"bwrap": USELESS, "Landlock": BROKEN}, "NONE", id="none"),
+        pytest.param({"bwrap": USELESS, "Landlock": OLD}, "NONE", id="one of an old kernel"),
     ],
 )
 def test_the_first_that_holds_is_taken(tmp_path, found, name):
@@ -191,9 +199,7 @@ def test_no_room_is_no_fault_of_ci_or_a_builder(tmp_path, fickle):
 
 def test_without_walls_the_trial_finds_them_missing(tmp_path):
     found = try_sandbox(NoSandbox("a test"), GuardedProcesses(SystemClock()), folder=tmp_path)
-    assert {"read a secret", "connect to the host", "signal a process of the host", "write outside"} <= set(
-        found.breaches
-    )
+    assert {*ATTACKS, "connect to the host", "signal a process of the host"} <= set(found.breaches)
 
 
 TRIAL = """
@@ -242,4 +248,17 @@ def test_the_walls_hold_for_an_ordinary_user_too(tmp_path_factory, kind):
     found = [it for name, it in json.loads(done.stdout).items() if name.startswith(kind)]
     if not found or found[0]["problem"]:
         pytest.skip(f"no {kind} for an ordinary user here: {found}")
-    assert found[0]["breaches"] == []
+    assert set(found[0]["breaches"]) <= (ALWAYS if kind == "Landlock" else set())
+
+
+def test_landlock_says_what_it_cannot_forbid(tmp_path):
+    make_sandbox("Landlock", tmp_path)
+    made = settings(tmp_path, "auto")
+    candidate = next(it for it in choice.candidates(made, os.environ) if it.name.startswith("Landlock"))
+    found = choice.findings_of(candidate, GuardedProcesses(SystemClock()), made.state_folder / "cache")
+    assert "connect to local sockets" in found.breaches
+    assert set(found.breaches) <= ALWAYS
+    chosen = choose(tmp_path, "auto", {"bwrap": USELESS, "Landlock": found})
+    assert "but a program could connect to local sockets" in chosen.description
+    with pytest.raises(SandboxError, match="connect to local sockets"):
+        choose(tmp_path, "required", {"bwrap": USELESS, "Landlock": found})

@@ -1,7 +1,9 @@
 """What a program in a room must not be able to do, tried in earnest; the result is printed as JSON.
 
-Run by its path with ``python -I -S``. Arguments: a file that may be written, a file that may not be written, a secret
-file, the port of a listener on this machine, and the pid of a process on it.
+Run by its path with ``python -I -S``. Its argument is JSON: ``inside`` a file that may be written, ``outside`` one
+that may not, a ``secret`` file, a ``kept`` file with something in it; of this machine the ``port`` of a listener, the
+``socket`` of another at a path, a ``terminal``, a file of its shared ``memory``, the ``pid`` of a process, and the
+numbers of its ``keyrings``.
 """
 
 import ctypes
@@ -10,20 +12,35 @@ import os
 import socket
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _NEWUSER, _NEWNS = 0x10000000, 0x00020000
 _MS_REMOUNT, _MS_BIND = 32, 4096
+_KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219}
+# Of the session, the user and the user's session.
+_KEYRINGS = (-3, -4, -5)
 
 
 def main() -> None:
     """Try everything, and say what could be done."""
-    inside, outside, secret, port, pid = sys.argv[1:]
+    of = json.loads(sys.argv[1])
     # Whether this one succeeded shows outside: a room may have another file at the same path.
-    _tried(lambda: _write(outside))
+    _tried(lambda: _write(of["outside"]))
     done = {
-        "write inside": _tried(lambda: _write(inside)),
-        "read a secret": _tried(lambda: open(secret, "rb").close()),  # noqa: PTH123 - starts faster without
-        "connect to the host": _tried(lambda: _connect(int(port))),
-        "signal a process of the host": _tried(lambda: os.kill(int(pid), 0)),
+        "write inside": _tried(lambda: _write(of["inside"])),
+        "use a loopback": _tried(_use_loopback),
+        "read a secret": _tried(lambda: open(of["secret"], "rb").close()),  # noqa: PTH123 - starts faster without
+        "truncate a file outside": _tried(lambda: os.truncate(of["kept"], 0)),
+        "connect to the host": _tried(lambda: _connect(of["port"])),
+        "connect to local sockets": _tried(lambda: at_path(of["socket"], socket.socket.connect)),
+        "open a terminal of the host": _tried(
+            lambda: os.close(os.open(of["terminal"], os.O_RDWR | os.O_NOCTTY))
+        ),
+        "read the host's shared memory": _tried(lambda: open(of["memory"], "rb").close()),  # noqa: PTH123
+        "use the user's keys": bool(set(of["keyrings"]) & set(keyrings())),
+        "signal a process of the host": _tried(lambda: os.kill(of["pid"], 0)),
         "set the kernel": _tried(lambda: open("/proc/sys/kernel/core_pattern", "r+b").close()),  # noqa: PTH123
         "mount": _tried(_mount) or _tried(_mount_in_a_namespace),
     }
@@ -45,6 +62,32 @@ def _write(path: str) -> None:
 
 def _connect(port: int) -> None:
     socket.create_connection(("127.0.0.1", port), timeout=2).close()
+
+
+def _use_loopback() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        _connect(server.getsockname()[1])
+
+
+def at_path(path: str, do: "Callable[[socket.socket, str], object]") -> socket.socket:
+    """Bind or connect a Unix socket at a path of any length."""
+    made = socket.socket(socket.AF_UNIX)
+    folder, _, name = path.rpartition("/")
+    above = os.open(folder, os.O_PATH)
+    try:
+        do(made, f"/proc/self/fd/{above}/{name}")
+    finally:
+        os.close(above)
+    return made
+
+
+def keyrings() -> "list[int]":
+    """The numbers of the session's and the user's keyrings, as far as there are any."""
+    number = _KEYCTL.get(os.uname().machine)
+    if number is None:
+        return []
+    found = (_libc().syscall(ctypes.c_long(number), 0, which, 0) for which in _KEYRINGS)
+    return [it for it in found if it > 0]
 
 
 def _libc() -> ctypes.CDLL:

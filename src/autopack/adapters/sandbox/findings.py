@@ -16,6 +16,8 @@ class Findings:
     """Why no program can be run in it; empty when one can."""
     breaches: tuple[str, ...] = ()
     """What a program in it could do and must not."""
+    lacks: tuple[str, ...] = ()
+    """What a program in it misses that it may well need."""
     version: str = ""
     """Of the program that makes the rooms."""
 
@@ -35,6 +37,7 @@ def load_findings(path: Path) -> Findings | None:
         return Findings(
             problem=str(stored["problem"]),
             breaches=tuple(map(str, stored["breaches"])),
+            lacks=tuple(map(str, stored["lacks"])),
             version=str(stored["version"]),
         )
     except (OSError, ValueError, KeyError, TypeError):

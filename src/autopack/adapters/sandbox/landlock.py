@@ -1,8 +1,10 @@
 """Rooms by Landlock: the whole disk is there, and the kernel refuses what a room does not list.
 
-Weaker than bubblewrap: processes of this machine can be seen (though not signalled, from Linux 6.12 on), the mode
-and owner of files outside can be changed where the program's user owns them, and without a network of its own
-UDP stays open.
+Weaker than bubblewrap: sockets at a path can be connected to, and so whatever serves this machine's user there; keys
+that the kernel keeps for the user can be used; processes can be seen (though not signalled, from Linux 6.12 on); the
+mode and owner of files outside can be changed where the program's user owns them; and without a network of its own UDP
+stays open. Before Linux 6.2 any file can be truncated, which is too much. There are no terminals and no shared memory,
+since those of this machine cannot be told apart.
 """
 
 import ctypes
@@ -17,7 +19,7 @@ from autopack.adapters.sandbox.places import Keep, places_of, system_places
 from autopack.ports import Command, Network, Room
 
 _CREATE_RULESET = 444
-_DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "shm")
+_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 
 
 def landlock_version() -> int:

@@ -5,10 +5,12 @@ import os
 import re
 import socket
 import tempfile
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 from autopack.adapters.process_running import BASE_PYTHON
+from autopack.adapters.sandbox.attack import at_path, keyrings
 from autopack.adapters.sandbox.findings import Findings
 from autopack.errors import ProcessError
 from autopack.ports import Command, Processes, Room, Sandbox
@@ -28,15 +30,13 @@ def try_sandbox(sandbox: Sandbox, processes: Processes, *, folder: Path) -> Find
         folder: A folder that no room shows, in which one for this test is made.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix="self-test-") as name, _listener() as listener:
+    with tempfile.TemporaryDirectory(dir=folder, prefix="self-test-") as name, ExitStack() as stack:
         place = Path(name)
-        inside, outside, secret = place / "inside", place / "outside", place / "secret"
+        inside, outside = place / "inside", place / "outside"
         inside.mkdir()
-        secret.write_text("a secret\n", "utf-8")
-        port = listener.getsockname()[1]
-        targets = (str(inside / "file"), str(outside), str(secret), str(port), str(_our_pid()))
+        targets = {"inside": str(inside / "file"), "outside": str(outside), **_targets(place, stack)}
         command = Command(
-            argv=(BASE_PYTHON, "-I", "-S", str(ATTACK), *targets),
+            argv=(BASE_PYTHON, "-I", "-S", str(ATTACK), json.dumps(targets)),
             cwd=inside,
             env={"PATH": os.defpath},
             stdout_path=place / "logs" / "stdout",
@@ -45,6 +45,42 @@ def try_sandbox(sandbox: Sandbox, processes: Processes, *, folder: Path) -> Find
         )
         found = _attack(sandbox, processes, command, Room(writable=(inside,), readable=(ATTACK,)))
         return replace(found, breaches=(*found.breaches, "write outside")) if outside.exists() else found
+
+
+def _targets(place: Path, stack: ExitStack) -> dict[str, object]:
+    """What is there to be reached, for as long as the trial lasts."""
+    for name in ("secret", "kept"):
+        (place / name).write_text("a secret\n", "utf-8")
+    listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+    local = stack.enter_context(at_path(str(place / "socket"), socket.socket.bind))
+    local.listen()
+    return {
+        "secret": str(place / "secret"),
+        "kept": str(place / "kept"),
+        "port": listener.getsockname()[1],
+        "socket": str(place / "socket"),
+        "terminal": _terminal(stack),
+        "memory": _memory(stack),
+        "pid": _our_pid(),
+        "keyrings": keyrings(),
+    }
+
+
+def _terminal(stack: ExitStack) -> str:
+    try:
+        ends = os.openpty()
+    except OSError:
+        return ""
+    for end in ends:
+        stack.callback(os.close, end)
+    return os.ttyname(ends[1])
+
+
+def _memory(stack: ExitStack) -> str:
+    try:
+        return stack.enter_context(tempfile.NamedTemporaryFile(dir="/dev/shm", prefix="autopack-")).name
+    except OSError:
+        return ""
 
 
 def ask_version(program: Path, processes: Processes, *, folder: Path) -> str:
@@ -79,13 +115,10 @@ def _attack(sandbox: Sandbox, processes: Processes, command: Command, room: Room
         return Findings(problem=said[-1] if said else f"exit code {finished.returncode} and no answer")
     if not done.pop(_MUST, False):
         return Findings(problem="a program in it cannot write where it may")
-    return Findings(breaches=tuple(attack for attack, succeeded in done.items() if succeeded))
+    lacks = () if done.pop("use a loopback", True) else ("loopback",)
+    return Findings(lacks=lacks, breaches=tuple(attack for attack, succeeded in done.items() if succeeded))
 
 
 def _our_pid() -> int:
     # In a container we may have a number that a process of the room has too.
     return os.getpid() if os.getpid() > 100 else _NO_PID
-
-
-def _listener() -> socket.socket:
-    return socket.create_server(("127.0.0.1", 0))
