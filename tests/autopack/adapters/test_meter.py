@@ -6,6 +6,8 @@ import os
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import httpx
 import pytest
@@ -164,6 +166,37 @@ def test_what_is_no_answer_is_a_fault_though_its_status_is_well(tmp_path, raw):
     (request,) = it.door.requests()
     assert request.fault in {FaultKind.NETWORK, FaultKind.OVERLOAD}
     assert request.usage.is_estimated
+
+
+class EndlessEvent(BaseHTTPRequestHandler):
+    """A provider whose one event is longer than any that is held."""
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.end_headers()
+        with suppress(ConnectionError):
+            for _ in range(40):
+                self.wfile.write(b"x" * (1 << 20))
+
+    def log_message(self, *words):
+        """Nothing is printed."""
+
+
+def test_an_event_without_an_end_ends_the_answer(tmp_path):
+    with HTTPServer(("127.0.0.1", 0), EndlessEvent) as provider:
+        serving = threading.Thread(target=provider.handle_request)
+        serving.start()
+        with (
+            opened(f"http://127.0.0.1:{provider.server_port}", tmp_path) as it,
+            pytest.raises(httpx.RemoteProtocolError),
+        ):
+            it.post(Dialect.OPENAI_CHAT, stream=True)
+        serving.join()
+    (request,) = it.door.requests()
+    assert (request.fault, request.usage.is_estimated) == (FaultKind.NETWORK, True)
+    assert "without the end of an event" in request.message
 
 
 def test_a_half_answer_is_not_passed_on(tmp_path):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from autopack.adapters.meter.asks import UnreadableRequestError, expected_tokens, read_ask
 from autopack.adapters.meter.endpoints import find_endpoint
 from autopack.adapters.meter.readers import read_data
-from autopack.adapters.meter.sse import EventSplitter, data_of
+from autopack.adapters.meter.sse import EventSplitter, EventTooLongError, data_of
 from autopack.adapters.meter.wire import Reading, WireUsage
 from autopack.ports import Dialect
 
@@ -63,6 +63,15 @@ def test_events_are_the_same_however_they_are_cut(events, end, cuts, rest):
     assert b"".join(found) + splitter.rest() == whole
     assert [data_of(it) for it in found] == events
     assert splitter.rest() == rest
+
+
+def test_a_stream_without_ends_of_events_is_not_held_for_good():
+    splitter = EventSplitter(longest_bytes=100)
+    assert list(splitter.feed(b"data: " + b"x" * 90 + b"\n\n" + b"y" * 100)) == [
+        b"data: " + b"x" * 90 + b"\n\n"
+    ]
+    with pytest.raises(EventTooLongError, match="101 bytes"):
+        list(splitter.feed(b"y"))
 
 
 @given(

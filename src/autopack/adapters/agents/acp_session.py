@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ CANCEL_SECONDS = 5.0
 LEAVE_SECONDS = 3.0
 """How long it may take to end when its stdin is closed."""
 _DRAIN_SECONDS = 1.0
+_MOST_CHUNKS = 10_000
+"""Reports of usage piece by piece; no model's answer has that many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +49,8 @@ class _Heard:
 
     answer: Any = None
     cost: Any = None
-    chunks: list[Any] | None = None
+    chunks: list[Any] = field(default_factory=list)
+    chunk_count: int = 0
 
     def note(self, update: Mapping[str, object]) -> None:
         """Look at a session update."""
@@ -55,7 +58,9 @@ class _Heard:
             self.cost = {name: value for name, value in update.items() if name != "sessionUpdate"}
         meta = update.get("_meta")
         if isinstance(meta, dict) and "usage" in meta:
-            self.chunks = [*(self.chunks or []), meta["usage"]]
+            self.chunk_count += 1
+            if self.chunk_count <= _MOST_CHUNKS:
+                self.chunks.append(meta["usage"])
 
     def reported(self) -> dict[str, object]:
         """All of it, as it came."""
@@ -64,7 +69,8 @@ class _Heard:
             "usage": answer.get("usage"),
             "meta": answer.get("_meta"),
             "update": self.cost,
-            "chunks": self.chunks,
+            # The sum of some of them would be no sum.
+            "chunks": self.chunks if self.chunk_count <= _MOST_CHUNKS else None,
         }
         return {name: value for name, value in parts.items() if value}
 

@@ -9,7 +9,31 @@ from autopack.domain.masking import mask_secrets
 
 NAME = "transcript.txt"
 _LONGEST_LINE = 2_000
+_LONGEST_HELD = 16 * _LONGEST_LINE
+"""What is held of a line: more than is written, so that it is masked before it is cut."""
 _MAX_BYTES = 32 * 1024 * 1024
+
+
+class _Line:
+    """A line that comes in pieces; its beginning is held, and how long it is."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._room = _LONGEST_HELD
+        self.size = 0
+
+    def add(self, text: str) -> None:
+        self.size += len(text)
+        if self._room > 0:
+            self._parts.append(text[: self._room])
+            self._room -= len(text)
+
+    def shown(self) -> str:
+        """As it is written: masked, and cut where it is too long."""
+        held = "".join(self._parts)
+        line = mask_secrets(held)
+        is_whole = self.size == len(held) and len(line) <= _LONGEST_LINE
+        return line if is_whole else f"{line[:_LONGEST_LINE]} … ({self.size} characters)"
 
 
 class Transcript:
@@ -20,7 +44,7 @@ class Transcript:
         self._file: IO[str] = path.open("a", encoding="utf-8", errors="backslashreplace", buffering=1)
         self._seconds = seconds
         self._speaker = ""
-        self._rest = ""
+        self._line = _Line()
         self._left = _MAX_BYTES
 
     def __enter__(self) -> Self:
@@ -35,16 +59,18 @@ class Transcript:
     def note(self, what: str, text: str) -> None:
         """One line of our own, or of what the agent does."""
         self._flush()
-        self._write(what, text)
+        self._write(what, _line_of(text))
 
     def say(self, speaker: str, text: str) -> None:
         """A piece of what somebody says; it is written when its line is complete."""
         if speaker != self._speaker:
             self._flush()
             self._speaker = speaker
-        *lines, self._rest = (self._rest + text).split("\n")
-        for line in lines:
-            self._write(speaker, line)
+        first, *others = text.split("\n")
+        self._line.add(first)
+        for other in others:
+            self._write(speaker, self._line)
+            self._line = _line_of(other)
 
     def update(self, update: Mapping[str, object]) -> None:
         """A ``session/update`` as it came."""
@@ -60,17 +86,23 @@ class Transcript:
             self.note("tool", " · ".join(str(word) for word in words if word))
 
     def _flush(self) -> None:
-        if self._rest:
-            self._write(self._speaker, self._rest)
-        self._rest = self._speaker = ""
+        if self._line.size:
+            self._write(self._speaker, self._line)
+        self._line, self._speaker = _Line(), ""
 
-    def _write(self, speaker: str, text: str) -> None:
-        line = mask_secrets(text)
-        line = line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]} … ({len(line)} characters)"
-        for part in line.splitlines() or [""]:
+    def _write(self, speaker: str, line: _Line) -> None:
+        if self._left <= 0:
+            return
+        for part in line.shown().splitlines() or [""]:
             self._left -= len(part) + 20
             if self._left > 0:
                 self._file.write(f"[{self._seconds():7.1f} s] {speaker}: {part}\n")
+
+
+def _line_of(text: str) -> _Line:
+    line = _Line()
+    line.add(text)
+    return line
 
 
 def _text_of(content: object) -> str:

@@ -20,7 +20,7 @@ from autopack.adapters.meter.faults import exhausted_seconds, fault_of_status
 from autopack.adapters.meter.gate import Gate
 from autopack.adapters.meter.readers import is_usage_alone, read_data
 from autopack.adapters.meter.refusals import Refusal
-from autopack.adapters.meter.sse import EventSplitter, data_of
+from autopack.adapters.meter.sse import EventSplitter, EventTooLongError, data_of
 from autopack.adapters.meter.wire import Fault
 from autopack.domain.masking import MASK
 from autopack.ports import Clock, Dialect, FaultKind, ModelRoute
@@ -199,7 +199,7 @@ class Proxy:
                 kept = b"".join(event for event in events.feed(piece) if self._passes(entry, event))
                 if kept:
                     await _write(given, kept)
-        except (aiohttp.ClientPayloadError, aiohttp.ServerTimeoutError) as error:
+        except (aiohttp.ClientPayloadError, aiohttp.ServerTimeoutError, EventTooLongError) as error:
             self._cut(request, entry, error)
             return given
         if rest := events.rest():
@@ -259,6 +259,9 @@ _REDIRECT = Refusal(
 )
 
 
+_WITH_WORDS = (OSError, EventTooLongError, aiohttp.ClientPayloadError, aiohttp.ServerTimeoutError)
+
+
 def _read_whole(entry: Entry, content: bytes) -> None:
     reading = entry.reading
     # It came to its end, so what it says of its usage is the last word.
@@ -287,11 +290,7 @@ def _unreachable(error: Exception) -> Refusal:
 
 
 def _reason(error: Exception) -> str:
-    words = (
-        str(error)
-        if isinstance(error, OSError | aiohttp.ClientPayloadError | aiohttp.ServerTimeoutError)
-        else ""
-    )
+    words = str(error) if isinstance(error, _WITH_WORDS) else ""
     return f"the provider could not be heard: {words or type(error).__name__}"
 
 
