@@ -14,6 +14,7 @@ import pytest
 from model_clients import DIALECTS, KEY, PATHS, PROMPT, body_of, key_headers, opened, text_of
 
 from autopack.adapters.clock import SystemClock
+from autopack.adapters.meter.books import MOST_REFUSALS
 from autopack.adapters.meter.loopback import LoopbackMeter
 from autopack.ports import Dialect, FaultKind
 from autopack.testing.provider import Scripted, serve
@@ -319,6 +320,23 @@ class TestBudget:
         assert answers[DIALECTS.index(Dialect.OPENAI_CHAT)].json()["error"]["code"] == "budget_exhausted"
         assert answers[DIALECTS.index(Dialect.GEMINI)].json()["error"]["code"] == 402
         assert it.door.usage() == provider.total
+
+    def test_refusals_in_a_row_are_kept_up_to_a_number(self, tmp_path):
+        with (
+            serve(Scripted(input_tokens=900, output_tokens=50)) as provider,
+            opened(provider.url, tmp_path, budget=1000) as it,
+        ):
+            it.post(Dialect.ANTHROPIC, stream=False)
+            answers = [
+                it.post(Dialect.ANTHROPIC, stream=False, prompt="y" * 400) for _ in range(MOST_REFUSALS + 9)
+            ]
+            assert {answer.status_code for answer in answers} == {402}
+            assert len(it.door.requests()) == len(it.lines()) == len(it.watch.reports) == 1 + MOST_REFUSALS
+            it.post(Dialect.ANTHROPIC, stream=False, prompt="y")
+            it.post(Dialect.ANTHROPIC, stream=False, prompt="y" * 400)
+            assert it.door.requests()[-1].fault is FaultKind.BUDGET
+            assert len(it.door.requests()) == 3 + MOST_REFUSALS
+        assert len(provider.seen) == 2
 
     def test_requests_side_by_side_cannot_both_take_the_rest(self, tmp_path):
         with (

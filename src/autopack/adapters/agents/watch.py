@@ -1,11 +1,15 @@
 """When an agent's time is over."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from autopack.adapters.agents.ending import Cause, Ending
-from autopack.ports import BuildWatch, Clock, MeterDoor
+from autopack.ports import BuildWatch, Clock, FaultKind, MeterDoor, ModelRequest
+
+MOST_REFUSALS = 10
+"""How often in a row an agent may ask past its budget; six that were tried gave up by themselves before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +62,18 @@ class CallWatch:
     def reason(self) -> Ending | None:
         """Why the agent must stop now; None while it may go on."""
         now = self._clock.monotonic()
-        signs = self._signs_of_life()
+        requests = self._door.requests()
+        signs = self._signs_of_life(requests)
         if signs != self._signs:
             self._signs, self._last = signs, now
         patience = self._patience
         if self._build.is_cancelled():
             return Ending(cause=Cause.CANCELLED, message="The agent was stopped at its budget")
+        if _refused_in_a_row(requests) >= MOST_REFUSALS:
+            return Ending(
+                cause=Cause.CANCELLED,
+                message=f"The agent was stopped: it asked {MOST_REFUSALS} times past its budget",
+            )
         if now - self._started >= patience.total_seconds:
             return Ending(
                 cause=Cause.TIMED_OUT, message=f"The agent took longer than {patience.total_seconds:g} s"
@@ -75,6 +85,11 @@ class CallWatch:
             )
         return None
 
-    def _signs_of_life(self) -> tuple[object, ...]:
+    def _signs_of_life(self, requests: Sequence[ModelRequest]) -> tuple[object, ...]:
         sizes = tuple(path.stat().st_size for path in self._outputs if path.exists())
-        return (self._heard(), len(self._door.requests()), self._door.usage().total_tokens, *sizes)
+        return (self._heard(), len(requests), self._door.usage().total_tokens, *sizes)
+
+
+def _refused_in_a_row(requests: Sequence[ModelRequest]) -> int:
+    """How many of the newest requests were refused for the budget, one after another."""
+    return sum(1 for _ in takewhile(lambda it: it.fault is FaultKind.BUDGET, reversed(requests)))

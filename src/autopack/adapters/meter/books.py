@@ -1,5 +1,6 @@
 """The books of one door: what is used, what is under way, and what of the budget is left."""
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,6 +10,10 @@ from autopack.adapters.meter.refusals import Refusal
 from autopack.adapters.meter.wire import Fault, Reading, WireUsage
 from autopack.domain.budget import Usage
 from autopack.ports import BuildWatch, Dialect, FaultKind, MeterOrder, ModelRequest
+
+logger = logging.getLogger(__name__)
+MOST_REFUSALS = 50
+"""In a row for the budget; those after them are the same again, and are neither kept nor told of."""
 
 Price = Callable[[tuple[str, ...], WireUsage], float | None]
 """What usage costs in USD, by the model's names; None where the price is not known."""
@@ -71,6 +76,7 @@ class Books:
         self._under_way: dict[int, Entry] = {}
         self._finished: list[ModelRequest] = []
         self._used = Usage()
+        self._refused_in_a_row = 0
 
     def usage(self) -> Usage:
         """Of all requests so far, those under way as far as they have come."""
@@ -90,12 +96,22 @@ class Books:
             entry = Entry(number=self._count, ask=ask, began_at=now)
             refusal = self._over(ask)
             if refusal is None:
+                self._refused_in_a_row = 0
                 self._under_way[entry.number] = entry
                 return entry
-        entry.status = refusal.status
-        entry.reading.fault = Fault(kind=FaultKind.BUDGET, message=refusal.message)
-        self.finish(entry, now=now)
+        self._refuse(entry, refusal, now=now)
         return refusal
+
+    def _refuse(self, entry: Entry, refusal: Refusal, *, now: float) -> None:
+        with self._lock:
+            self._refused_in_a_row += 1
+            row = self._refused_in_a_row
+        if row <= MOST_REFUSALS:
+            entry.status = refusal.status
+            entry.reading.fault = Fault(kind=FaultKind.BUDGET, message=refusal.message)
+            self.finish(entry, now=now)
+        elif row == MOST_REFUSALS + 1:
+            logger.warning("requests.refusals_repeated", extra={"refusals": MOST_REFUSALS})
 
     def finish(self, entry: Entry, *, now: float) -> None:
         """Book a request that is over, however it ended."""

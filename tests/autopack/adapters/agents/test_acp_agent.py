@@ -181,6 +181,19 @@ def test_one_that_does_not_end_is_stopped(workshop, scenario, limits, kind, name
     assert list(workshop.homes.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("refusals", "is_stopped"), [pytest.param(9, False, id="nine"), pytest.param(10, True, id="ten")]
+)
+def test_one_that_asks_on_past_its_budget_is_stopped(workshop, refusals, is_stopped):
+    row = [seen(2 + number, fault=FaultKind.BUDGET, tokens=(0, 0)) for number in range(refusals)]
+    workshop.ledger = (seen(), *row)
+    workshop.settings = AgentSettings(silence_seconds=1)
+    failure = workshop.build(fake_spec("hang_until_cancelled")).failure
+    assert failure is not None
+    assert failure.kind is FailureKind.BUDGET_EXCEEDED
+    assert ("asked 10 times past its budget" in failure.details[0]) == is_stopped
+
+
 def test_a_door_with_a_fault_at_the_end_names_it_though_the_agent_ended_well(workshop):
     workshop.ledger = (seen(), seen(2, fault=FaultKind.RATE_LIMIT, retry_after_seconds=7.0))
     failure = workshop.build(fake_spec("edit")).failure
