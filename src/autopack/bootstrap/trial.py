@@ -149,7 +149,8 @@ def _repository(settings: Settings) -> Iterator[Path]:
 
 
 def _keep(folder: Path, settings: Settings) -> Path:
-    kept = settings.state_folder / "logs" / "doctor"
+    # Not among the logs of runs: one of them may well have this name.
+    kept = settings.state_folder / "doctor"
     shutil.rmtree(kept, ignore_errors=True)
     if folder.is_dir():
         shutil.copytree(folder, kept)
@@ -194,6 +195,8 @@ def _advice(outcome: AttemptOutcome, record: Mapping[str, object], spec: str) ->
         yield "The agent ran with your rights; bubblewrap (or the extra `sandbox`) gives it a room of its own."
     if usage.is_estimated:
         yield "The usage is a guess: no model request went through the meter, or its provider tells no numbers."
+    if usage.total_tokens:
+        yield "This trial is on no account: no budget of a run, a session or a day counts what it used."
     if usage.total_tokens and usage.cost_usd is None:
         yield 'The price of its model is not known: set it in [prices."MODEL"], or money limits do not count it.'
     if outcome.final_state is PhaseState.COMPLETE and usage.total_tokens:

@@ -30,6 +30,7 @@ def test_an_agent_is_measured_and_what_it_costs_is_advised(autopack, repository)
     assert (code, err) == (0, "")
     assert "900 tokens in, 100 out" in out
     assert "price unknown" in out
+    assert "on no account" in out
     assert "budget_tokens of 4,000 or more" in out
 
 
@@ -38,7 +39,16 @@ def test_one_that_does_not_work_says_why_and_keeps_its_logs(autopack, repository
     assert code == 1
     assert "does not work" in out
     assert "ci" in out
-    assert list((repository / ".autopack/logs/doctor").rglob("*.txt"))
+    assert list((repository / ".autopack/doctor").rglob("*.txt"))
+
+
+def test_the_logs_of_a_run_of_the_same_name_stay(autopack, repository):
+    kept = repository / ".autopack/logs/doctor/hello/1/builder/stderr.txt"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("of a run")
+    assert autopack("doctor", "--builder", "command:false")[0] == 1
+    assert kept.read_text() == "of a run"
+    assert list((repository / ".autopack/logs").rglob("*.txt")) == [kept]
 
 
 def test_one_that_cannot_be_made_is_an_error_with_a_hint(autopack, repository):
