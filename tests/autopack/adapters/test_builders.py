@@ -166,6 +166,39 @@ class TestCommand:
         assert usage.is_estimated
         assert usage.total_tokens > 0
 
+    @pytest.mark.parametrize(
+        "told",
+        [
+            pytest.param({"input_tokens": -5, "output_tokens": 6}, id="tokens back"),
+            pytest.param({"input_tokens": 5, "output_tokens": 6, "cached_tokens": -1}, id="cached ones back"),
+            pytest.param({"input_tokens": 5, "output_tokens": 6, "cost_usd": -1.5}, id="money back"),
+            pytest.param({"input_tokens": 5, "output_tokens": 6, "cost_usd": float("nan")}, id="no amount"),
+            pytest.param(
+                {"input_tokens": 5, "output_tokens": 6, "cost_usd": float("inf")}, id="all the money"
+            ),
+            pytest.param({"input_tokens": float("inf"), "output_tokens": 6}, id="endless tokens"),
+            pytest.param({"input_tokens": float("nan"), "output_tokens": 6}, id="no number"),
+            pytest.param({"input_tokens": 10**30, "output_tokens": 6}, id="more than a database holds"),
+            pytest.param({"input_tokens": True, "output_tokens": 6}, id="no count"),
+            pytest.param([1], id="no table"),
+            pytest.param("[" * 60_000, id="deep"),
+            pytest.param('{"input_tokens": 5, "output_tokens": 6}' + " " * 100_000, id="large"),
+            pytest.param('{"input_tokens": ' + "9" * 5000 + ', "output_tokens": 6}', id="long"),
+        ],
+    )
+    def test_usage_that_cannot_be_is_estimated(self, told, tmp_path, worktree):
+        (worktree / "told").write_text(told if isinstance(told, str) else json.dumps(told))
+        usage = self.run('cat told > "$AUTOPACK_USAGE_FILE"', tmp_path, worktree).usage
+        assert usage.is_estimated
+        assert (usage.total_tokens > 0, usage.cost_usd) == (True, None)
+
+    @pytest.mark.parametrize("place", ["link", "pipe"])
+    def test_what_stands_in_for_the_usage_is_not_read(self, place, tmp_path, worktree):
+        told = '{"input_tokens": 5, "output_tokens": 6}'
+        make = f"echo '{told}' > told; ln -s $PWD/told" if place == "link" else "mkfifo"
+        shell = f'rm -f "$AUTOPACK_USAGE_FILE"; {make} "$AUTOPACK_USAGE_FILE"'
+        assert self.run(shell, tmp_path, worktree).usage.is_estimated
+
     def test_a_bad_exit_code_is_a_builder_error_with_evidence(self, tmp_path, worktree):
         failure = self.run("echo no model >&2; exit 7", tmp_path, worktree).failure
         assert failure is not None

@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from autopack.adapters.foreign_files import read_foreign
 from autopack.adapters.sandbox.git_places import alternates, git_folder
 from autopack.domain.budget import Usage, estimate_tokens
 from autopack.domain.failure import FailureKind, FailureReport
@@ -21,6 +22,9 @@ from autopack.ports import (
 )
 
 _EVIDENCE_BYTES = 4000
+_USAGE_BYTES = 65_536
+_MOST = 10**12
+"""No call takes more tokens or dollars; less than what a database holds."""
 _OURS = frozenset({"DATABASE_URL", "AUTOPACK_BUILDER", "AUTOPACK_WORKERS"})
 """Settings of Autopack itself; a program that works on a project must not take its database for the project's."""
 
@@ -31,8 +35,8 @@ class CommandBuilder:
     The command finds in its environment: ``AUTOPACK_PROMPT_FILE`` (the task in words),
     ``AUTOPACK_CONTEXT_FOLDER`` (copies of the files it was given), ``AUTOPACK_REQUEST_FILE`` (goal, scope and
     deliverables as JSON), ``AUTOPACK_BUDGET_TOKENS`` and ``AUTOPACK_USAGE_FILE``, into which it may write
-    ``{"input_tokens": …, "output_tokens": …, "cost_usd": …}``. Without that its usage is estimated from the
-    size of the prompt.
+    ``{"input_tokens": …, "output_tokens": …, "cost_usd": …}``, whole numbers from 0 and an amount. Without that, or
+    with anything else, its usage is estimated from the size of the prompt.
     """
 
     edits_worktree = True
@@ -184,15 +188,29 @@ def _request_json(request: BuildRequest) -> str:
 
 def _usage(path: Path, prompt: str) -> Usage:
     try:
-        stored = json.loads(path.read_text("utf-8"))
+        stored = json.loads(read_foreign(path.parent, path.name, max_bytes=_USAGE_BYTES))
+        cost = stored.get("cost_usd")
         return Usage(
-            input_tokens=int(stored["input_tokens"]),
-            output_tokens=int(stored["output_tokens"]),
-            cached_tokens=int(stored.get("cached_tokens", 0)),
-            cost_usd=float(stored["cost_usd"]) if stored.get("cost_usd") is not None else None,
+            input_tokens=_count(stored["input_tokens"]),
+            output_tokens=_count(stored["output_tokens"]),
+            cached_tokens=_count(stored.get("cached_tokens", 0)),
+            cost_usd=None if cost is None else _money(cost),
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return Usage(input_tokens=estimate_tokens(len(prompt.encode("utf-8", "replace"))), is_estimated=True)
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MOST:
+        raise ValueError("no number of tokens")
+    return value
+
+
+def _money(value: object) -> float:
+    # What is not a number is not between the two either.
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= _MOST:
+        raise ValueError("no amount of money")
+    return float(value)
 
 
 def _tail(path: Path) -> str:
