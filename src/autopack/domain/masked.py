@@ -12,15 +12,16 @@ def masked(outcome: AttemptOutcome) -> AttemptOutcome:
     if outcome.failure is None and all(gate.failure is None and not gate.notes for gate in outcome.gates):
         return outcome
     return replace(
-        outcome, failure=_failure(outcome.failure), gates=tuple(_gate(gate) for gate in outcome.gates)
+        outcome, failure=masked_failure(outcome.failure), gates=tuple(_gate(gate) for gate in outcome.gates)
     )
 
 
 def _gate(gate: GateVerdict) -> GateVerdict:
-    return replace(gate, failure=_failure(gate.failure), notes=tuple(map(mask_secrets, gate.notes)))
+    return replace(gate, failure=masked_failure(gate.failure), notes=tuple(map(mask_secrets, gate.notes)))
 
 
-def _failure(failure: FailureReport | None) -> FailureReport | None:
+def masked_failure(failure: FailureReport | None) -> FailureReport | None:
+    """The failure, if there is one, with its texts masked."""
     if failure is None:
         return None
     return replace(

@@ -11,6 +11,7 @@ from autopack.domain.budget import estimate_tokens
 from autopack.domain.change import Read
 from autopack.domain.drafts import Draft, draft_of, patch_of
 from autopack.domain.failure import FailureKind, FailureReport
+from autopack.domain.masked import masked_failure
 from autopack.domain.phase import Phase
 from autopack.domain.replay import is_worth_replaying
 from autopack.domain.retry import pause_failure
@@ -237,6 +238,7 @@ class BuildStep:
             return BuildAnswer(failure=budget_failure(reservation))
         started = self._clock.monotonic()
         answer = self._answered(order, said, reservation)
+        answer = replace(answer, failure=masked_failure(answer.failure))
         paid = PaidAnswer(
             call_id=reservation.call_id,
             address=order.lease.address,

@@ -307,6 +307,19 @@ def test_an_answer_is_in_the_ledger_whatever_becomes_of_what_is_told_about_it(be
     assert bench.store.usage_of("shop") == WORDS.usage
 
 
+def test_what_a_failed_call_said_is_kept_and_booked_without_its_secrets(bench, monkeypatch):
+    secret = "sk-ant-api03-" + "a1B2" * 10
+    said = FailureReport(kind=FailureKind.BUILDER_ERROR, message=f"bad key {secret}", evidence=secret)
+    step, lease = bench.step(Scripted(BuildAnswer(failure=said))), bench.claim()
+    with monkeypatch.context() as patch:
+        patch.setattr(FileJournal, "drop", lambda *_: None)
+        bench.ask(step, lease)
+    (kept,) = bench.folder.rglob("paid-*")
+    booked = step.stored(lease).failure
+    assert (booked.message, booked.evidence) == ("bad key ***", "***")
+    assert secret not in kept.read_text()
+
+
 def test_an_answer_that_is_too_long_to_be_taken_is_not_held_against_the_tree(bench):
     looked_at = []
     settings = replace(SETTINGS, max_patch_bytes=len(WORDS.text) - 1)
