@@ -370,7 +370,7 @@ class AutonomousExecutor:
         if room.asked_on not in {None, room.base}:
             asked = self.workspace.tree(str(room.asked_on))
             check_not_overwriting(given_whole(answer, edits), asked=asked, now=room.tree)
-        return without_untouched(edits, context.stubs) if self.build.edits_worktree else edits
+        return without_untouched(edits, context.stubs) if answer.is_worktree_diff else edits
 
     def _judge_worktree(
         self, room: _Room, case: GateInput, written: tuple[FileEdit, ...], gates: list[GateVerdict]

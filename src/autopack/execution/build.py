@@ -387,10 +387,11 @@ class BuildStep:
 def _taken(answer: BuildAnswer, worktree: Worktree) -> BuildAnswer:
     """The answer with what the Builder left; what cannot be taken is a verdict, since it is paid for."""
     try:
-        return replace(answer, format=AnswerFormat.PATCH, text=worktree.diff())
+        text = worktree.diff()
     except UntakeableError as error:
         failure = FailureReport(kind=FailureKind.PATCH_REJECTED, message=str(error), hint=error.hint)
         return replace(answer, failure=failure)
+    return replace(answer, format=AnswerFormat.PATCH, text=text, is_worktree_diff=True)
 
 
 def _shown(order: BuildOrder, read: Read) -> Shown:

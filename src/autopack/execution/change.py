@@ -82,7 +82,7 @@ def reading(tree: Tree) -> Read:
 def without_untouched(edits: Iterable[FileEdit], stubs: Mapping[str, bytes]) -> tuple[FileEdit, ...]:
     """The edits without placeholders that are still as the Builder found them.
 
-    For Builders that edit the worktree alone: what was put there before they began is no work of theirs. In
+    For the difference of a worktree alone: what was put there before they began is no work of theirs. In
     an answer of text a file is only named when it is meant.
     """
     return tuple(

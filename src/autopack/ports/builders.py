@@ -82,6 +82,8 @@ class BuildAnswer:
     format: AnswerFormat = AnswerFormat.PATCH
     text: str = ""
     """Empty for a Builder that edited the worktree: the worktree's own diff is the answer then."""
+    is_worktree_diff: bool = False
+    """Whether the text is that diff: placeholders that nobody touched are in it, and are no part of the change."""
     failure: FailureReport | None = None
     usage: Usage = Usage()
     model: str = ""

@@ -61,6 +61,31 @@ def test_a_change_that_waited_for_the_base_completes_without_the_builder(stuck, 
     assert tokens(stuck) == spent
 
 
+EXTRA_TEST = NEEDS_EXTRA["tests/test_extra.py"]
+EDITS_FILES = f"command:cat > tests/test_extra.py << 'END'\n{EXTRA_TEST}END"
+ANSWERS = "replay:.autopack/answers"
+
+
+@pytest.mark.parametrize(
+    ("asked", "judge", "notes"),
+    [
+        pytest.param(EDITS_FILES, ANSWERS, "", id="left as it was by a program"),
+        pytest.param(ANSWERS, "command:true", "docs/notes.json", id="written by a model"),
+    ],
+)
+def test_whether_a_placeholder_is_part_of_a_change_is_said_by_whoever_made_it(tmp_path, asked, judge, notes):
+    project = Project.make(tmp_path / "repo", builder=asked)
+    project.plan(phase(paths=("tests/test_extra.py", "docs/notes.json")), base="main")
+    project.answer(edits={**NEEDS_EXTRA, "docs/notes.json": "{}\n"})
+    assert project.attempt().final_state is PhaseState.FAILED
+    requeue(project)
+    mend(project)
+    project.builder = judge
+    assert attempt(project, Replay.ONLY).final_state is PhaseState.COMPLETE
+    assert project.git("ls-tree", "-r", "--name-only", "autopack/r", "docs/notes.json") == notes
+    assert project.show("tests/test_extra.py") == EXTRA_TEST.strip()
+
+
 def test_a_change_that_still_fails_makes_way_for_the_builder(stuck):
     outcome = attempt(stuck, Replay.FIRST)
     assert outcome.final_state is PhaseState.COMPLETE
