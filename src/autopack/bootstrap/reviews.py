@@ -18,7 +18,7 @@ from autopack.domain.research_phase import with_report
 from autopack.domain.research_words import keywords
 from autopack.domain.review_record import ReviewDecisionRecord
 from autopack.domain.run import RunSpec
-from autopack.execution.build import FIRST_TURN
+from autopack.execution.paid_answers import FIRST_TURN
 from autopack.ports import Store
 from autopack.settings import Settings
 from autopack.workflow.research_review import ResearchReviewWorkflow

@@ -6,14 +6,13 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
-from autopack.domain.attempt import Attempt, AttemptAddress, Lease
+from autopack.domain.attempt import AttemptAddress, Lease
 from autopack.domain.budget import estimate_tokens
 from autopack.domain.change import Read
 from autopack.domain.drafts import Draft, draft_of, patch_of
 from autopack.domain.failure import FailureKind, FailureReport
 from autopack.domain.masked import masked_failure
 from autopack.domain.phase import Phase
-from autopack.domain.replay import is_worth_replaying
 from autopack.domain.retry import pause_failure
 from autopack.domain.spending import OverBudget, Reservation, SpendingLimits, budget_failure
 from autopack.domain.telemetry import CallEvent
@@ -23,6 +22,7 @@ from autopack.execution.briefing import Prompt
 from autopack.execution.context import ScopedContext
 from autopack.execution.failures import fault
 from autopack.execution.mending import notes_of, reply_to
+from autopack.execution.paid_answers import FIRST_TURN, MOST_TURNS, paid_answer, replayable
 from autopack.execution.usage_notes import BudgetWatch, UsageNotes
 from autopack.ports import (
     AnswerFormat,
@@ -41,8 +41,6 @@ from autopack.ports import (
 )
 from autopack.settings import AttemptSettings
 
-FIRST_TURN = 1
-_MOST_TURNS = 4
 _FOLDER = "builder"
 _DEFAULT_LIMITS = SpendingLimits()
 
@@ -117,7 +115,7 @@ class BuildStep:
     def stored(self, lease: Lease, *, turn: int = FIRST_TURN) -> BuildAnswer | None:
         """The answer that an earlier process of this attempt paid for."""
         stored = (
-            self._stored(lease.address)
+            paid_answer(self._store, lease.address)
             if turn == FIRST_TURN
             else self._store.stored_answer(lease.address, turn)
         )
@@ -156,12 +154,12 @@ class BuildStep:
 
     def asked_on(self, lease: Lease) -> str | None:
         """The commit on which the stored answer was asked for."""
-        stored = self._stored(lease.address)
+        stored = paid_answer(self._store, lease.address)
         return stored.base_commit if stored is not None else None
 
     def answer_of(self, address: AttemptAddress, number: int) -> StoredAnswer | None:
         """The answer that an attempt of the same phase paid for."""
-        return self._stored(replace(address, number=number))
+        return paid_answer(self._store, replace(address, number=number))
 
     def replayable(self, lease: Lease, *, base: str) -> tuple[int, StoredAnswer] | None:
         """The newest change that earlier attempts of the phase paid for, where judging it anew may help.
@@ -169,23 +167,7 @@ class BuildStep:
         Returns:
             The attempt's number and its answer; None when there is none.
         """
-        address = lease.address
-        earlier = [
-            it
-            for it in self._store.attempts(address.run_id, address.phase_id)
-            if it.address.number < address.number
-        ]
-        for attempt in reversed(earlier):
-            stored = self._stored(attempt.address)
-            if stored is not None and stored.answer.failure is None:
-                used = [it for it in earlier if _judged(it) == attempt.address.number]
-                newest = used[-1] if used else attempt
-                failure = newest.outcome.failure if newest.outcome is not None else None
-                kind = failure.kind if failure is not None else None
-                is_same_base = newest.base_commit == base
-                may_help = is_worth_replaying(kind, is_same_base=is_same_base)
-                return (attempt.address.number, stored) if may_help else None
-        return None
+        return replayable(self._store, lease.address, base=base)
 
     def ask(self, order: BuildOrder, read: Read | None = None) -> BuildAnswer:
         """One call within the phase's budget; the answer is in the ledger when this returns.
@@ -218,7 +200,7 @@ class BuildStep:
         last, said = answer, list[Exchange]()
         shown = _shown(order, read)
         draft = _draft((), last, shown)
-        while not draft.fits and len(said) < min(model.mending_turns, _MOST_TURNS - 1):
+        while not draft.fits and len(said) < min(model.mending_turns, MOST_TURNS - 1):
             said.append(Exchange(answer=last.text, reply=reply_to(draft, is_first=not said)))
             stored = self._store.stored_answer(order.lease.address, FIRST_TURN + len(said))
             last = stored.answer if stored is not None else self._call(order, said, read=read)
@@ -286,19 +268,6 @@ class BuildStep:
         draft = _draft(said, answer, shown)
         answer = replace(answer, notes={**answer.notes, **notes_of(draft)})
         return _as_patch(answer, draft, shown.read) if said and draft.fits else answer
-
-    def _stored(self, address: AttemptAddress) -> StoredAnswer | None:
-        """What the attempt's answers come to: the patch of a conversation that ended well, else its first answer."""
-        first = self._store.stored_answer(address, FIRST_TURN)
-        if first is None or first.answer.format is not AnswerFormat.WORDS:
-            return first
-        for turn in range(FIRST_TURN + 1, FIRST_TURN + _MOST_TURNS):
-            later = self._store.stored_answer(address, turn)
-            if later is None:
-                break
-            if later.answer.failure is None and later.answer.format is not AnswerFormat.WORDS:
-                return later
-        return first
 
     def _is_readable(self, answer: BuildAnswer) -> bool:
         """Whether an answer is words that may be held against the tree."""
@@ -404,9 +373,3 @@ def _draft(said: Sequence[str], last: BuildAnswer, shown: Shown) -> Draft:
 
 def _as_patch(answer: BuildAnswer, draft: Draft, read: Read) -> BuildAnswer:
     return replace(answer, format=AnswerFormat.PATCH, text=patch_of(draft, read))
-
-
-def _judged(attempt: Attempt) -> int:
-    """The attempt whose answer this one judged: its own, or the one that it replayed."""
-    replayed = attempt.outcome.replayed_from if attempt.outcome is not None else None
-    return replayed or attempt.address.number

@@ -18,9 +18,10 @@ from autopack.domain.run import RunSpec
 from autopack.domain.verdicts import AttemptOutcome, GateStatus, GateVerdict
 from autopack.errors import AutopackError, StoreError
 from autopack.execution.briefing import Prompt
-from autopack.execution.build import FIRST_TURN, BuildOrder, BuildStep
+from autopack.execution.build import BuildOrder, BuildStep
 from autopack.execution.context import ScopedContext
 from autopack.execution.heartbeat import heartbeat
+from autopack.execution.paid_answers import FIRST_TURN
 from autopack.ports import BuildAnswer, Clock, Store, Workspace
 
 _PHASE = "reading"
