@@ -1,6 +1,7 @@
 """Requests in four dialects, as a client would make them, against a meter's door or a provider."""
 
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -34,6 +35,13 @@ class Watch:
     usage: Usage = Usage()
     reports: list[Usage] = field(default_factory=list)
     is_stopped: bool = False
+    running: Usage = Usage()
+    is_told: threading.Event = field(default_factory=threading.Event)
+    """Set once it was told of a request under way."""
+
+    def under_way(self, usage: Usage) -> None:
+        self.running = usage
+        self.is_told.set()
 
     def used(self, usage: Usage) -> None:
         self.reports.append(usage)

@@ -31,6 +31,9 @@ class _Nobody:
     def used(self, usage: Usage) -> None:
         """Nobody wants to know."""
 
+    def under_way(self, usage: Usage) -> None:
+        """Nobody wants to know."""
+
     def is_cancelled(self) -> bool:
         """It goes on."""
         return False

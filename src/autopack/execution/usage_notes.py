@@ -69,6 +69,12 @@ class BudgetWatch:
             if self._note is not None:
                 self._note(self.usage)
 
+    def under_way(self, usage: Usage) -> None:
+        """Have kept what requests that are not over used so far; the budget is judged by those that are."""
+        with self._lock:
+            if self._note is not None:
+                self._note(self.usage + usage)
+
     def is_cancelled(self) -> bool:
         """Whether the call has used more than its budget."""
         if self._limit_usd is not None and (self.usage.cost_usd or 0.0) > self._limit_usd:

@@ -74,6 +74,10 @@ class BuildWatch(Protocol):
         """Tell what was used since the last report; raises nothing, a spent budget shows in ``is_cancelled``."""
         ...
 
+    def under_way(self, usage: Usage) -> None:
+        """Tell what was used besides by requests that are not over; it counts until one is over or it is told anew."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildAnswer:

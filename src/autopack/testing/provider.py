@@ -18,6 +18,7 @@ from autopack.testing.provider_wire import Scripted, Seen, error_body, events_of
 
 Answers = Callable[[Seen], Scripted]
 _OK = Scripted()
+_PING_SECONDS = 0.02
 
 
 class ScriptedProvider:
@@ -83,7 +84,7 @@ class ScriptedProvider:
             for event in events_of(seen, script, usage):
                 if script.hang_after == sent:
                     self.is_hanging.set()
-                    await asyncio.Event().wait()
+                    await _hang(answer, has_pings=script.has_pings)
                 await answer.write(event)
                 sent += 1
                 if script.pace_seconds:
@@ -102,6 +103,13 @@ class ScriptedProvider:
                 usage if is_whole else Usage(input_tokens=usage.input_tokens, output_tokens=sent)
             )
         return answer
+
+
+async def _hang(answer: web.StreamResponse, *, has_pings: bool) -> None:
+    while has_pings:
+        await answer.write(b": ping\n\n")
+        await asyncio.sleep(_PING_SECONDS)
+    await asyncio.Event().wait()
 
 
 @contextmanager

@@ -68,6 +68,8 @@ class Scripted:
     """Events after which the connection breaks off; 0 before the first byte."""
     hang_after: int | None = None
     """Events after which nothing comes any more, until the client goes or the server is closed."""
+    has_pings: bool = False
+    """Whether a line that no client hears of comes again and again while nothing else does."""
     pace_seconds: float = 0.0
     """Between two events, as a model takes its time."""
     stream_error: str = ""

@@ -2,6 +2,7 @@
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -269,6 +270,31 @@ def test_a_provider_that_falls_silent_is_a_timeout(provider_name, tmp_path):
     assert answer.failure.kind is FailureKind.TIMEOUT
     assert "0.5 s" in answer.failure.message
     assert answer.usage.is_estimated
+
+
+def test_a_provider_that_never_ends_is_a_timeout(provider_name, tmp_path):
+    with serve(Scripted(text="one two three", hang_after=3, has_pings=True)) as provider:
+        answer = Bench(tmp_path, provider_name, provider.url).build(timeout_seconds=0.5)
+        assert provider.hung_up.wait(30)
+    assert answer.failure.kind is FailureKind.TIMEOUT
+    assert answer.usage.is_estimated
+    assert len(provider.seen) == 1
+
+
+def test_what_an_answer_under_way_used_is_told(provider_name, tmp_path):
+    clock = SystemClock()
+    with serve(Scripted(text="one two three", hang_after=3)) as provider:
+        bench = Bench(tmp_path, provider_name, provider.url, meter=LoopbackMeter(clock, note_seconds=0.02))
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(bench.build)
+            assert bench.watch.is_told.wait(30)
+            told = bench.watch.running
+            bench.watch.is_stopped = True
+            answer = answer.result(timeout=30)
+    assert told.input_tokens > 0
+    assert told.is_estimated
+    assert answer.failure.kind is FailureKind.BUDGET_EXCEEDED
+    assert answer.usage == bench.watch.usage
 
 
 def test_a_budget_that_does_not_hold_the_prompt_asks_nobody(provider_name, tmp_path):

@@ -51,12 +51,8 @@ class ModelCallError(Exception):
         self.status = status
 
 
-class CallStoppedError(Exception):
-    """We ended the call ourselves: at its time limit, or because its budget was spent."""
-
-
 TakePiece = Callable[[str], None]
-"""Takes each piece of the answer as it comes; raises CallStoppedError to end the call."""
+"""Takes each piece of the answer as it comes; raises nothing."""
 
 
 class ModelClient(Protocol):
@@ -67,6 +63,5 @@ class ModelClient(Protocol):
 
         Raises:
             ModelCallError: No whole answer came.
-            CallStoppedError: ``take_piece`` ended it.
         """
         ...

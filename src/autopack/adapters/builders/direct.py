@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +10,6 @@ from typing import Self, TextIO
 
 from autopack.adapters.builders.conversation import (
     CallLimits,
-    CallStoppedError,
     Completion,
     Messages,
     ModelCallError,
@@ -35,6 +35,8 @@ from autopack.ports import (
 from autopack.settings import DirectSettings
 
 logger = logging.getLogger(__name__)
+_LOOK_SECONDS = 0.2
+"""Between two looks at the time limit and the budget of a call under way."""
 _REFUSED = frozenset({FaultKind.TRUNCATED, FaultKind.REFUSAL})
 """Faults of answers that came to their end all the same."""
 
@@ -118,13 +120,34 @@ class _Call:
     def _try(
         self, make_client: MakeClient, limits: CallLimits, started: float, attempt: int, used: Usage
     ) -> "_Tried":
-        with self.parts.open_meter().open(self._order(used), self.watch) as door:
-            completion = self._complete(door, make_client, limits, started, attempt)
+        meter = self.parts.open_meter()
+        # The door closes first, which ends whatever the SDK still waits for; nothing else would end all of it.
+        with (
+            ThreadPoolExecutor(1, thread_name_prefix="autopack-model") as pool,
+            meter.open(self._order(used), self.watch) as door,
+        ):
+            asked = pool.submit(self._ask, door, make_client, limits, attempt)
+            self._wait_for(asked, door, started)
+        completion = asked.result()
+        if completion is None and self._is_late(started):
+            self.stopped = self._late()
         # The door is asked once it is closed: only then is what broke off booked.
         requests = door.requests()
         return _Tried(
             completion=completion, last=requests[-1] if requests else None, usage=used + door.usage()
         )
+
+    def _wait_for(self, asked: "Future[Completion | None]", door: MeterDoor, started: float) -> None:
+        """Return once the answer is there or may not be waited for, whatever the provider sends meanwhile."""
+        while not wait((asked,), timeout=_LOOK_SECONDS).done:
+            if self._is_late(started):
+                return
+            # An answer that has left the door whole is paid for, whatever it did to the budget.
+            if self.watch.is_cancelled() and not door.requests():
+                self.stopped = FailureReport(
+                    kind=FailureKind.BUDGET_EXCEEDED, message="The call was stopped: its budget is spent"
+                )
+                return
 
     def _order(self, used: Usage) -> MeterOrder:
         budget_usd = self.request.budget_usd
@@ -154,48 +177,16 @@ class _Call:
             timeout_seconds=self.request.timeout_seconds,
         )
 
-    def _complete(
-        self, door: MeterDoor, make_client: MakeClient, limits: CallLimits, started: float, attempt: int
+    def _ask(
+        self, door: MeterDoor, make_client: MakeClient, limits: CallLimits, attempt: int
     ) -> Completion | None:
         try:
             with _Transcript(self._transcript_path(attempt)) as transcript:
                 client = make_client(door, self.model)
-                return self._ask(client, door, limits, transcript, started)
-        except CallStoppedError:
-            return None
+                return client.complete(self._messages(), limits, transcript.write)
         except ModelCallError as error:
             self.problem = str(error)
             return None
-
-    def _ask(
-        self,
-        client: ModelClient,
-        door: MeterDoor,
-        limits: CallLimits,
-        transcript: "_Transcript",
-        started: float,
-    ) -> Completion:
-        before = len(door.requests())
-
-        def take_piece(piece: str) -> None:
-            transcript.write(piece)
-            # An answer that has left the door whole is paid for, whatever it did to the budget.
-            if self.watch.is_cancelled() and len(door.requests()) == before:
-                self.stopped = FailureReport(
-                    kind=FailureKind.BUDGET_EXCEEDED, message="The call was stopped: its budget is spent"
-                )
-                raise CallStoppedError
-            if self._is_late(started):
-                self.stopped = self._late()
-                raise CallStoppedError
-
-        try:
-            return client.complete(self._messages(), limits, take_piece)
-        except ModelCallError:
-            if self._is_late(started):
-                self.stopped = self._late()
-                raise CallStoppedError from None
-            raise
 
     def _messages(self) -> Messages:
         request = self.request
@@ -225,7 +216,7 @@ class _Call:
         self, completion: Completion | None, last: ModelRequest | None, usage: Usage, seconds: float
     ) -> BuildAnswer:
         is_fault = last is not None and last.fault in _REFUSED
-        failure = self.stopped
+        failure = self.stopped if completion is None else None
         if failure is None and (completion is None or is_fault):
             failure = failure_of(last, self.problem, duration_seconds=seconds)
         elif failure is None and completion is not None and not completion.stop:

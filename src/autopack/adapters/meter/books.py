@@ -122,7 +122,14 @@ class Books:
             request = self._closed(entry, usage, now=now)
             self._finished.append(request)
             self._keep(request, entry)
-        self._watch.used(usage)
+            self._watch.used(usage)
+
+    def tell(self) -> None:
+        """Tell the watch what the requests under way used so far."""
+        with self._lock:
+            parts = [self._usage_of(entry) for entry in self._under_way.values() if entry.was_sent]
+            if parts:
+                self._watch.under_way(sum(parts, start=Usage()))
 
     def _over(self, ask: Ask) -> Refusal | None:
         if self._watch.is_cancelled():

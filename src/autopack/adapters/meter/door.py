@@ -40,11 +40,13 @@ class Door:
         gate: Gate,
         prices: PriceList | None,
         silence_seconds: float,
+        note_seconds: float,
     ) -> None:
         self.token = f"autopack-{secrets.token_urlsafe(24)}"
         self._order = order
         self._clock = clock
         self._silence_seconds = silence_seconds
+        self._note_seconds = note_seconds
         self._prices = prices
         self._log = RequestLog(order.log_folder)
         self._books = Books(order, watch, price=self._price, keep=self._keep, mask=self._mask)
@@ -111,9 +113,16 @@ class Door:
             max_field_size=_HEADER_BYTES,
             max_line_size=_HEADER_BYTES,
         ) as session:
+            telling = asyncio.create_task(self._tell())
             await self._listen(self._proxy(session))
+            telling.cancel()
         if prices is not None:
             await prices
+
+    async def _tell(self) -> None:
+        while True:
+            await asyncio.sleep(self._note_seconds)
+            self._books.tell()
 
     def _proxy(self, session: aiohttp.ClientSession) -> Proxy:
         return Proxy(

@@ -11,6 +11,9 @@ from autopack.ports import BuildWatch, Clock, MeterDoor, MeterOrder, Store
 SILENCE_SECONDS = 300.0
 """How long a provider may send no byte before its request is given up."""
 
+NOTE_SECONDS = 5.0
+"""How often a call is told what its requests under way used."""
+
 
 class LoopbackMeter:
     """Implements the meter's port with a reverse proxy in a thread of its own, one for each door."""
@@ -24,6 +27,7 @@ class LoopbackMeter:
         prices: PriceList | None = None,
         silence_seconds: float = SILENCE_SECONDS,
         longest_wait_seconds: float = LONGEST_WAIT_SECONDS,
+        note_seconds: float = NOTE_SECONDS,
     ) -> None:
         """Set the meter up; nothing is opened yet.
 
@@ -34,6 +38,7 @@ class LoopbackMeter:
             prices: What models cost; without them no price is known.
             silence_seconds: How long a provider may send no byte before its request is given up.
             longest_wait_seconds: How long a request is held back before its client is told to come again.
+            note_seconds: How often a call is told what its requests under way used.
         """
         self._clock = clock
         self._store = store
@@ -41,6 +46,7 @@ class LoopbackMeter:
         self._prices = prices
         self._silence_seconds = silence_seconds
         self._longest_wait_seconds = longest_wait_seconds
+        self._note_seconds = note_seconds
 
     def open(self, order: MeterOrder, watch: BuildWatch) -> AbstractContextManager[MeterDoor]:
         """A door for one Builder call; closing it books what is still under way and leaves nothing behind."""
@@ -57,6 +63,7 @@ class LoopbackMeter:
             gate=self._gate(order.route.provider),
             prices=self._prices,
             silence_seconds=self._silence_seconds,
+            note_seconds=self._note_seconds,
         )
         try:
             yield door
