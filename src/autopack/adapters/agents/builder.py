@@ -1,6 +1,7 @@
 """The ``acp:…`` and ``cli:…`` Builders: a coding agent that edits the worktree."""
 
 import json
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
@@ -25,6 +26,7 @@ from autopack.adapters.agents.verdict import git_was_touched, judge
 from autopack.adapters.agents.watch import CallWatch, Patience
 from autopack.domain.budget import Usage, estimate_tokens
 from autopack.domain.failure import FailureKind, FailureReport
+from autopack.domain.masking import mask_secrets
 from autopack.errors import ProcessError, ProcessLostError, RoomError, SandboxError, WorkspaceError
 from autopack.ports import (
     BuildAnswer,
@@ -43,6 +45,8 @@ from autopack.ports import (
 from autopack.settings import AgentSettings
 
 _EVIDENCE_BYTES = 4000
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -284,7 +288,7 @@ class AgentBuilder:
         record = {
             "agent": self._agent.preset.name,
             "cause": ending.cause,
-            "message": ending.message,
+            "message": mask_secrets(ending.message),
             "stop_reason": ending.stop_reason,
             "duration_seconds": round(ending.duration_seconds, 3),
             "sandbox": sandbox.description,
@@ -293,7 +297,11 @@ class AgentBuilder:
             "usage_reported": asdict(reported) if reported is not None else "unknown",
         }
         path = request.log_folder / "agent.json"
-        path.write_text(json.dumps(record, indent=2) + "\n", "utf-8")
+        try:
+            path.write_text(json.dumps(record, indent=2) + "\n", "utf-8")
+        except OSError as error:
+            # What the agent did is paid for, whether the disk takes a record of it or not.
+            logger.warning("agent.not_recorded", extra={"path": str(path), "reason": error.strerror})
 
     def _reported(self, request: BuildRequest, ending: Ending) -> Usage | None:
         name = self._agent.preset.name

@@ -1,12 +1,15 @@
 """What an agent says and does, written down while it happens."""
 
+import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
 from autopack.domain.masking import mask_secrets
 
+logger = logging.getLogger(__name__)
 NAME = "transcript.txt"
 _LONGEST_LINE = 2_000
 _LONGEST_HELD = 16 * _LONGEST_LINE
@@ -37,7 +40,10 @@ class _Line:
 
 
 class Transcript:
-    """A file that grows line by line; secrets are masked, long lines cut, and so is what passes 32 MiB."""
+    """A file that grows line by line; secrets are masked, long lines cut, and so is what passes 32 MiB.
+
+    A disk that takes no more is told of once and stops nobody.
+    """
 
     def __init__(self, path: Path, seconds: Callable[[], float]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,7 +60,8 @@ class Transcript:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._flush()
-        self._file.close()
+        with suppress(OSError):
+            self._file.close()
 
     def note(self, what: str, text: str) -> None:
         """One line of our own, or of what the agent does."""
@@ -96,7 +103,16 @@ class Transcript:
         for part in line.shown().splitlines() or [""]:
             self._left -= len(part) + 20
             if self._left > 0:
-                self._file.write(f"[{self._seconds():7.1f} s] {speaker}: {part}\n")
+                self._append(f"[{self._seconds():7.1f} s] {speaker}: {part}\n")
+
+    def _append(self, line: str) -> None:
+        try:
+            self._file.write(line)
+        except OSError as error:
+            # What the agent does is paid for, whether the disk takes it down or not.
+            self._left = 0
+            extra = {"path": self._file.name, "reason": error.strerror}
+            logger.warning("transcript.not_written", extra=extra)
 
 
 def _line_of(text: str) -> _Line:

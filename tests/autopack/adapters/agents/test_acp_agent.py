@@ -45,6 +45,16 @@ def test_the_transcript_tells_what_happened_without_secrets(workshop):
     assert workshop.record["sandbox"] == "NONE (a test)"
 
 
+def test_a_disk_that_takes_no_record_does_not_take_the_answer(workshop):
+    workshop.logs.mkdir(parents=True, exist_ok=True)
+    for name in ("transcript.txt", "agent.json"):
+        (workshop.logs / name).symlink_to("/dev/full")
+    workshop.ledger = (seen(tokens=(100, 20)),)
+    answer = workshop.build(fake_spec("edit"))
+    assert (answer.failure, answer.usage.total_tokens) == (None, 120)
+    assert "+MADE = 1" in workshop.worktree.diff()
+
+
 def test_it_finds_a_home_of_its_own_the_door_and_nothing_of_the_operators(workshop):
     workshop.environ |= {
         "SECRET_TOKEN": "x",
