@@ -80,7 +80,7 @@ class BlockerEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Return:
-    """An attempt that ended with a mended cause, in a run of which it is not recorded whether it has the fix."""
+    """An attempt that ended with a mended cause and was begun after its fix; git knows whether its base had it."""
 
     number: int
     """The blocker's."""

@@ -10,8 +10,8 @@ def notice_returns(
 ) -> tuple[Return, ...]:
     """Reopen every mended blocker whose cause ended an attempt on a base that holds its fix; those attempts.
 
-    The store itself knows of the runs that a blocker held. Of any other run only git can tell whether the fix is in
-    what its attempts are made on. Asked again, it finds what a process that died in between did not note.
+    Only git can tell whether the fix is in what an attempt was made on: a run that the blocker held has it no sooner
+    than its release brings it. Asked again, it finds what a process that died in between did not note.
 
     Args:
         store: The record.

@@ -8,6 +8,7 @@ from autopack.domain.drain_policy import DrainLimits
 from autopack.domain.replay import Replay
 from autopack.domain.session import DrainKind, DrainScope, Session
 from autopack.errors import StoreError, WorkspaceError
+from autopack.execution.returns import notice_returns
 from autopack.ports import Clock, Store, Workspace
 from autopack.triage.validation import Validated, Validation, Validator
 
@@ -89,8 +90,9 @@ class Releaser:
             )
         conflicts = self._bring_fix(blocker, blocker.fix_commit)
         self._store.triage.mark_unpaid(blocker)
-        # The first replay is the canary of all others: a mend may have been proven at one place and lack another.
-        self._replay(blocker, limits, batch_size=1)
+        if self._is_mended(blocker):
+            # The canary of all others: a mend may have been proven at one place and lack another.
+            self._replay(blocker, limits, batch_size=1)
         if self._is_mended(blocker) and not canary_only:
             self._replay(blocker, limits, batch_size=None)
         if self._is_mended(blocker) and self._needs_work(blocker):
@@ -132,6 +134,8 @@ class Releaser:
         return self._drain(_scope(blocker, Replay.OFF), _limits(limits, batch_size=batch_size))
 
     def _is_mended(self, blocker: Blocker) -> bool:
+        # Whoever made an attempt may have died before it looked whether the cause is back.
+        notice_returns(self._store, self._workspace, now=self._clock.now())
         return self._store.triage.blocker(blocker.name).state is BlockerState.VALIDATED
 
     def _needs_work(self, blocker: Blocker) -> bool:

@@ -36,10 +36,13 @@ def validated(record):
     return blocker
 
 
-def fail_elsewhere(record, base, *, failure=None, replayed_from=None):
-    """A run that the blocker never held fails on a base."""
-    record.backlog(new={"a": None})
-    lease = record.claim(record.store.next_address("new", "a"))
+def fail_on(record, base, *, run="new", failure=None, replayed_from=None):
+    """A run that the blocker never held, or one that it did, fails on a base."""
+    if run == "new":
+        record.backlog(new={"a": None})
+    else:
+        record.store.requeue_phase(run, "a", now=record.now)
+    lease = record.claim(record.store.next_address(run, "a"))
     if base is not None:
         lease = record.store.set_base(lease, base)
     outcome = AttemptOutcome(
@@ -55,19 +58,21 @@ def fail_elsewhere(record, base, *, failure=None, replayed_from=None):
         pytest.param("old", {}, False, id="made on what lacks it"),
         pytest.param(None, {}, True, id="ended before a base was known"),
         pytest.param("mended", {"failure": cause("bob")}, False, id="another cause"),
+        pytest.param("mended", {"run": "one"}, True, id="a held run that its release brought the fix"),
+        pytest.param("old", {"run": "one"}, False, id="a held run before its release"),
         pytest.param(
             "mended", {"replayed_from": 1}, False, id="a change from before the mend that is bad itself"
         ),
     ],
 )
-def test_a_mended_cause_in_a_run_that_was_never_held(base, options, is_back, record):
+def test_a_mended_cause_in_whatever_run(base, options, is_back, record):
     validated(record)
-    fail_elsewhere(record, base, **options)
+    fail_on(record, base, **options)
     found = notice_returns(record.store, Commits(), now=record.now)
     blocker = record.store.triage.blocker("B1")
     assert blocker.state is (BlockerState.RECURRED if is_back else BlockerState.VALIDATED)
     assert (len(found), blocker.recurrences, blocker.recurred_in) == (
-        (1, 1, "new/a/1") if is_back else (0, 0, None)
+        (1, 1, f"{options['run']}/a/2" if "run" in options else "new/a/1") if is_back else (0, 0, None)
     )
     newest = record.store.triage.events(blocker)[-1]
     if is_back:

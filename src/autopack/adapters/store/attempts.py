@@ -144,8 +144,6 @@ def _conclude(
         _lift_needs(db, stored)
         blockers.note_complete(db, address, is_replay=outcome.replayed_from is not None)
     heads.refresh_run(db, address.run_id)
-    if outcome.fingerprint is not None and not blockers.is_of_old_answer(outcome):
-        blockers.note_recurrence(db, outcome.fingerprint, address, now=now)
 
 
 def _end(db: sa.Connection, address: AttemptAddress, outcome: AttemptOutcome, *, now: float) -> None:

@@ -122,31 +122,13 @@ def place(db: sa.Connection, number: int, *, place: str, introduced_by: str, now
     db.execute(blocker.update().where(_blocker.number == number).values(**values, updated_at=now))
 
 
-def note_recurrence(db: sa.Connection, fingerprint: str, address: AttemptAddress, *, now: float) -> None:
-    """Reopen the blocker of a cause that was mended and is here again, in a run that it held."""
-    mended = (_blocker.fingerprint == fingerprint, _blocker.state.in_(_MENDED), _has_fix(address.run_id))
-    number = db.scalar(sa.select(_blocker.number).where(*mended))
-    if number is not None:
-        reopen(db, number, address, now=now)
-
-
-def _has_fix(run_id: str | sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
-    """That the record says of a run that it holds the blocker's fix; of any other only git can tell."""
-    return sa.exists().where(
-        blocker_phase.c.number == _blocker.number,
-        blocker_phase.c.run_id == run_id,
-        blocker_phase.c.release != Release.CONFLICT,
-    )
-
-
 def returns(db: sa.Connection, address: AttemptAddress | None) -> tuple[Return, ...]:
-    """Attempts that ended with the cause of a mended blocker, begun after its fix, in runs that it never held."""
+    """Attempts that ended with the cause of a mended blocker, begun after its fix; git alone knows what they had."""
     where = [
         _blocker.state.in_(_MENDED),
         _blocker.fix_commit.is_not(None),
         attempt.c.state == PhaseState.FAILED,
         attempt.c.started_at >= _blocker.fixed_at,
-        ~_has_fix(attempt.c.run_id),
     ]
     if address is not None:
         where += reading.is_at(address)
@@ -157,10 +139,12 @@ def returns(db: sa.Connection, address: AttemptAddress | None) -> tuple[Return, 
         .order_by(attempt.c.finished_at, attempt.c.run_id, attempt.c.phase_id)
     )
     rows = db.execute(query).all()
-    return tuple(_to_return(row) for row in rows if not is_of_old_answer(decode(AttemptOutcome, row.outcome)))
+    return tuple(
+        _to_return(row) for row in rows if not _is_of_old_answer(decode(AttemptOutcome, row.outcome))
+    )
 
 
-def is_of_old_answer(outcome: AttemptOutcome) -> bool:
+def _is_of_old_answer(outcome: AttemptOutcome) -> bool:
     """Whether a failure may be the fault of a change that was made before the mend, which says nothing of the mend."""
     kind = None if outcome.failure is None else outcome.failure.kind
     return outcome.replayed_from is not None and is_of_the_answer(kind)

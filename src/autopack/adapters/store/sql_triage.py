@@ -52,7 +52,7 @@ class SqlTriage:
             return blockers.read(db, blocker.name)
 
     def returns(self, *, address: AttemptAddress | None = None) -> Sequence[Return]:
-        """Attempts that ended with the cause of a mended blocker, in runs that it never held."""
+        """Attempts that ended with the cause of a mended blocker, begun after its fix."""
         with self._database.reading() as db:
             return blockers.returns(db, address)
 
