@@ -36,7 +36,8 @@ def is_believed(baseline: Baseline, *, is_proof: bool, now: float, doubted_at: f
 
     Args:
         baseline: The kept result.
-        is_proof: Whether it proves something; then it holds for good, because its key names all that it rests on.
+        is_proof: Whether it proves something, and something that phases can go on with; then it holds for good, because
+            its key names all that it rests on.
         now: Seconds since the epoch.
         doubted_at: The time since which whoever asks wants a new look at what proves nothing, because an attempt
             failed on it and was asked for again; 0 when nobody did.

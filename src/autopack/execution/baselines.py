@@ -4,9 +4,10 @@ from collections.abc import Callable
 from hashlib import sha256
 
 from autopack.domain.baseline import Baseline, BaselineKey, is_believed
-from autopack.domain.ci_report import CiReport
+from autopack.domain.ci_report import CiReport, bad_cases
 from autopack.errors import NotKnownError
 from autopack.ports import Clock, Locks, Store
+from autopack.settings import CiSettings
 
 
 class Baselines:
@@ -58,6 +59,15 @@ class Baselines:
         is_proof = self._is_proof(kept.report)
         is_good = is_believed(kept, is_proof=is_proof, now=self._clock.now(), doubted_at=doubted_at)
         return kept.report if is_good else None
+
+
+def dooms(report: CiReport, settings: CiSettings) -> bool:
+    """Whether red collectors of a base stop phases.
+
+    It is doubted like what proves nothing: a variable or a library that the machine lacked turns them red as well, is
+    put right without a commit, and is named by no key.
+    """
+    return settings.collection_errors == "block" and bool(bad_cases(report.collectors))
 
 
 def _name(key: BaselineKey) -> str:

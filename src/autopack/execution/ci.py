@@ -12,7 +12,7 @@ from autopack.domain.ci_report import CiReport, CiStage, left_while_loading, pro
 from autopack.domain.failure import FailureKind, FailureReport
 from autopack.domain.phase import Checks
 from autopack.domain.verdicts import GateVerdict, blocked, passed
-from autopack.execution.baselines import Baselines
+from autopack.execution.baselines import Baselines, dooms
 from autopack.ports import CiRequest, CiRunner, Clock, Locks, Store, Worktree
 from autopack.settings import CiSettings
 
@@ -45,7 +45,10 @@ class CiGate:
         self._clock = clock
         self._settings = settings
         self._baselines = Baselines(
-            store=store, locks=locks, clock=clock, is_proof=lambda report: proves(report) is None
+            store=store,
+            locks=locks,
+            clock=clock,
+            is_proof=lambda report: proves(report) is None and not dooms(report, settings),
         )
 
     def key(self, commit: str, checks: Checks) -> BaselineKey:
@@ -70,7 +73,8 @@ class CiGate:
             checks: The phase's command and time limit.
             worktree: Reset to ``commit`` when the result has to be captured here and now; None where that must not be.
             log_folder: Where the output goes.
-            doubted_at: When the phase last failed; a result that proves nothing and is older is looked at anew.
+            doubted_at: When the phase last failed; a result that proves nothing, or dooms phases,
+                and is older is looked at anew.
 
         Raises:
             NotKnownError: No result is kept, and there is no worktree to capture one in.

@@ -27,7 +27,7 @@ from autopack.domain.collection_plan import (
 from autopack.domain.failure import FailureKind, FailureReport
 from autopack.domain.phase import Checks
 from autopack.domain.verdicts import GateVerdict, blocked, not_applicable, passed
-from autopack.execution.baselines import Baselines
+from autopack.execution.baselines import Baselines, dooms
 from autopack.ports import CiRequest, CiRunner, Clock, CodeIndex, Locks, Store, Tree, Workspace, Worktree
 from autopack.settings import CiSettings
 
@@ -56,7 +56,7 @@ class BaseRequest:
     """Earlier heads of the run's branch, newest first, its base last."""
     is_last_phase: bool = False
     doubted_at: float = 0.0
-    """When the phase last failed; a base's collection that proves nothing and is older is made anew."""
+    """When the phase last failed; a base's collection that proves nothing, or dooms phases, and is older is made anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +121,10 @@ class CollectionGate:
         self._workspace = workspace
         self._settings = settings
         self._baselines = Baselines(
-            store=store, locks=locks, clock=clock, is_proof=lambda report: not why_unproven(report)
+            store=store,
+            locks=locks,
+            clock=clock,
+            is_proof=lambda report: not why_unproven(report) and not dooms(report, settings),
         )
 
     def judge(self, request: CollectionRequest) -> CollectionJudgement:

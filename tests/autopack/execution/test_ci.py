@@ -331,17 +331,25 @@ def test_a_base_without_a_working_ci_is_looked_at_once_for_a_backlog():
     assert len(runner.asked) == 1
 
 
+LET_BE = {"collection_errors": "new-only"}
+
+
 @pytest.mark.parametrize(
-    ("passing", "doubted_after", "is_anew"),
+    ("kept", "settings", "passing", "doubted_after", "is_anew"),
     [
-        pytest.param(10, None, False, id="soon"),
-        pytest.param(UNPROVEN_SECONDS, None, True, id="a quarter of an hour later"),
-        pytest.param(10, 5, True, id="for a phase that failed on it and is made again"),
+        pytest.param(NO_COMMAND, {}, 10, None, False, id="soon"),
+        pytest.param(NO_COMMAND, {}, UNPROVEN_SECONDS, None, True, id="a quarter of an hour later"),
+        pytest.param(NO_COMMAND, {}, 10, 5, True, id="for a phase that failed on it and is made again"),
+        pytest.param(STUCK, {}, 10, None, False, id="red collectors, soon"),
+        pytest.param(STUCK, {}, UNPROVEN_SECONDS, None, True, id="red collectors, later"),
+        pytest.param(STUCK, {}, 10, 5, True, id="red collectors that doomed the phase"),
+        pytest.param(LIVES_WITH, LET_BE, UNPROVEN_SECONDS, 5, False, id="red collectors that are let be"),
+        pytest.param(RED_B, {}, UNPROVEN_SECONDS, 5, False, id="red tests, which doom nothing"),
     ],
 )
-def test_a_mended_ci_is_noticed(passing, doubted_after, is_anew):
-    runner, clock, store = Runner(NO_COMMAND, GREEN), FrozenClock(), MemoryStore()
-    made = gate(runner, store, clock)
+def test_a_mended_ci_is_noticed(kept, settings, passing, doubted_after, is_anew):
+    runner, clock, store = Runner(kept, GREEN), FrozenClock(), MemoryStore()
+    made = gate(runner, store, clock, **settings)
     made.baseline("c", Checks(), Room(), log_folder=Path("/logs"))
     doubted_at = clock.now() + doubted_after if doubted_after else 0.0
     clock.advance(passing)

@@ -39,3 +39,16 @@ def test_a_requeued_phase_notices_that_it_was_mended(tmp_path):
     with project.store() as store:
         store.requeue_phase("r", PHASES[0], now=2.0)
     assert project.attempt(PHASES[0]).failure is None
+
+
+def test_a_requeued_phase_notices_that_what_the_machine_lacked_is_there(tmp_path):
+    needy = "import os\n\nNEEDED = os.environ['CALC_NEEDED']\n\n\ndef test_it():\n    assert NEEDED\n"
+    project = Project.make(tmp_path / "repo", {"docs/old.txt": "old\n", "tests/test_needy.py": needy})
+    project.plan(phase(paths=("docs/",)))
+    project.answer(edits={"docs/new.txt": "new\n"})
+    assert project.attempt().failure.message == "Collection errors at the base: ['tests/test_needy.py']"
+    # No commit and no package: nothing under which a result is kept tells of it.
+    project.environ["CALC_NEEDED"] = "1"
+    with project.store() as store:
+        store.requeue_phase("r", "p", now=2.0)
+    assert project.attempt().failure is None
