@@ -157,6 +157,8 @@ class CollectionGate:
         if not may_hold_tests(table) or self._ci_collects_all(request, change):
             return None
         base = self._base(request, may_collect=may_collect)
+        if why_unproven(base.report) and self._is_not_pytests():
+            return None
         return base.report if base.age == 0 else None
 
     def keep(self, commit: str, judgement: CollectionJudgement) -> None:
@@ -243,6 +245,10 @@ class CollectionGate:
         kept = self._store.load_baseline(key)
         return None if kept is None else kept.report
 
+    def _is_not_pytests(self) -> bool:
+        """Whether it is no surprise that pytest cannot collect the suite, which is then no matter of the gate."""
+        return not self._runner.can_select(self._settings.command)
+
     # collecting
 
     def _command(self) -> str:
@@ -319,7 +325,7 @@ class CollectionGate:
         return passed(GATE, *notes)
 
     def _judge_without_base(self, request: CollectionRequest, reason: str) -> CollectionJudgement:
-        if not self._runner.can_select(self._settings.command):
+        if self._is_not_pytests():
             return CollectionJudgement(
                 verdict=not_applicable(GATE, f"pytest does not collect this repository: {reason}")
             )

@@ -18,7 +18,7 @@ from autopack.domain.change import EditAction, FileEdit
 from autopack.domain.failure import FailureKind
 from autopack.domain.phase import Checks
 from autopack.domain.verdicts import GateStatus
-from autopack.execution.collection import CollectionGate, CollectionRequest
+from autopack.execution.collection import BaseRequest, CollectionGate, CollectionRequest
 from autopack.settings import CiSettings
 from autopack.testing import MemoryStore
 
@@ -109,6 +109,11 @@ class Bench:
             workspace=self.workspace,
             settings=self.settings,
         )
+
+    def foresee(self):
+        tree = self.workspace.tree(self.workspace.resolve("HEAD"))
+        request = BaseRequest(tree=tree, checks=Checks(), log_folder=self.root.parent / "l", is_last_phase=True)
+        return self.gate().foresee(request)
 
     def judge(self, edits, *, base="HEAD", checks=PART, **circumstances):
         tree = self.workspace.tree(self.workspace.resolve(base))
@@ -331,3 +336,19 @@ def test_such_a_base_is_collected_once_for_a_backlog(bench):
 def test_a_change_that_mends_such_a_base_passes(bench):
     commit(bench.root, {"conftest.py": "import nothing_there\n"})
     assert bench.judge([edit("conftest.py", None)]).verdict.status is GateStatus.PASSED
+
+
+@pytest.mark.parametrize(
+    ("command", "is_foreseen"),
+    [
+        pytest.param("npm test", False, id="of another language's command"),
+        pytest.param("python -m pytest -q tests/test_m.py", True, id="of pytest"),
+    ],
+)
+def test_nothing_is_foreseen_that_the_gate_lets_pass(command, is_foreseen, bench):
+    commit(bench.root, {"conftest.py": "import nothing_there\n"})
+    bench.settings = CiSettings(python=sys.executable, command=command)
+    report = bench.foresee()
+    assert (report is not None) is is_foreseen
+    verdict = bench.judge([edit("docs/x.txt", "x")], checks=Checks(), is_last_phase=True).verdict
+    assert verdict.is_blocking is is_foreseen
