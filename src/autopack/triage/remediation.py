@@ -251,7 +251,7 @@ def remediation_run(
     """One remediation phase for each blocker that the repository can mend; None when there is none.
 
     Each phase may touch the suspected place and the files that the failures name, and is judged by the blocker's
-    validation; its commit waits for an approval.
+    validation. Its commit is on the run's own branch; it reaches no base branch before somebody merges it.
     """
     mendable = [it for it in sorted(views, key=_order) if is_mendable(it)]
     phases = tuple(_phase(view, budget_tokens) for view in mendable)

@@ -56,7 +56,7 @@ _Replays = Mapping[AttemptAddress, Sequence[_Replayed]]
 
 def booked_calls(db: sa.Connection, *, session_id: str | None) -> tuple[BookedCall, ...]:
     """Every Builder call, or those of a session, in the order in which they were reserved."""
-    shared, replays = _shared_fingerprints(db), _read_replays(db)
+    shared, replays = _shared_fingerprints(db), _read_replays(db, _asked_by(session_id))
     query = (
         sa.select(
             *_place(_call),
@@ -130,9 +130,25 @@ def _shared_fingerprints(db: sa.Connection) -> frozenset[str]:
     return frozenset(db.scalars(shared))
 
 
-def _replaying(db: sa.Connection) -> list[tuple[AttemptAddress, Row]]:
+def _asked_by(session_id: str | None) -> sa.ColumnElement[bool]:
+    """That an attempt is one of a phase for which a session had calls made."""
+    if session_id is None:
+        return sa.true()
+    same = (_call.run_id == _attempt.run_id, _call.phase_id == _attempt.phase_id)
+    return sa.exists().where(_call.session_id == session_id, *same)
+
+
+def _counted_by(session_id: str | None) -> sa.ColumnElement[bool]:
+    """That an attempt is one of a session's, and counts."""
+    if session_id is None:
+        return sa.true()
+    mine = sa.and_(_item.session_id == session_id, _item.is_counted)
+    return sa.exists().where(mine, _same_place(_place(_item), _place(_attempt)))
+
+
+def _replaying(db: sa.Connection, which: sa.ColumnElement[bool]) -> list[tuple[AttemptAddress, Row]]:
     """The ended attempts that judged an answer again: whose it was, and the attempt."""
-    ended = (_attempt.finished_at.is_not(None), _attempt.outcome.not_like(_NO_REPLAY))
+    ended = (_attempt.finished_at.is_not(None), _attempt.outcome.not_like(_NO_REPLAY), which)
     rows = db.execute(sa.select(attempt).where(*ended).order_by(*_place(_attempt)))
     numbered = [(json.loads(row.outcome).get("replayed_from"), row) for row in rows]
     return [
@@ -142,9 +158,9 @@ def _replaying(db: sa.Connection) -> list[tuple[AttemptAddress, Row]]:
     ]
 
 
-def _read_replays(db: sa.Connection) -> _Replays:
+def _read_replays(db: sa.Connection, which: sa.ColumnElement[bool]) -> _Replays:
     found: dict[AttemptAddress, list[_Replayed]] = defaultdict(list)
-    for source, row in _replaying(db):
+    for source, row in _replaying(db, which):
         found[source].append(
             _Replayed(state=PhaseState(row.state), base_commit=row.base_commit, fingerprint=row.fingerprint)
         )
@@ -156,16 +172,13 @@ def _read_replays(db: sa.Connection) -> _Replays:
 
 def saved_calls(db: sa.Connection, *, session_id: str | None) -> tuple[SavedCall, ...]:
     """The calls that were not made, or those that a session's attempts did not make, in the order of attempts."""
-    found = [*_replay_saved(db), *_doom_saved(db)]
-    if session_id is not None:
-        ours = sa.select(*_place(_item)).where(_item.session_id == session_id, _item.is_counted)
-        mine = {_address(row) for row in db.execute(ours)}
-        found = [one for one in found if one.address in mine]
+    ours = _counted_by(session_id)
+    found = [*_replay_saved(db, ours), *_doom_saved(db, ours)]
     return tuple(sorted(found, key=lambda one: one.address))
 
 
-def _replay_saved(db: sa.Connection) -> list[SavedCall]:
-    complete = [(source, row) for source, row in _replaying(db) if row.state == PhaseState.COMPLETE]
+def _replay_saved(db: sa.Connection, which: sa.ColumnElement[bool]) -> list[SavedCall]:
+    complete = [(source, row) for source, row in _replaying(db, which) if row.state == PhaseState.COMPLETE]
     if not complete:
         return []
     paid = _paid_answers(db)
@@ -190,9 +203,9 @@ def _paid_answers(db: sa.Connection) -> dict[AttemptAddress, int]:
     return paid
 
 
-def _doom_saved(db: sa.Connection) -> list[SavedCall]:
+def _doom_saved(db: sa.Connection, which: sa.ColumnElement[bool]) -> list[SavedCall]:
     called = sa.exists().where(_same_place(_place(_call), _place(_attempt)))
-    doomed = (_attempt.state == PhaseState.FAILED, _attempt.outcome.like(_DOOMED), ~called)
+    doomed = (_attempt.state == PhaseState.FAILED, _attempt.outcome.like(_DOOMED), ~called, which)
     rows = [
         row
         for row in db.execute(sa.select(attempt).where(*doomed))
