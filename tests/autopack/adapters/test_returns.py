@@ -1,7 +1,9 @@
 """A mended cause that comes back, in whatever run: noticed by the record, or told to it by whoever can ask git."""
 
+from dataclasses import replace
+
 import pytest
-from drain_record import WIDE, Record, cause
+from drain_record import FAILED_ONES, WIDE, Record, cause
 
 from autopack.domain.blocker import BlockerEvent, BlockerState
 from autopack.domain.phase import PhaseState
@@ -108,3 +110,14 @@ def test_a_stop_is_lifted_together_with_the_word_that_the_fix_passed(record):
     assert sum(size for size, _ in record.store.triage.release_counts(blocker).values()) == 2
     assert record.pick(record.start()) is not None
     assert not any(record.store.phase(run, "a").is_stopped for run in ("one", "two"))
+
+
+def test_a_release_stops_no_other_cause(record):
+    record.backlog(three={"a": cause("bob")})
+    record.work(record.pick(record.start(replace(FAILED_ONES, run_id="three"))), cause("bob"))
+    key, once = record.key_of("three", "a"), replace(WIDE, max_fingerprint_repeats=1)
+    validated(record)
+    record.start(replace(FAILED_ONES, blocker=1), once)
+    assert record.drains.fingerprint(key).stopped_at is None
+    record.start(limits=once)
+    assert record.drains.fingerprint(key).stopped_at is not None

@@ -63,7 +63,9 @@ def start(  # noqa: PLR0913 - what a session is
             **({} if continues is None else _continue(db, continues)),
         },
     )
-    fingerprints.stop_exhausted(db, limit=limits.max_fingerprint_repeats, session_id=session_id, now=now)
+    if scope.blocker is None:
+        # A release has limits of its own, which are meant for the phases of its blocker and for no other cause.
+        fingerprints.stop_exhausted(db, limit=limits.max_fingerprint_repeats, session_id=session_id, now=now)
     for other in _open_sessions(db):
         if other.session_id != session_id and is_owner_dead(other.owner, other.heartbeat_at):
             _end_dead(db, other.session_id, heir=session_id, now=now)
