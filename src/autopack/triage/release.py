@@ -44,6 +44,9 @@ def validate_fix(
 ) -> tuple[Blocker, Validated]:
     """Run a blocker's validation once on a commit; only where it passes its stop is lifted.
 
+    A commit that does not pass takes nothing from the fix of another that did, and stays a word in the history. Where
+    it is the validated fix itself, the cause is back.
+
     Killed anywhere, it can be done again: that the fix passed, what the blocker holds and that its stop is lifted is
     one thing to the record.
     """
@@ -51,7 +54,11 @@ def validate_fix(
     now = clock.now()
     if not judged.passed:
         event = BlockerEvent(at=now, event="validation failed", text=judged.text, commit=commit)
-        return store.triage.move_blocker(blocker, BlockerState.FIX_PROPOSED, event, fix_commit=commit), judged
+        if blocker.is_holding:
+            state, fix = BlockerState.FIX_PROPOSED, commit
+        else:
+            state, fix = BlockerState.RECURRED if commit == blocker.fix_commit else blocker.state, None
+        return store.triage.move_blocker(blocker, state, event, fix_commit=fix), judged
     event = BlockerEvent(at=now, event="validation passed", text=judged.text, commit=commit)
     why = f"{blocker.name} is fixed by {commit[:12]}"
     found = store.triage.validated(blocker, event, fix_commit=commit, why=why)
