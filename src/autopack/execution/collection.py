@@ -56,7 +56,7 @@ class BaseRequest:
     """Earlier heads of the run's branch, newest first, its base last."""
     is_last_phase: bool = False
     doubted_at: float = 0.0
-    """When the phase last failed; a base's collection that proves nothing, or dooms phases, and is older is made anew."""
+    """When the phase last failed; an older collection that proves nothing, or dooms phases, is made anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,7 +61,7 @@ class Triage(Protocol):
         ...
 
     def returns(self, *, address: AttemptAddress | None = None) -> Sequence[Return]:
-        """Attempts that ended with the cause of a mended blocker, begun after its fix, whether their base had it or not.
+        """Attempts that ended with the cause of a mended blocker, begun after its fix, on whatever base.
 
         Args:
             address: The attempt that is asked about; None for all, oldest first.

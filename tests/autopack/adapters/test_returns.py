@@ -1,14 +1,17 @@
 """A mended cause that comes back, in whatever run: noticed by the record, or told to it by whoever can ask git."""
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
 from drain_record import FAILED_ONES, WIDE, Record, cause
 
-from autopack.domain.blocker import BlockerEvent, BlockerState
+from autopack.domain.blocker import BlockerEvent, BlockerState, Release
 from autopack.domain.phase import PhaseState
 from autopack.domain.verdicts import AttemptOutcome
 from autopack.execution.returns import notice_returns
+from autopack.triage.release import validate_fix
+from autopack.triage.validation import Validated
 
 FIX = "f" * 40
 
@@ -121,3 +124,54 @@ def test_a_release_stops_no_other_cause(record):
     assert record.drains.fingerprint(key).stopped_at is None
     record.start(limits=once)
     assert record.drains.fingerprint(key).stopped_at is not None
+
+
+class Word:
+    """A validation that ends as it is told to."""
+
+    def __init__(self, *, passed):
+        self.passed = passed
+
+    def run(self, _validation, _commit):
+        return Validated(passed=self.passed, text="looked at")
+
+
+@pytest.mark.parametrize(
+    ("before", "commit", "state", "fix"),
+    [
+        pytest.param(None, FIX, BlockerState.FIX_PROPOSED, FIX, id="of none that was validated"),
+        pytest.param(FIX, "0" * 40, BlockerState.VALIDATED, FIX, id="of another than the validated one"),
+        pytest.param(FIX, FIX, BlockerState.RECURRED, FIX, id="of the validated one itself"),
+    ],
+)
+def test_a_validation_that_fails(before, commit, state, fix, record):
+    (blocker,) = record.store.triage.open_blockers(now=record.now)
+    parts = {"store": record.store, "clock": record.clock}
+    if before is not None:
+        blocker, _ = validate_fix(blocker, None, before, validator=Word(passed=True), **parts)
+    blocker, _ = validate_fix(blocker, None, commit, validator=Word(passed=False), **parts)
+    assert (blocker.state, blocker.fix_commit) == (state, fix)
+    assert record.store.triage.events(blocker)[-1].event == "validation failed"
+
+
+@pytest.mark.parametrize(
+    ("state", "release"),
+    [
+        pytest.param(PhaseState.GATE, Release.NEEDS_WORK, id="parked for an approval"),
+        pytest.param(PhaseState.FAILED, Release.FAILED, id="failed again"),
+    ],
+)
+def test_what_a_release_notes_of_a_phase(state, release, record):
+    blocker = validated(record)
+    record.store.triage.mark_unpaid(blocker)
+    session = record.start(replace(FAILED_ONES, blocker=1))
+    pick = record.pick(session)
+    lease = record.claim(pick.address)
+    failure = cause("bob") if state is PhaseState.FAILED else None
+    record.store.enter_state(lease, PhaseState.GATE, now=record.now)
+    record.store.enter_state(lease, PhaseState.CI_RUNNING, now=record.now)
+    record.store.finish_attempt(lease, AttemptOutcome(final_state=state, failure=failure), now=record.now)
+    record.book(pick)
+    counts = record.store.triage.release_counts(blocker)
+    sizes = Counter({it: size for it, (size, _) in counts.items()})
+    assert sizes == Counter([release, Release.NEEDS_WORK])

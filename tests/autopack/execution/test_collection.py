@@ -112,7 +112,9 @@ class Bench:
 
     def foresee(self):
         tree = self.workspace.tree(self.workspace.resolve("HEAD"))
-        request = BaseRequest(tree=tree, checks=Checks(), log_folder=self.root.parent / "l", is_last_phase=True)
+        request = BaseRequest(
+            tree=tree, checks=Checks(), log_folder=self.root.parent / "l", is_last_phase=True
+        )
         return self.gate().foresee(request)
 
     def judge(self, edits, *, base="HEAD", checks=PART, **circumstances):

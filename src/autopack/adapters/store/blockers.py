@@ -356,7 +356,8 @@ def drained_since(db: sa.Connection, number: int, *, since: float) -> tuple[Drai
 
 def note_release(db: sa.Connection, scope: DrainScope, result: DrainResult) -> None:
     """Note what an attempt made of a phase that its session releases."""
-    if scope.blocker is None or result.success:
+    # A phase that waits for its approval is left; whoever decides on it says what becomes of it.
+    if scope.blocker is None or result.final_state is not PhaseState.FAILED:
         return
     release = release_of(is_complete=False, is_replay=scope.replay is Replay.ONLY)
     ours = (
