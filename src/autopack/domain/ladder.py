@@ -1,12 +1,14 @@
 """The ladder of matches: where lines that were quoted from memory stand in a file, at one place or at none."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
+from typing import TypeVar, cast
 
 from autopack.domain.change import Passage
 
+T = TypeVar("T")
 _LINES_OFF = 3
 """How far a line number of an answer may be off and still decide between places that fit alike."""
 _MAX_SHIFTS = 64
@@ -20,6 +22,25 @@ _FOLDED = str.maketrans(
         **dict.fromkeys("\u00a0\u2002\u2003\u2009\u202f", " "),
     }
 )
+
+
+class FileLines(list[str]):
+    """A file's lines, with forms of them that are made once for all passages that are looked for in it."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        super().__init__(lines)
+        self._forms: dict[Callable[[Sequence[str]], object], object] = {}
+
+    def form(self, make: Callable[[Sequence[str]], T]) -> T:
+        """What ``make`` makes of the lines, which do not change."""
+        if make not in self._forms:
+            self._forms[make] = make(self)
+        return cast("T", self._forms[make])
+
+
+def form_of(lines: Sequence[str], make: Callable[[Sequence[str]], T]) -> T:
+    """What ``make`` makes of lines, kept where they are a file's."""
+    return lines.form(make) if isinstance(lines, FileLines) else make(lines)
 
 
 class Rung(StrEnum):
@@ -114,11 +135,11 @@ def _look(lines: Sequence[str], wanted: Sequence[str], passage: Passage, rung: R
     if rung is Rung.EXACT:
         return _places(lines, wanted, passage)
     if rung is Rung.LINE_ENDS:
-        return _places(_without_cr(lines), _without_cr(wanted), passage)
+        return _places(form_of(lines, _without_cr), _without_cr(wanted), passage)
     if rung is Rung.TYPOGRAPHY:
-        lines, wanted = _folded(lines), _folded(wanted)
+        lines, wanted = form_of(lines, _folded), _folded(wanted)
     if rung is not Rung.INDENTATION:
-        places = _places(_right_stripped(lines), _right_stripped(wanted), passage)
+        places = _places(form_of(lines, _right_stripped), _right_stripped(wanted), passage)
         if places or rung is Rung.TRAILING_SPACE:
             return places
     return _shifted_places(lines, wanted, passage)
@@ -138,7 +159,7 @@ def _places(lines: Sequence[str], wanted: Sequence[str], passage: Passage) -> li
 
 def _occurrences(lines: Sequence[str], wanted: Sequence[str]) -> Iterator[int]:
     # A text is searched by the interpreter's own linear search, many times faster than lists are compared.
-    text, needle = ("\n".join(("", *side, "")) for side in (lines, wanted))
+    text, needle = form_of(lines, _text), _text(wanted)
     place = text.find(needle)
     counted = line = 0
     while place >= 0:
@@ -187,7 +208,7 @@ def _depth(line: str) -> int:
 
 
 def _shifted_places(lines: Sequence[str], wanted: Sequence[str], passage: Passage) -> list[_Place]:
-    stripped, sought = ([line.strip() for line in side] for side in (lines, wanted))
+    stripped, sought = form_of(lines, _stripped), _stripped(wanted)
     places: list[_Place] = []
     for start, _ in zip(_occurrences(stripped, sought), range(_MAX_SHIFTS), strict=False):
         if (place := _shift_at(lines, wanted, start)) is not None:
@@ -269,7 +290,7 @@ def _find_pieces(lines: Sequence[str], passage: Passage) -> Found | NotFound:
     if len(pieces) != len(news) or any(not any(line.strip() for line in piece) for piece in pieces):
         return NotFound(reason="has '...' that do not stand between lines, on both sides alike")
     splices: list[Splice] = []
-    keys = _right_stripped(lines)
+    keys = form_of(lines, _right_stripped)
     for piece, new in zip(pieces, news, strict=True):
         found = _first_two(_occurrences(keys, _right_stripped(piece)))
         if len(found) != 1:
@@ -296,13 +317,21 @@ def _split(lines: Sequence[str]) -> list[tuple[str, ...]]:
     return [tuple(piece) for piece in pieces]
 
 
-def _without_cr(lines: Sequence[str]) -> list[str]:
-    return [line.removesuffix("\r") for line in lines]
+def _text(lines: Sequence[str]) -> str:
+    return "\n".join(("", *lines, ""))
 
 
-def _right_stripped(lines: Sequence[str]) -> list[str]:
-    return [line.rstrip() for line in lines]
+def _without_cr(lines: Sequence[str]) -> FileLines:
+    return FileLines(line.removesuffix("\r") for line in lines)
 
 
-def _folded(lines: Sequence[str]) -> list[str]:
-    return [line.translate(_FOLDED) for line in lines]
+def _right_stripped(lines: Sequence[str]) -> FileLines:
+    return FileLines(line.rstrip() for line in lines)
+
+
+def _stripped(lines: Sequence[str]) -> FileLines:
+    return FileLines(line.strip() for line in lines)
+
+
+def _folded(lines: Sequence[str]) -> FileLines:
+    return FileLines(line.translate(_FOLDED) for line in lines)

@@ -2,12 +2,15 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from autopack.domain.change import Passage
-from autopack.domain.ladder import Found, NotFound, Rung, Splice, find_passage
+from autopack.domain.ladder import FileLines, Found, NotFound, Rung, Splice, find_passage, form_of
 
+MOST_MISFITS = 20
+"""An answer of which so much does not fit was made for other files; more of it is not worth the time."""
 _SHOWN_AROUND = 3
 _MAX_SHOWN = 40
 _COMMON_LINE = 20
@@ -40,16 +43,18 @@ def fit_passages(content: bytes, passages: Sequence[Passage]) -> Fitted:
     """A file with every passage replaced that has one place in it, and what is wrong with each of the others.
 
     All passages are looked for in the file as it was; of two that overlap, the first in the file is placed. Lines
-    written into a file with CRLF get CRLF.
+    written into a file with CRLF get CRLF. Behind ``MOST_MISFITS`` that have no place, none is looked for.
     """
     lines, is_ended = _split(content)
-    places = [_place(lines, passage) for passage in passages]
-    places = _without_overlaps(places)
+    places = _without_overlaps(_places(lines, passages))
+    passages = passages[: len(places)]
     found = [(one, place) for one, place in zip(passages, places, strict=True) if isinstance(place, Found)]
     splices = sorted((it for _, place in found for it in place.splices), key=_bounds)
     wants_lf = any(_is_converted(passage) for passage, _ in found)
     is_ended = _ends_in_newline([it for it, _ in found], splices, len(lines), is_ended=is_ended)
-    written = [*_spliced(lines, splices, _Endings(lines, is_lf_wanted=wants_lf))]
+    written = lines
+    if splices:
+        written = FileLines(_spliced(lines, splices, _Endings(lines, is_lf_wanted=wants_lf)))
     unplaced = (
         Unplaced(line=one.line, reason=place.reason, excerpt=_excerpt(written, one, _moved(place, splices)))
         for one, place in zip(passages, places, strict=True)
@@ -70,6 +75,17 @@ def adopt_endings(text: str, before: bytes) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
+def _places(lines: Sequence[str], passages: Sequence[Passage]) -> list[Found | NotFound]:
+    places: list[Found | NotFound] = []
+    misfits = 0
+    for passage in passages:
+        places.append(_place(lines, passage))
+        misfits += isinstance(places[-1], NotFound)
+        if misfits == MOST_MISFITS:
+            break
+    return places
+
+
 def _place(lines: Sequence[str], passage: Passage) -> Found | NotFound:
     if not passage.old:
         if any(line.strip() for line in lines):
@@ -81,11 +97,12 @@ def _place(lines: Sequence[str], passage: Passage) -> Found | NotFound:
     return place
 
 
-def _split(content: bytes) -> tuple[list[str], bool]:
+@lru_cache(maxsize=1)  # An answer often has many edits of one file in a row.
+def _split(content: bytes) -> tuple[FileLines, bool]:
     text = content.decode("utf-8", "surrogateescape")
     lines = text.split("\n")
     is_ended = not lines[-1]
-    return (lines[:-1] if is_ended else lines), is_ended
+    return FileLines(lines[:-1] if is_ended else lines), is_ended
 
 
 def _join(lines: Sequence[str], *, is_ended: bool) -> bytes:
@@ -186,7 +203,7 @@ def _shown(lines: Sequence[str], start: int, end: int) -> str:
 def _closest(lines: Sequence[str], passage: Passage) -> tuple[int, ...]:
     """Where most of the passage's lines stand as they would have to, or else where most of its words do."""
     votes: Counter[int] = Counter()
-    positions = _positions(line.strip() for line in lines)
+    positions = form_of(lines, _positions)
     for number, line in enumerate(passage.old):
         known = positions.get(line.strip(), ())
         if line.strip() and len(known) <= _COMMON_LINE:
@@ -200,11 +217,15 @@ def _closest(lines: Sequence[str], passage: Passage) -> tuple[int, ...]:
     )
 
 
-def _positions(lines: Iterable[str]) -> dict[str, list[int]]:
+def _positions(lines: Sequence[str]) -> dict[str, list[int]]:
     positions: dict[str, list[int]] = {}
     for number, line in enumerate(lines):
-        positions.setdefault(line, []).append(number)
+        positions.setdefault(line.strip(), []).append(number)
     return positions
+
+
+def _words(lines: Sequence[str]) -> list[frozenset[str]]:
+    return [frozenset(_WORD.findall(line)) for line in lines]
 
 
 def _most_words(lines: Sequence[str], passage: Passage) -> int | None:
@@ -212,7 +233,8 @@ def _most_words(lines: Sequence[str], passage: Passage) -> int | None:
     for number, line in enumerate(passage.old):
         for word in _WORD.findall(line):
             offsets.setdefault(word, number)
-    found = [offsets.keys() & _WORD.findall(line) for line in lines]
+    wanted = frozenset(offsets)
+    found = [wanted & words for words in form_of(lines, _words)]
     counts = Counter(word for words in found for word in words)
     # A word that stands in few lines says more about the place than one that stands in many.
     scores = [sum(1 / counts[word] for word in words) for words in found]

@@ -23,7 +23,7 @@ from autopack.domain.change import (
     WholeText,
 )
 from autopack.domain.ladder import Rung
-from autopack.domain.passages import Fitted, Unplaced, adopt_endings, fit_passages
+from autopack.domain.passages import MOST_MISFITS, Fitted, Unplaced, adopt_endings, fit_passages
 from autopack.domain.patch_binary import apply_delta
 from autopack.domain.placement import place_hunks, replace_once
 from autopack.errors import PatchError
@@ -59,6 +59,11 @@ class Trial:
     """What the steps come to that do fit, whether others do or not."""
     rungs: tuple[Rung, ...] = ()
     """How each passage was found that was."""
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether so much does not fit that the rest was not looked at."""
+        return len(self.misfits) >= MOST_MISFITS
 
 
 def resolve(
@@ -119,6 +124,8 @@ def _try_steps(change: Change, files: "_Files", failed: AbstractSet[int]) -> tup
         if number not in failed:
             files.hide(old_path)
     for number, step in enumerate(change.steps):
+        if len(misfits) >= MOST_MISFITS:
+            break
         try:
             unplaced = _take(step, files, is_sequential=change.is_sequential)
         except PatchError as error:

@@ -7,6 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from autopack.domain.change import Passage
+from autopack.domain.drafts import draft_of
 from autopack.domain.ladder import Found, NotFound, find_passage
 from autopack.domain.passages import fit_passages
 
@@ -106,6 +107,24 @@ HARD = [
     pytest.param(["w " * 40] * (SIZE // 80), ["v w"], id="words all over"),
     pytest.param(["x"] * (SIZE // 2), ["x", "...", "x"], id="elision all over"),
 ]
+
+
+def test_an_answer_that_fits_nowhere_is_given_up_in_seconds():
+    content = "".join(f"    line {n} = value_{n % 97}(word)\n" for n in range(30_000)).encode()
+    blocks = "".join(
+        f"a.py\n<<<<<<< SEARCH\nline {n} = other\n=======\n>>>>>>> REPLACE\n" for n in range(1100)
+    )
+    started = perf_counter()
+    draft = draft_of([blocks], {"a.py": (content, "100644")}.get)
+    assert perf_counter() - started < 20
+    assert (draft.fits, draft.edits) == (False, ())
+    assert draft.problem.startswith("20 of its edits do not fit")
+
+
+@pytest.mark.parametrize("number", [19, 20, 500])
+def test_no_more_than_twenty_passages_without_a_place_are_looked_for(number):
+    fitted = fit_passages(b"a\nb\n", [passage(["a"], ["x"]), *[passage(["c"], ["y"])] * number])
+    assert len(fitted.unplaced) == min(number, 20)
 
 
 @pytest.mark.parametrize(("lines", "old"), HARD)
