@@ -89,4 +89,5 @@ class KnownDooms:
             foresight=steps.foresight,
             clock=self._clock,
             owner=process_identity(),
+            sandbox=steps.sandbox,
         )

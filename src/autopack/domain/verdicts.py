@@ -81,4 +81,4 @@ class AttemptOutcome:
     replayed_from: int | None = None
     """The earlier attempt of the phase whose answer was judged, where the Builder was not asked."""
     sandbox: str = ""
-    """What kept its programs in their rooms; empty for an attempt that never came to a program."""
+    """What keeps its programs in their rooms; empty for an attempt that ended before that was known."""

@@ -33,6 +33,8 @@ class PreflightParts:
     foresight: Foresight
     clock: Clock
     owner: str
+    sandbox: str
+    """What a process would keep its programs in with, for the record."""
 
 
 class Preflight:
@@ -75,6 +77,7 @@ def _conclude(
         failed(failure),
         usage=parts.store.usage_of(phase.run_id, phase.phase_id),
         duration_seconds=parts.clock.monotonic() - started,
+        sandbox=parts.sandbox,
     )
     foreseen = Foreseen(
         address=address,
