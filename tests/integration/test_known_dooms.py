@@ -119,6 +119,8 @@ def test_an_executor_that_breaks_under_a_worker_is_each_attempts_own_verdict(tmp
     )
     script.chmod(0o755)
     project = backlog(tmp_path / "repo", command=script)
+    config = project.settings.config_path.read_text()
+    project.configure(config.replace('[".autopack"]', f'[".autopack", "{broken}"]'))
     worker = start(project, "worker", "--once", "--slots", "1", PYTHONPATH=str(broken))
     assert worker.wait(END_SECONDS) == 0, log_of(project)
     first, *rest = NAMES
