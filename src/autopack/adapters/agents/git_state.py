@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from autopack.adapters.sandbox.git_places import git_folders
+
 _WORKTREE_FILES = ("HEAD", "commondir", "gitdir", "config.worktree")
 _COMMON_FILES = ("config",)
 _COMMON_FOLDERS = ("hooks", "info")
@@ -48,19 +50,6 @@ def _places(worktree: Path) -> Iterator[tuple[str, Path]]:
         for folder in _COMMON_FOLDERS:
             for path in sorted((common / folder).rglob("*")):
                 yield f".git/{path.relative_to(common)}", path
-
-
-def git_folders(worktree: Path) -> tuple[Path | None, Path | None]:
-    """The worktree's own folder in the repository, and the repository's; None for what cannot be told."""
-    link = worktree / ".git"
-    try:
-        if link.is_symlink() or not link.is_file():
-            return (link, link) if link.is_dir() and not link.is_symlink() else (None, None)
-        admin = Path(link.read_text("utf-8", "replace").removeprefix("gitdir:").strip())
-        common = (admin / (admin / "commondir").read_text("utf-8", "replace").strip()).resolve()
-    except OSError:
-        return None, None
-    return admin, common
 
 
 def _digest(path: Path) -> str:

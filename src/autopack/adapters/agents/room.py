@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from autopack.adapters.agents.git_state import git_folders
 from autopack.adapters.agents.home import AgentPlace
+from autopack.adapters.sandbox.git_places import git_folders
 from autopack.errors import ProcessError
 from autopack.ports import MeterDoor, Network, Room
 

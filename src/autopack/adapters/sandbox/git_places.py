@@ -7,6 +7,7 @@ from pathlib import Path
 
 _SECTION = re.compile(r"\s*\[\s*([\w.-]+)")
 _FORMAT = re.compile(r"\s*(objectformat|refstorage|compatobjectformat)\s*=", re.IGNORECASE)
+_LONGEST_LINE_BYTES = 1 << 14
 
 
 def configurations(root: Path, cache_folder: Path) -> Iterator[tuple[Path, Path]]:
@@ -38,14 +39,31 @@ def _stand_in(config: Path, folder: Path) -> Path:
 
 def git_folder(root: Path) -> Path | None:
     """The repository's own folder, which a linked worktree's ``.git`` leads to; None where there is none."""
-    link = root / ".git"
-    if link.is_dir():
-        return link.resolve()
+    return git_folders(root)[1]
+
+
+def git_folders(worktree: Path) -> tuple[Path | None, Path | None]:
+    """A worktree's own folder in its repository, and the repository's; None for what cannot be told.
+
+    Whoever works in the worktree may have written the link: it is read as no more than a short line.
+    """
+    link = worktree / ".git"
     try:
-        admin = root / link.read_text("utf-8").partition("gitdir:")[2].strip()
-        return (admin / (admin / "commondir").read_text("utf-8").strip()).resolve()
-    except OSError:
-        return None
+        if link.is_dir():
+            return link.resolve(), link.resolve()
+        admin = worktree / _first_line(link).removeprefix("gitdir:").strip()
+        return admin, (admin / _first_line(admin / "commondir").strip()).resolve()
+    except (OSError, ValueError):
+        # A ValueError is what a name with a zero byte in it brings.
+        return None, None
+
+
+def _first_line(path: Path) -> str:
+    if not path.is_file():
+        # A pipe would be waited for.
+        raise FileNotFoundError(path)
+    with path.open("rb") as file:
+        return os.fsdecode(file.readline(_LONGEST_LINE_BYTES))
 
 
 def harmless_configuration(text: str) -> str:
