@@ -51,6 +51,11 @@ class FaultKind(StrEnum):
     CANCELLED = "cancelled"
     """The client hung up before the end."""
 
+    @property
+    def is_transient(self) -> bool:
+        """Whether the same request may well do better later."""
+        return self in {FaultKind.RATE_LIMIT, FaultKind.OVERLOAD, FaultKind.NETWORK}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRequest:

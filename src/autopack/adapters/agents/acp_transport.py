@@ -35,7 +35,6 @@ class LineTransport:
         self._is_skipping = False
         self.received_bytes = 0
         self.skipped_lines = 0
-        self.is_at_end = False
 
     async def send(self, message: dict[str, Any]) -> None:
         """Write one message."""
@@ -54,7 +53,6 @@ class LineTransport:
             update = params.get("update") if isinstance(params, dict) else None
             if message.get("method") == "session/update" and isinstance(update, dict):
                 self._on_update(update)
-        self.is_at_end = True
         return None
 
     async def close(self) -> None:

@@ -24,6 +24,7 @@ from autopack.adapters.agents.transcript import NAME, Transcript
 from autopack.adapters.agents.usage import acp_usage, cli_usage, text_usage
 from autopack.adapters.agents.verdict import git_was_touched, judge
 from autopack.adapters.agents.watch import CallWatch, Patience
+from autopack.adapters.tails import read_tail
 from autopack.domain.budget import Usage, estimate_tokens
 from autopack.domain.failure import FailureKind, FailureReport
 from autopack.domain.masking import mask_secrets
@@ -43,8 +44,6 @@ from autopack.ports import (
     Sandbox,
 )
 from autopack.settings import AgentSettings
-
-_EVIDENCE_BYTES = 4000
 
 logger = logging.getLogger(__name__)
 
@@ -308,7 +307,7 @@ class AgentBuilder:
         if self._agent.way is Way.ACP:
             return acp_usage(name, ending.reported)
         found = cli_usage(name, ending.reported)
-        return found or text_usage(name, _tail(request.log_folder / "stdout.txt"))
+        return found or text_usage(name, read_tail(request.log_folder / "stdout.txt"))
 
     def _with_logs(self, failure: FailureReport | None, request: BuildRequest) -> FailureReport | None:
         if failure is None:
@@ -317,7 +316,7 @@ class AgentBuilder:
         logs = [folder / name for name in (NAME, "stdout.txt", "stderr.txt", "requests.jsonl")]
         there = tuple(str(path) for path in logs if path.exists())
         evidence = next(
-            (text for path in (folder / "stderr.txt", folder / NAME) if (text := _tail(path))), ""
+            (text for path in (folder / "stderr.txt", folder / NAME) if (text := read_tail(path))), ""
         )
         return replace(failure, log_paths=there, evidence=evidence)
 
@@ -343,13 +342,3 @@ def _difference(request: BuildRequest) -> str:
 
 def _failure(message: str, *, hint: str) -> FailureReport:
     return FailureReport(kind=FailureKind.BUILDER_ERROR, message=message, hint=hint)
-
-
-def _tail(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            file.seek(0, 2)
-            file.seek(max(0, file.tell() - _EVIDENCE_BYTES))
-            return file.read().decode("utf-8", "replace")
-    except OSError:
-        return ""

@@ -9,7 +9,6 @@ from autopack.adapters.agents.ending import Cause, Ending
 from autopack.domain.failure import FailureKind, FailureReport
 from autopack.ports import FaultKind, ModelRequest
 
-_TRANSIENT = frozenset({FaultKind.RATE_LIMIT, FaultKind.OVERLOAD, FaultKind.NETWORK})
 _WHAT: Mapping[FaultKind, str] = {
     FaultKind.BUDGET: "was refused: the budget is spent",
     FaultKind.RATE_LIMIT: "was refused by the provider's rate limit",
@@ -77,8 +76,8 @@ def _by_fault(request: ModelRequest, fault: FaultKind, ending: Ending, *, has_ch
         kind=FailureKind.BUDGET_EXCEEDED if is_budget else FailureKind.BUILDER_ERROR,
         message=f"The agent's last model request, no. {request.number}, {_WHAT[fault]}{said}{rest}",
         details=(ending.message,) if ending.message else (),
-        retryable=fault in _TRANSIENT,
-        retry_after_seconds=request.retry_after_seconds if fault in _TRANSIENT else None,
+        retryable=fault.is_transient,
+        retry_after_seconds=request.retry_after_seconds if fault.is_transient else None,
         returncode=ending.returncode,
         duration_seconds=ending.duration_seconds,
         hint=_HINTS.get(fault, ""),

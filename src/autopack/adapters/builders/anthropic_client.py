@@ -50,14 +50,11 @@ class AnthropicClient:
             timeout=limits.timeout_seconds,
             **options,
         ) as stream:
-            request_id = stream.response.headers.get("request-id", "")
             for piece in stream.text_stream:
                 take_piece(piece)
             message = stream.get_final_message()
         text = "".join(block.text for block in message.content if block.type == "text")
-        return Completion(
-            text=text, stop=message.stop_reason or "", model=message.model, request_id=request_id
-        )
+        return Completion(text=text, stop=message.stop_reason or "", model=message.model)
 
 
 def _chat(messages: Messages) -> list[dict[str, Any]]:

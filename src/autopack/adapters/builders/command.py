@@ -7,6 +7,7 @@ from pathlib import Path
 
 from autopack.adapters.foreign_files import read_foreign
 from autopack.adapters.sandbox.git_places import alternates, git_folder
+from autopack.adapters.tails import read_tail
 from autopack.domain.budget import Usage, estimate_tokens
 from autopack.domain.failure import FailureKind, FailureReport
 from autopack.errors import ProcessError, RoomError
@@ -21,7 +22,6 @@ from autopack.ports import (
     Room,
 )
 
-_EVIDENCE_BYTES = 4000
 _USAGE_BYTES = 65_536
 _MOST = 10**12
 """No call takes more tokens or dollars; less than what a database holds."""
@@ -151,7 +151,7 @@ class CommandBuilder:
             returncode=finished.returncode,
             duration_seconds=finished.duration_seconds,
             log_paths=(str(command.stdout_path), str(command.stderr_path)),
-            evidence=_tail(command.stderr_path) or _tail(command.stdout_path),
+            evidence=read_tail(command.stderr_path) or read_tail(command.stdout_path),
             hint=f"Run the command by hand in a checkout: {self._shell}",
         )
 
@@ -211,13 +211,3 @@ def _money(value: object) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= _MOST:
         raise ValueError("no amount of money")
     return float(value)
-
-
-def _tail(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            file.seek(0, 2)
-            file.seek(max(0, file.tell() - _EVIDENCE_BYTES))
-            return file.read().decode("utf-8", "replace")
-    except OSError:
-        return ""

@@ -36,7 +36,6 @@ class Completion:
     stop: str
     """As the provider names it: ``stop``, ``end_turn``, ``length`` …; empty when it named none."""
     model: str = ""
-    request_id: str = ""
 
 
 class ModelCallError(Exception):

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from autopack.domain.failure import FailureKind, FailureReport
 from autopack.ports import FaultKind, ModelRequest
 
-_TRANSIENT = frozenset({FaultKind.RATE_LIMIT, FaultKind.OVERLOAD, FaultKind.NETWORK})
 _WHAT: Mapping[FaultKind, tuple[str, str]] = {
     FaultKind.BUDGET: (
         "The model was not asked: the budget is spent",
@@ -55,7 +54,7 @@ def failure_of(request: ModelRequest | None, message: str, *, duration_seconds: 
             duration_seconds=duration_seconds,
         )
     what, hint = _WHAT[fault]
-    is_transient = fault in _TRANSIENT
+    is_transient = fault.is_transient
     return FailureReport(
         kind=FailureKind.BUDGET_EXCEEDED if fault is FaultKind.BUDGET else FailureKind.BUILDER_ERROR,
         message=f"{what}: {request.message}" if request.message else what,

@@ -42,7 +42,7 @@ class OpenAiClient:
         if limits.temperature is not None:
             options["temperature"] = limits.temperature
         parts: list[str] = []
-        stop = model = request_id = ""
+        stop = model = ""
         stream = self._client.chat.completions.create(
             model=self._model,
             messages=_chat(messages),  # type: ignore[arg-type]  # plain dictionaries of the same shape
@@ -51,7 +51,6 @@ class OpenAiClient:
             **options,
         )
         with cast("openai.Stream[ChatCompletionChunk]", stream) as chunks:
-            request_id = chunks.response.headers.get("x-request-id", "")
             for chunk in chunks:
                 model = chunk.model or model
                 for choice in chunk.choices:
@@ -60,7 +59,7 @@ class OpenAiClient:
                     if piece := choice.delta.content or choice.delta.refusal:
                         take_piece(piece)
                     stop = choice.finish_reason or stop
-        return Completion(text="".join(parts), stop=stop, model=model, request_id=request_id)
+        return Completion(text="".join(parts), stop=stop, model=model)
 
 
 def _chat(messages: Messages) -> list[dict[str, str]]:
