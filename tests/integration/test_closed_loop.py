@@ -99,6 +99,7 @@ def test_a_fix_that_mends_nothing_lifts_no_stop(stuck):
     commit = stuck.commit("Mend nothing")
     fixed = autopack(stuck, "remediate", "fixed", "B1", "--commit", commit, code=1)
     assert not fixed["validated"]["passed"]
+    assert fixed["validated"]["sandbox"]
     with stuck.store() as store:
         assert store.drains.fingerprint(blocker(stuck).cause.fingerprint).stopped_at is not None
     autopack(stuck, "remediate", "release", "B1", code=1)

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,13 +40,14 @@ def _validator(settings: Settings, store: Store, environ: Mapping[str, str]) -> 
     from autopack.adapters.sandbox import open_sandbox
 
     processes = GuardedProcesses(SystemClock())
+    sandbox = open_sandbox(settings, processes, environ)
     runner = CommandCi(
         processes,
         settings=settings.ci,
         root=settings.root,
         cache_folder=settings.state_folder / "cache",
         environ=environ,
-        sandbox=open_sandbox(settings, processes, environ),
+        sandbox=sandbox,
     )
     with closing(bootstrap.open_workspace(settings)) as workspace:
         yield Validator(
@@ -55,6 +56,7 @@ def _validator(settings: Settings, store: Store, environ: Mapping[str, str]) -> 
             processes=processes,
             settings=settings,
             environ=environ,
+            sandbox=sandbox.description,
             rehearse=lambda key, commit: _rehearse(settings, store, workspace, environ, key, commit),
         )
 
@@ -79,7 +81,8 @@ def _rehearse(
             return executor.execute(address)
 
         trial = Trial(store=store, workspace=workspace, rehearse=executor.rehearse, make_anew=make_anew)
-        return try_bucket(store.triage.blocker(fingerprint), commit, trial)
+        found = try_bucket(store.triage.blocker(fingerprint), commit, trial)
+        return replace(found, sandbox=executor.sandbox)
 
 
 def bisect_blocker(

@@ -167,8 +167,7 @@ def _read(path: Path) -> Mapping[str, object]:
 
 def _steps(outcome: AttemptOutcome, record: Mapping[str, object]) -> Iterator[TrialStep]:
     usage = outcome.usage
-    if "sandbox" in record:
-        sandbox = str(record["sandbox"])
+    if sandbox := _sandbox(outcome, record):
         yield TrialStep(name="sandbox", is_ok=not sandbox.startswith("NONE"), message=sandbox)
     is_built = bool(outcome.gates) or outcome.final_state is PhaseState.COMPLETE
     failure = outcome.failure
@@ -187,12 +186,17 @@ def _steps(outcome: AttemptOutcome, record: Mapping[str, object]) -> Iterator[Tr
         yield TrialStep(name="commit", is_ok=True, message=outcome.commit[:12])
 
 
+def _sandbox(outcome: AttemptOutcome, record: Mapping[str, object]) -> str:
+    """What the programs of an agent were kept in; of any other Builder, the tests of its change."""
+    return str(record.get("sandbox", outcome.sandbox))
+
+
 def _advice(outcome: AttemptOutcome, record: Mapping[str, object], spec: str) -> Iterator[str]:
     usage, failure = outcome.usage, outcome.failure
     if failure is not None and failure.hint:
         yield failure.hint
-    if str(record.get("sandbox", "")).startswith("NONE"):
-        yield "The agent ran with your rights; bubblewrap (or the extra `sandbox`) gives it a room of its own."
+    if _sandbox(outcome, record).startswith("NONE"):
+        yield "What it started ran with your rights; bubblewrap (or the extra `sandbox`) gives it a room of its own."
     if usage.is_estimated:
         yield "The usage is a guess: no model request went through the meter, or its provider tells no numbers."
     if usage.total_tokens:

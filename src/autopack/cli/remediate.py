@@ -222,7 +222,7 @@ def _print_fixes(
 ) -> None:
     by_name = {it.blocker.name: it.validated for it in fixed}
     rows = [
-        (it.name, "passed" if by_name[it.name].passed else "failed", by_name[it.name].text)
+        (it.name, "passed" if by_name[it.name].passed else "failed", by_name[it.name].evidence)
         if it.name in by_name
         else (it.name, "refused", refused.get(it.name, "no fix"))
         for it in blockers
@@ -251,7 +251,7 @@ def fixed(flags: Flags, *, name: str, revision: str) -> int:
     else:
         verdict = "passed" if result.validated.passed else "did not pass"
         say(
-            f"{result.blocker.name}: `{result.command}` {verdict} on {result.commit[:12]}: {result.validated.text}"
+            f"{result.blocker.name}: `{result.command}` {verdict} on {result.commit[:12]}: {result.validated.evidence}"
         )
         if result.validated.passed:
             say(f"next: autopack remediate release {result.blocker.name}")

@@ -53,13 +53,13 @@ def validate_fix(
     judged = validator.run(validation, commit)
     now = clock.now()
     if not judged.passed:
-        event = BlockerEvent(at=now, event="validation failed", text=judged.text, commit=commit)
+        event = BlockerEvent(at=now, event="validation failed", text=judged.evidence, commit=commit)
         if blocker.is_holding:
             state, fix = BlockerState.FIX_PROPOSED, commit
         else:
             state, fix = BlockerState.RECURRED if commit == blocker.fix_commit else blocker.state, None
         return store.triage.move_blocker(blocker, state, event, fix_commit=fix), judged
-    event = BlockerEvent(at=now, event="validation passed", text=judged.text, commit=commit)
+    event = BlockerEvent(at=now, event="validation passed", text=judged.evidence, commit=commit)
     why = f"{blocker.name} is fixed by {commit[:12]}"
     found = store.triage.validated(blocker, event, fix_commit=commit, why=why)
     store.drains.mark(blocker.cause.fingerprint)

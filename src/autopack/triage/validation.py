@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -56,6 +56,13 @@ class Validated:
     passed: bool
     text: str
     """One line of evidence."""
+    sandbox: str = ""
+    """What kept in the programs that were run for it, ``NONE (why)`` where nothing did; empty where all were ours."""
+
+    @property
+    def evidence(self) -> str:
+        """The line as it is told and kept: with a word where nothing kept programs in."""
+        return self.text + (", without a sandbox" if self.sandbox.startswith("NONE") else "")
 
 
 _COLLECTION = frozenset({FailureKind.COLLECTION_ERROR, FailureKind.IMPORT_ERROR})
@@ -115,6 +122,7 @@ class Validator:
         processes: Processes,
         settings: Settings,
         environ: Mapping[str, str],
+        sandbox: str,
         rehearse: Callable[[str, str], Validated],
     ) -> None:
         self._workspace = workspace
@@ -122,6 +130,8 @@ class Validator:
         self._processes = processes
         self._settings = settings
         self._environ = environ
+        self._sandbox = sandbox
+        """What the runner's commands are kept in."""
         self._rehearse = rehearse
         """Tries a stored change of a fingerprint's bucket on a commit."""
 
@@ -142,7 +152,7 @@ class Validator:
                 only=validation.targets if self._runner.can_select(validation.ci) else (),
                 collect_only=validation.check is Check.COLLECTION and self._runner.can_select(validation.ci),
             )
-            return judge(validation, self._runner.run(request))
+            return replace(judge(validation, self._runner.run(request)), sandbox=self._sandbox)
 
     def _start_executor(self, logs: Path) -> Validated:
         logs.mkdir(parents=True, exist_ok=True)

@@ -22,6 +22,16 @@ def test_a_builder_that_works_is_said_to_work(autopack_json, repository):
     assert list((repository / ".autopack").glob("doctor-*")) == []
 
 
+def test_a_trial_without_a_sandbox_says_so_for_a_builder_of_any_kind(autopack_json, repository):
+    path = repository / ".autopack/config.toml"
+    path.write_text(path.read_text().replace("[sandbox]\n", '[sandbox]\nmode = "off"\n'))
+    _, trial = autopack_json("doctor", "--builder", "command:echo hello > hello.txt")
+    (step,) = [step for step in trial["steps"] if step["name"] == "sandbox"]
+    assert not step["is_ok"]
+    assert step["message"].startswith("NONE")
+    assert any("with your rights" in advice for advice in trial["advice"])
+
+
 def test_an_agent_is_measured_and_what_it_costs_is_advised(autopack, repository):
     with serve(Scripted(input_tokens=900, output_tokens=100)) as provider:
         configure(repository, provider.url)

@@ -73,9 +73,11 @@ def test_a_command_of_any_kind_is_run_on_the_fixed_commit(tmp_path, code, passed
         processes=processes,
         settings=settings,
         environ=os.environ,
+        sandbox="NONE (a test wants it)",
         rehearse=lambda fingerprint, commit: pytest.fail("no change is tried"),
     )
     validation = Validation(check=Check.CI, command="sh check.sh", ci="sh check.sh")
     found = validator.run(validation, workspace.resolve("HEAD"))
     assert found.passed is passed
     assert f"exit code {code}" in found.text
+    assert found.evidence.endswith(", without a sandbox")
