@@ -26,8 +26,11 @@ class AcpClient:
     An agent that wants to run programs does so itself, inside its sandbox; through us they would run outside.
     """
 
-    def __init__(self, *, worktree: Path, files: WorktreeFiles, transcript: Transcript) -> None:
+    def __init__(
+        self, *, worktree: Path, files: WorktreeFiles, transcript: Transcript, is_sandboxed: bool
+    ) -> None:
         self._worktree = worktree
+        self._is_sandboxed = is_sandboxed
         self._files = files
         self._transcript = transcript
 
@@ -44,13 +47,14 @@ class AcpClient:
         options: list[PermissionOption],
         **more: Any,
     ) -> RequestPermissionResponse:
-        """Allow what stays in the worktree."""
+        """Allow what stays in the worktree, as far as that can be told."""
         kind, title = str(tool_call.kind or ""), tool_call.title or tool_call.tool_call_id
         answer = answer_request(
             kind=kind,
             paths=[place.path for place in tool_call.locations or ()],
             options=[(option.option_id, str(option.kind)) for option in options],
             worktree=self._worktree,
+            is_sandboxed=self._is_sandboxed,
         )
         self._transcript.note(
             "permission", f"{kind} · {title} → {answer.option_id or 'cancelled'} ({answer.why})"

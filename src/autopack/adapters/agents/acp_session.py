@@ -38,6 +38,8 @@ class Turn:
     staging: Path
     """A folder for half-written files, on the worktree's file system."""
     prompt: str
+    is_sandboxed: bool
+    """Whether walls keep the agent in, whatever it is allowed."""
     auth_method: str = ""
     mode: str = ""
     """The session mode to ask for, where the agent offers it."""
@@ -99,6 +101,7 @@ class _Session:
             worktree=self._turn.worktree,
             files=WorktreeFiles(self._turn.worktree, staging=self._turn.staging),
             transcript=self._transcript,
+            is_sandboxed=self._turn.is_sandboxed,
         )
         # The package's types ask for more than it calls.
         connection = ClientSideConnection(client, transport)  # type: ignore[arg-type]

@@ -176,6 +176,7 @@ class AgentBuilder:
             worktree=call.worktree,
             staging=call.place.folder / "staging",
             prompt=call.request.prompt,
+            is_sandboxed=call.sandbox.is_confining,
             auth_method=preset.auth_method,
             mode=preset.sandboxed_mode if call.sandbox.is_confining else preset.bare_mode,
         )

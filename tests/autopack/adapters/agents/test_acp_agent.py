@@ -301,16 +301,16 @@ class TestFilesThroughUs:
 
 
 @pytest.mark.parametrize(
-    ("kind", "path", "chosen"),
+    ("kind", "path", "has_walls", "chosen"),
     [
-        pytest.param("edit", "calc/core.py", "yes", id="a file of the worktree"),
-        pytest.param("execute", "calc", "yes", id="a command"),
-        pytest.param("edit", "/etc/passwd", "no", id="a file elsewhere"),
-        pytest.param("edit", ".git/config", "no", id="git's own"),
-        pytest.param("fetch", "calc", "no", id="the network"),
+        pytest.param("edit", "calc/core.py", False, "yes", id="a file of the worktree"),
+        pytest.param("edit", "/etc/passwd", True, "no", id="a file elsewhere"),
+        pytest.param("execute", "calc", True, "yes", id="a command within walls"),
+        pytest.param("execute", "calc", False, "no", id="a command without walls"),
     ],
 )
-def test_a_permission_is_given_for_the_worktree_alone(workshop, kind, path, chosen):
+def test_a_permission_is_given_for_the_worktree_alone(workshop, kind, path, has_walls, chosen):
+    workshop.sandbox = OpenRoom(is_confining=has_walls)
     workshop.build(fake_spec("permission", kind, path))
     assert workshop.json()["outcome"] == {"outcome": "selected", "optionId": chosen}
     assert f"→ {chosen}" in workshop.transcript
