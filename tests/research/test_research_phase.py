@@ -7,6 +7,8 @@ from project import FILES, Project, phase
 from recorded_answers import hackernews_comment, hackernews_search, hackernews_story
 from web_server import Answer, serve
 
+from autopack.bootstrap.reviews import report_of
+from autopack.domain.attempt import AttemptAddress
 from autopack.domain.failure import FailureKind
 from autopack.domain.phase import PhaseKind, PhaseState
 from autopack.domain.research_options import ResearchOptions, Synthesis
@@ -208,6 +210,30 @@ def test_a_builder_writes_the_answers_and_is_paid_once(project):
     assert "written by the Builder" in report
     assert findings(project)["recommendations"] == [{"text": "Keep it.", "citations": [1]}]
     assert "answers.json" not in project.git("show", "--format=", "--name-only", "autopack/r")
+
+
+def test_a_report_says_who_wrote_its_answers_whatever_its_sources_are_named(project):
+    project.configure(
+        (project.root / ".autopack/config.toml").read_text()
+        + '[research]\ngithub_url = "http://127.0.0.1:9"\nmax_retries = 0\n'
+    )
+    sources = ("local", "github:ada/Builder")
+    project.plan(research(synthesis=Synthesis.BUILDER, sources=sources, max_iterations=1))
+    project.answer(edits={ANSWERS: built([[{"text": "After 60 seconds.", "citations": [1]}]])})
+    project.attempt()
+    with project.store() as store:
+        report = report_of(store, AttemptAddress(run_id="r", phase_id="p", number=1))
+    assert "- github:ada/Builder: " in report
+    assert "Answers: written by the Builder" in report
+
+
+def test_a_builder_that_was_not_asked_wrote_nothing(project):
+    goal = "Which colour do zebras prefer in winter?"
+    project.plan(research(goal=goal, synthesis=Synthesis.BUILDER, max_iterations=1))
+    project.attempt()
+    with project.store() as store:
+        report = report_of(store, AttemptAddress(run_id="r", phase_id="p", number=1))
+    assert "Answers: sentences of the findings" in report
 
 
 @pytest.mark.parametrize(

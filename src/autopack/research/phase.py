@@ -61,6 +61,18 @@ class _Desk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Synthesis:
+    """What became of the findings, and who made it."""
+
+    answers: Answers
+    is_built: bool = False
+    """Whether the Builder wrote the answers; otherwise they are sentences of the findings."""
+    notes: tuple[str, ...] = ()
+    refusal: BuildAnswer | None = None
+    """Why the Builder that should write them did not; then there are no answers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ResearchStep:
     """Makes the change of a research phase: a report, and its findings for programs.
 
@@ -102,12 +114,12 @@ class ResearchStep:
         )
         page, iterations = self._gather(desk)
         ranked = rank(desk.questions, page.findings)
-        answers, notes, refusal = self._answers(desk, ranked)
-        if refusal is not None:
-            return refusal
+        synthesis = self._synthesis(desk, ranked)
+        if synthesis.refusal is not None:
+            return synthesis.refusal
         seconds = self.clock.monotonic() - started
-        page = replace(page, notes=(*page.notes, *notes))
-        report = self._report(desk, page, ranked, answers, iterations=iterations, seconds=seconds)
+        page = replace(page, notes=(*page.notes, *synthesis.notes))
+        report = self._report(desk, page, ranked, synthesis, iterations=iterations, seconds=seconds)
         answer = _as_change(phase.phase_id, report)
         by = f"{_LEDGER_NAME}:{'+'.join(desk.options.sources)}"
         self.build.keep(lease, answer, by=by, base=tree.commit, duration_seconds=seconds)
@@ -178,19 +190,18 @@ class ResearchStep:
         )
         return Page(at=self.clock.now(), findings=gathered.findings, notes=gathered.notes)
 
-    def _answers(self, desk: _Desk, ranked: Ranked) -> tuple[Answers, tuple[str, ...], BuildAnswer | None]:
-        """Answers and notes; or, in the third place, why the Builder that should write them did not."""
+    def _synthesis(self, desk: _Desk, ranked: Ranked) -> _Synthesis:
         if not self.is_paid(desk.phase) or not ranked.findings:
-            return extract(desk.questions, ranked), (), None
+            return _Synthesis(answers=extract(desk.questions, ranked))
         answer = self.build.stored(desk.lease, turn=SYNTHESIS_TURN) or self._ask_builder(desk, ranked)
         if answer.failure is not None:
-            return Answers(claims=()), (), answer
+            return _Synthesis(answers=Answers(claims=()), refusal=answer)
         try:
-            text = self._written(desk, answer)
-            return parse_answers(text, desk.questions, len(ranked.findings)), (), None
+            answers = parse_answers(self._written(desk, answer), desk.questions, len(ranked.findings))
         except (PatchError, ValueError) as error:
             note = f"The Builder's answers could not be used ({error}); these are sentences of the findings"
-            return extract(desk.questions, ranked), (note,), None
+            return _Synthesis(answers=extract(desk.questions, ranked), notes=(note,))
+        return _Synthesis(answers=answers, is_built=True)
 
     def _ask_builder(self, desk: _Desk, ranked: Ranked) -> BuildAnswer:
         key = _synthesis_key(desk.phase.phase_id)
@@ -223,13 +234,13 @@ class ResearchStep:
         desk: _Desk,
         page: Page,
         ranked: Ranked,
-        answers: Answers,
+        synthesis: _Synthesis,
         *,
         iterations: int,
         seconds: float,
     ) -> Report:
         weight = confidence(desk.questions, page.findings, now=page.at)
-        is_built = self.is_paid(desk.phase) and not any("Builder" in note for note in page.notes)
+        answers = synthesis.answers
         return Report(
             title=desk.phase.spec.goal,
             questions=desk.questions,
@@ -248,7 +259,7 @@ class ResearchStep:
             answers=answers,
             confidence=weight,
             synthesised_by="written by the Builder"
-            if is_built
+            if synthesis.is_built
             else "sentences of the findings, as they stand",
             at=page.at,
             base=desk.tree.commit,
