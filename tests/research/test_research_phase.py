@@ -105,6 +105,26 @@ def test_a_phase_that_builds_on_nothing_is_shown_no_report(project):
     assert "only read" not in shown
 
 
+@pytest.mark.parametrize(
+    ("others", "kind"),
+    [
+        pytest.param((), None, id="research alone collects nothing"),
+        pytest.param(
+            (phase("code", ci="git --version"),), FailureKind.DOOMED, id="the end of a run of code does"
+        ),
+    ],
+)
+def test_a_suite_that_cannot_be_collected_stops_no_run_that_changes_no_code(project, others, kind):
+    project.write({"tests/test_red.py": "import nothing_of_that_name\n"})
+    project.commit("a suite that cannot be collected")
+    project.plan(research(max_iterations=1), *others)
+    with project.store() as store:
+        for other in others:
+            store.skip_phase("r", other.phase_id, now=1.0)
+    failure = project.attempt().failure
+    assert (failure and failure.kind) == kind
+
+
 def test_it_waits_for_a_human_and_goes_on_when_one_approves(project):
     project.plan(research(require_human_review=True))
     assert project.attempt().final_state is PhaseState.GATE

@@ -57,6 +57,8 @@ class BaseRequest:
     is_last_phase: bool = False
     doubted_at: float = 0.0
     """When the phase last failed; an older collection that proves nothing, or dooms phases, is made anew."""
+    changes_code: bool = True
+    """Whether any phase of the run does; a run of research alone leaves reports, which no suite collects."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +152,7 @@ class CollectionGate:
         Raises:
             NotKnownError: It is not kept, and may not be made now.
         """
-        if not request.is_last_phase:
+        if not (request.is_last_phase and request.changes_code):
             return None
         table = self._index.facts(request.tree)
         change = TableChange(before=table, after=table, every_path=frozenset())
@@ -172,6 +174,8 @@ class CollectionGate:
         return BaselineKey(commit=commit, environment=self._runner.environment(), command=command)
 
     def _judge(self, request: CollectionRequest) -> CollectionJudgement:
+        if not request.changes_code:
+            return CollectionJudgement(verdict=not_applicable(GATE, "no phase of the run changes code"))
         before = self._index.facts(request.tree)
         after = self._index.updated(before, request.edits)
         change = TableChange(before=before, after=after, every_path=edited_paths(request.edits))

@@ -7,7 +7,7 @@ from pathlib import Path
 from autopack.domain.attempt import AttemptAddress
 from autopack.domain.ci_report import CiReport
 from autopack.domain.failure import FailureReport
-from autopack.domain.phase import Phase, PhaseSpec
+from autopack.domain.phase import Phase, PhaseKind, PhaseSpec
 from autopack.execution.ci import CiGate
 from autopack.execution.collection import BaseRequest, CollectionGate
 from autopack.execution.doom import check_base, check_paths
@@ -73,6 +73,7 @@ class Foresight:
             known_commits=self._heads(done),
             is_last_phase=all(other.state.is_terminal for other in others),
             doubted_at=self.failed_at(address),
+            changes_code=any(it.spec.kind is not PhaseKind.RESEARCH for it in (phase, *others)),
         )
 
     def failed_at(self, address: AttemptAddress) -> float:
