@@ -28,7 +28,7 @@ OPTIONS = ResearchOptions(
     max_iterations=1,
 )
 ANSWERS = {"answers": [[{"text": "After 60 seconds.", "citations": [1]}]], "recommendations": []}
-ADVICE = [{"text": "Keep it.", "citations": [1]}]
+ADVICE = [{"text": "Keep the timeout.", "citations": [1]}]
 # Where something is kept, paid or decided; all other steps are those of any attempt.
 TELLING = (
     "reviews.keep_note",

@@ -216,8 +216,14 @@ def built(answers, **fields):
 
 def test_a_builder_writes_the_answers_and_is_paid_once(project):
     text = built(
-        [[{"text": "After 60 seconds.", "citations": [1]}, {"text": "Invented.", "citations": [99]}]],
-        recommendations=[{"text": "Keep it.", "citations": [1]}],
+        [
+            [
+                {"text": "After 60 seconds.", "citations": [1]},
+                {"text": "Invented.", "citations": [99]},
+                {"text": "Redis is in memory.", "citations": [1]},
+            ]
+        ],
+        recommendations=[{"text": "Keep the lease.", "citations": [1]}],
     )
     project.plan(research(synthesis=Synthesis.BUILDER))
     project.answer(edits={ANSWERS: text})
@@ -227,8 +233,10 @@ def test_a_builder_writes_the_answers_and_is_paid_once(project):
     report = project.show("docs/research/p/report.md")
     assert "- After 60 seconds. [[1]](#f1)" in report
     assert "Invented" not in report
+    assert "Redis" not in report
+    assert "- 1 sentence of the Builder's were left out: what they cite" in report
     assert "written by the Builder" in report
-    assert findings(project)["recommendations"] == [{"text": "Keep it.", "citations": [1]}]
+    assert findings(project)["recommendations"] == [{"text": "Keep the lease.", "citations": [1]}]
     assert "answers.json" not in project.git("show", "--format=", "--name-only", "autopack/r")
 
 
@@ -261,6 +269,9 @@ def test_a_builder_that_was_not_asked_wrote_nothing(project):
     [
         pytest.param({ANSWERS: "no JSON"}, id="no JSON"),
         pytest.param({ANSWERS: built([[{"text": "No source.", "citations": []}]])}, id="nothing cited"),
+        pytest.param(
+            {ANSWERS: built([[{"text": "Buy Redis.", "citations": [1]}]])}, id="nothing of it found"
+        ),
         pytest.param({"docs/other.md": "x"}, id="another file"),
     ],
 )

@@ -28,8 +28,17 @@ def command() -> None:
     "--question", "questions", multiple=True, metavar="TEXT", help="Parts of the query; default: itself."
 )
 @click.option("--min-confidence", type=click.FloatRange(0, 1, min_open=True), default=0.6, show_default=True)
-@click.option("--review/--no-review", default=False, help="Let a human decide in any case.")
-@click.option("--synthesis", type=click.Choice([*Synthesis]), default=Synthesis.EXTRACTIVE, show_default=True)
+@click.option(
+    "--review/--no-review",
+    default=None,
+    help="Let a human decide in any case; default: where the Builder writes the answers.",
+)
+@click.option(
+    "--synthesis",
+    type=click.Choice([it.value for it in Synthesis]),
+    default=Synthesis.EXTRACTIVE.value,
+    show_default=True,
+)
 @click.option("--iterations", type=click.IntRange(1, MAX_ITERATIONS), default=2, show_default=True)
 @click.option("--base", metavar="REV", default="HEAD", show_default=True, help="The commit that is searched.")
 @click.option(
@@ -43,7 +52,7 @@ def run(
     sources: tuple[str, ...],
     questions: tuple[str, ...],
     min_confidence: float,
-    review: bool,
+    review: bool | None,
     synthesis: str,
     iterations: int,
     base: str,
@@ -60,7 +69,7 @@ def run(
         questions=tuple(" ".join(text.split()) for text in questions if text.strip()),
         sources=tuple(dict.fromkeys(sources)) or ("local",),
         min_confidence=min_confidence,
-        require_human_review=review,
+        require_human_review=waits_for_human(Synthesis(synthesis), review),
         synthesis=Synthesis(synthesis),
         max_iterations=iterations,
     )
@@ -88,6 +97,11 @@ def run(
     if summary.was_interrupted:
         return INTERRUPTED
     return STOPPED if summary.stop is not None else int(phase.state is PhaseState.FAILED)
+
+
+def waits_for_human(synthesis: Synthesis, wanted: bool | None) -> bool:
+    """Whether a human decides in any case: where a Builder writes, unless the operator says otherwise."""
+    return synthesis is Synthesis.BUILDER if wanted is None else wanted
 
 
 command.add_command(run)

@@ -6,6 +6,7 @@ from autopack.domain.research import Finding
 
 MAX_WORDS = 10
 _WORD = re.compile(r"[^\W_]+(?:[.+#-][^\W_]+)*[+#]*")
+_NUMBER = re.compile(r"(?<![\w.])\d+(?:,\d{3})*(?:\.\d+)*(?!\w)")
 _STOP_WORDS = (
     "a about above after again all also am an and any are as at be because been before being below "
     "between both but by can cannot could did do does doing done down during each either else ever every "
@@ -38,8 +39,12 @@ _ENDINGS = (
 
 def keywords(text: str) -> tuple[str, ...]:
     """The words that carry a question, each once, in the order in which they stand, at most ten."""
+    return _carrying(text)[:MAX_WORDS]
+
+
+def _carrying(text: str) -> tuple[str, ...]:
     words = (word for word in _WORD.findall(text.lower()) if word not in _STOP)
-    return tuple(dict.fromkeys(word for word in words if len(word) > 1 or not word.isascii()))[:MAX_WORDS]
+    return tuple(dict.fromkeys(word for word in words if len(word) > 1 or not word.isascii()))
 
 
 def query_of(question: str, iteration: int) -> str:
@@ -80,6 +85,16 @@ def stems(text: str) -> frozenset[str]:
 def stems_of_question(question: str) -> frozenset[str]:
     """The stems that an answer is measured by."""
     return frozenset(stem(word) for word in keywords(question))
+
+
+def stems_of_sentence(sentence: str) -> frozenset[str]:
+    """The stems of all words that carry a sentence."""
+    return frozenset(stem(word) for word in _carrying(sentence))
+
+
+def numbers_of(text: str) -> frozenset[str]:
+    """The numbers of a text, without what parts their thousands; those inside names are none."""
+    return frozenset(found.replace(",", "") for found in _NUMBER.findall(text))
 
 
 def stems_of_finding(finding: Finding) -> frozenset[str]:

@@ -3,17 +3,26 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from autopack.domain.confidence import SUPPORTS_FROM, coverage_of
 from autopack.domain.masking import mask_secrets
 from autopack.domain.research import LOCAL_SOURCE, Finding, Recommendation
-from autopack.domain.research_words import stems, stems_of_question
+from autopack.domain.research_words import (
+    numbers_of,
+    stems,
+    stems_of_finding,
+    stems_of_question,
+    stems_of_sentence,
+)
 
 FINDINGS_PER_QUESTION = 8
 _SENTENCES_PER_QUESTION = 4
 _MAX_RECOMMENDATIONS = 8
 _SENTENCE_LENGTH = 400
+_SAID_FROM = 0.5
+"""The share of a sentence's words that must stand in what it cites."""
 _HEADING = re.compile(r"^#{1,6} .*$", re.MULTILINE)
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9\"'`(\[])|(?:^|\n)\s*(?:[-*+]|\d+\.)\s+|\n{2,}")
 _ADVICE = re.compile(
@@ -38,6 +47,8 @@ class Answers:
     claims: tuple[tuple[Claim, ...], ...]
     """By question; a question without an answer has none."""
     recommendations: tuple[Recommendation, ...] = ()
+    unsupported: int = 0
+    """How many sentences a Builder wrote that are not in here, since what they cite does not say their words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +184,49 @@ def parse_answers(text: str, questions: Sequence[str], count: int) -> Answers:
     if not any(claims):
         raise ValueError("none of its answers cites a finding")
     return Answers(claims=claims, recommendations=advice[:_MAX_RECOMMENDATIONS])
+
+
+def held_against(answers: Answers, findings: Sequence[Finding]) -> Answers:
+    """The answers without what the findings that it cites do not say.
+
+    Half of the words that carry a sentence, and every number in it, must stand in the findings that it cites; advice
+    goes further than what was found, but must have a word in common with it. A citation that shares no word with its
+    sentence is left out. Words are compared by their stems and nothing is understood: a sentence that turns a finding
+    round in the finding's own words passes.
+
+    Args:
+        answers: As a Builder wrote them; every citation is the number of a finding.
+        findings: In the order of their numbers, from 1.
+
+    Raises:
+        ValueError: No answer is left.
+    """
+    claims = tuple(
+        tuple(kept for claim in said if (kept := _supported(claim, findings, least=_SAID_FROM)) is not None)
+        for said in answers.claims
+    )
+    if not any(claims):
+        raise ValueError("none of its answers is in the words of the findings that it cites")
+    advised = (_supported(entry, findings, least=0.0) for entry in answers.recommendations)
+    advice = tuple(entry for entry in advised if entry is not None)
+    count = sum(map(len, answers.claims)) + len(answers.recommendations)
+    return Answers(
+        claims=claims, recommendations=advice, unsupported=count - sum(map(len, claims)) - len(advice)
+    )
+
+
+_Cited = TypeVar("_Cited", Claim, Recommendation)
+
+
+def _supported(entry: _Cited, findings: Sequence[Finding], *, least: float) -> _Cited | None:
+    said = stems_of_sentence(entry.text)
+    cited = [number for number in entry.citations if said & stems_of_finding(findings[number - 1])]
+    found = [findings[number - 1] for number in cited]
+    share = len(said & frozenset().union(*map(stems_of_finding, found))) / len(said) if cited else 0.0
+    numbers = numbers_of("\n".join(f"{finding.title}\n{finding.text}" for finding in found))
+    if not cited or share < least or not numbers_of(entry.text) <= numbers:
+        return None
+    return replace(entry, citations=tuple(cited))
 
 
 def _entries(value: object, count: int) -> list[tuple[str, tuple[int, ...]]]:

@@ -1,7 +1,7 @@
 """A research phase: plan, gather, synthesise, weigh, and leave a report that later phases are shown."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from autopack.domain.research_words import query_of
 from autopack.domain.review import AUTO_REVIEWER, ReviewDecision, judge
 from autopack.domain.review_record import ReviewDecisionRecord, review_id_of
 from autopack.domain.run import RunSpec
-from autopack.domain.synthesis import Answers, Ranked, extract, parse_answers, rank
+from autopack.domain.synthesis import Answers, Ranked, extract, held_against, parse_answers, rank
 from autopack.errors import PatchError, ResearchError
 from autopack.execution.briefing import Prompt, write_instructions
 from autopack.execution.build import BuildOrder, BuildStep
@@ -198,10 +198,11 @@ class ResearchStep:
             return _Synthesis(answers=Answers(claims=()), refusal=answer)
         try:
             answers = parse_answers(self._written(desk, answer), desk.questions, len(ranked.findings))
+            answers = held_against(answers, ranked.findings)
         except (PatchError, ValueError) as error:
             note = f"The Builder's answers could not be used ({error}); these are sentences of the findings"
             return _Synthesis(answers=extract(desk.questions, ranked), notes=(note,))
-        return _Synthesis(answers=answers, is_built=True)
+        return _Synthesis(answers=answers, is_built=True, notes=tuple(_left_out(answers)))
 
     def _ask_builder(self, desk: _Desk, ranked: Ranked) -> BuildAnswer:
         key = _synthesis_key(desk.phase.phase_id)
@@ -271,6 +272,12 @@ def _weighed(weight: Confidence, answers: Answers) -> float:
     pairs = zip(weight.questions, answers.claims, strict=True)
     kept = [question.total if claims else 0.0 for question, claims in pairs]
     return min(1.0, sum(kept) / len(kept)) if kept else 0.0
+
+
+def _left_out(answers: Answers) -> Iterator[str]:
+    if answers.unsupported:
+        count = f"{answers.unsupported} sentence{'' if answers.unsupported == 1 else 's'}"
+        yield f"{count} of the Builder's were left out: what they cite does not say their words"
 
 
 def _query(question: str, iteration: int) -> tuple[str, ...]:

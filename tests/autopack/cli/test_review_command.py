@@ -4,8 +4,10 @@ from contextlib import closing
 import pytest
 
 from autopack import bootstrap
+from autopack.cli.research import waits_for_human
 from autopack.domain.attempt import AttemptAddress
 from autopack.domain.phase import PhaseState
+from autopack.domain.research_options import Synthesis
 from autopack.domain.review import Submission
 from autopack.domain.review_record import ReviewDecisionRecord, review_id_of
 from autopack.domain.verdicts import AttemptOutcome
@@ -160,12 +162,26 @@ def test_a_question_is_answered_with_citations_on_a_branch_of_its_own(root, auto
 
 
 @pytest.mark.parametrize(
+    ("synthesis", "wanted", "waits"),
+    [
+        pytest.param(Synthesis.BUILDER, None, True, id="what a Builder wrote waits for a human"),
+        pytest.param(Synthesis.BUILDER, False, False, id="unless the operator does without"),
+        pytest.param(Synthesis.EXTRACTIVE, None, False, id="what stands in findings does not wait"),
+        pytest.param(Synthesis.EXTRACTIVE, True, True, id="unless the operator wants to see it"),
+    ],
+)
+def test_who_decides_on_answers(synthesis, wanted, waits):
+    assert waits_for_human(synthesis, wanted) is waits
+
+
+@pytest.mark.parametrize(
     ("argv", "code", "says"),
     [
         ((" ",), 2, "the text is empty"),
         (("q", "--source", "web"), 1, "'web' is no source of findings"),
         (("q", "--min-confidence", "0"), 2, "is not in the range"),
         (("q", "--base", "nowhere"), 1, "nowhere"),
+        (("q", "--synthesis", "builder", "--builder", "command:false", "--base", "nowhere"), 1, "nowhere"),
     ],
 )
 def test_a_question_that_cannot_be_asked_is_refused(autopack, planned, argv, code, says):

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autopack.domain.research import Finding
+from autopack.domain.research import Finding, Recommendation
 from autopack.domain.research_words import keywords, query_of, stem
-from autopack.domain.synthesis import extract, parse_answers, rank, sentences
+from autopack.domain.synthesis import Answers, Claim, extract, held_against, parse_answers, rank, sentences
 
 QUESTION = "When does the lease of a job end?"
 
@@ -118,6 +118,51 @@ def test_only_what_cites_a_finding_that_is_there_is_kept():
         [("good one", (1, 3))]
     ] * 2
     assert [it.text for it in answers.recommendations] == ["good one"]
+
+
+FOUND = (
+    finding("The lease of a job ends after 60 seconds, or 1,000 heartbeats."),
+    finding("zebras live in herds", url="b"),
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "cited", "kept"),
+    [
+        pytest.param("A job's lease ends after 60 seconds.", (1,), (1,), id="in its words"),
+        pytest.param("Leases ended by then.", (1,), (1,), id="in forms of them"),
+        pytest.param("It ends after 1000 heartbeats.", (1,), (1,), id="a number written otherwise"),
+        pytest.param("The lease of a job ends.", (1, 2), (1,), id="one of two says so"),
+        pytest.param("Redis keeps every queue in memory.", (1,), None, id="nothing of it"),
+        pytest.param("The lease is renewed by a distributed consensus.", (1,), None, id="little of it"),
+        pytest.param("The lease of a job ends after 90 seconds.", (1,), None, id="another number"),
+        pytest.param("The lease of a job ends after 60 seconds.", (2,), None, id="another finding says so"),
+        pytest.param("It is so.", (1,), None, id="no word that says anything"),
+    ],
+)
+def test_an_answer_must_be_in_the_words_of_what_it_cites(text, cited, kept):
+    good = Claim(text="The lease ends.", citations=(1,))
+    answers = Answers(claims=((good, Claim(text=text, citations=cited)),))
+    checked = held_against(answers, FOUND)
+    expected = [] if kept is None else [Claim(text=text, citations=kept)]
+    assert checked.claims == ((good, *expected),)
+    assert checked.unsupported == (kept is None)
+
+
+def test_advice_goes_further_but_begins_with_what_was_found():
+    answers = Answers(
+        claims=((Claim(text="The lease ends.", citations=(1,)),),),
+        recommendations=(
+            Recommendation(text="Measure before anybody shortens the lease.", citations=(1,)),
+            Recommendation(text="Buy our database.", citations=(1,)),
+        ),
+    )
+    assert held_against(answers, FOUND).recommendations == answers.recommendations[:1]
+
+
+def test_answers_of_which_nothing_is_left_are_refused():
+    with pytest.raises(ValueError, match="in the words of the findings"):
+        held_against(Answers(claims=((Claim(text="Buy Redis.", citations=(1,)),), ())), FOUND)
 
 
 @settings(max_examples=60)
