@@ -1,4 +1,7 @@
-"""The file of decided reviews in the operator's checkout: each once, in the order of decisions, never half."""
+"""The file of decided reviews in the operator's checkout: each once, in the order of decisions, never half.
+
+A file with Windows line ends keeps them.
+"""
 
 import os
 import re
@@ -13,7 +16,7 @@ from autopack.errors import WorkspaceError
 
 HISTORY_KEY = "docs/BUILD_HISTORY.md"
 _TITLE = "# Build history\n"
-_MARK = re.compile(r"^<!-- review (\S+) (\S+) -->$", re.MULTILINE)
+_MARK = re.compile(r"^<!-- review (\S+) (\S+) -->\r?$", re.MULTILINE)
 
 
 class BuildHistory:
@@ -78,10 +81,11 @@ def _is_in(text: str, review_id: str) -> bool:
 
 
 def _with_entry(text: str, record: ReviewDecisionRecord) -> str:
-    entry = history_entry(record)
+    line_end = "\r\n" if "\r\n" in text else "\n"
+    entry = history_entry(record).replace("\n", line_end)
     ours = _MARK.match(history_mark(record))
     key = ours.groups() if ours is not None else ("", "")
     later = next((found for found in _MARK.finditer(text) if found.groups() > key), None)
     if later is not None:
-        return f"{text[: later.start()]}{entry}\n{text[later.start() :]}"
-    return f"{text.rstrip()}\n\n{entry}" if text.strip() else entry
+        return f"{text[: later.start()]}{entry}{line_end}{text[later.start() :]}"
+    return f"{text.rstrip()}{line_end * 2}{entry}" if text.strip() else entry

@@ -53,6 +53,15 @@ def test_each_entry_is_there_once_in_the_order_of_decisions(history):
     assert entries(history) == ["Q1", "Q2", "Q3"]
 
 
+def test_a_file_with_windows_line_ends_keeps_them_and_is_not_written_twice(history):
+    history.append([record(2)])
+    history.path.write_bytes(history.path.read_bytes().replace(b"\n", b"\r\n"))
+    assert history.append([record(2)]) == ()
+    assert history.append([record(1), record(3)]) == ("review_001", "review_003")
+    assert entries(history) == ["Q1", "Q2", "Q3"]
+    assert history.path.read_bytes().count(b"\n") == history.path.read_bytes().count(b"\r\n")
+
+
 def test_what_the_operator_wrote_stays(history):
     history.path.parent.mkdir()
     history.path.write_text("# Ours\n\nBefore.", "utf-8")
