@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from autopack.adapters.agents.home import AgentPlace
-from autopack.adapters.sandbox.git_places import git_folders
+from autopack.adapters.sandbox.git_places import git_folders, history
 from autopack.errors import ProcessError
 from autopack.ports import MeterDoor, Network, Room
 
@@ -35,8 +35,9 @@ def make_room(
         argv: Its arguments; files that they name are there.
         path: Where its interpreter is looked for.
     """
-    repository = [folder for folder in git_folders(worktree) if folder is not None]
-    seen = [*installation(program, path), *repository, worktree / ".git"]
+    _, git = git_folders(worktree)
+    repository = [worktree / ".git"] if git is None else history(git, worktree)
+    seen = [*installation(program, path), *repository]
     seen += [Path(word) for word in argv if word.startswith("/")]
     return Room(
         writable=(worktree, place.home, place.temporary),

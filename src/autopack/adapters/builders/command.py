@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from autopack.adapters.foreign_files import read_foreign
-from autopack.adapters.sandbox.git_places import alternates, git_folder
+from autopack.adapters.sandbox.git_places import git_folder, history
 from autopack.adapters.tails import read_tail
 from autopack.domain.budget import Usage, estimate_tokens
 from autopack.domain.failure import FailureKind, FailureReport
@@ -124,8 +124,8 @@ class CommandBuilder:
         usage = folder / "usage.json"
         usage.touch()
         git = git_folder(self._root)
-        history = () if git is None else (git, command.cwd / ".git", *alternates(git))
-        readable = (folder, *history, *_named_files(self._shell))
+        seen = () if git is None else history(git, command.cwd)
+        readable = (folder, *seen, *_named_files(self._shell))
         return self._confine(command, Room(writable=(command.cwd, usage), readable=readable))
 
     def _failure(self, finished: Finished, command: Command, request: BuildRequest) -> FailureReport | None:

@@ -61,7 +61,12 @@ class FurnishedSandbox:
             return {}
         shown = {path.resolve() for path in (*room.readable, *room.writable)}
         found = configurations(self._root, self._cache_folder)
-        return {path: own for path, own in found if not shown.isdisjoint(path.parents)}
+        return {path: own for path, own in found if _is_near(path, shown)}
+
+
+def _is_near(path: Path, shown: Iterable[Path]) -> bool:
+    """Whether the room shows it, or what lies beside it."""
+    return any(place in path.parents or path.parent in place.parents for place in shown)
 
 
 def limits_of(settings: SandboxSettings) -> RoomLimits:

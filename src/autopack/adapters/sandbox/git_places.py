@@ -8,6 +8,8 @@ from pathlib import Path
 _SECTION = re.compile(r"\s*\[\s*([\w.-]+)")
 _FORMAT = re.compile(r"\s*(objectformat|refstorage|compatobjectformat)\s*=", re.IGNORECASE)
 _LONGEST_LINE_BYTES = 1 << 14
+_HISTORY = ("HEAD", "objects", "refs", "reftable", "packed-refs", "shallow", "info")
+_PRIVATE = frozenset({"config.worktree", "logs", "modules", "FETCH_HEAD"})
 
 
 def configurations(root: Path, cache_folder: Path) -> Iterator[tuple[Path, Path]]:
@@ -52,6 +54,9 @@ def git_folders(worktree: Path) -> tuple[Path | None, Path | None]:
         if link.is_dir():
             return link.resolve(), link.resolve()
         admin = worktree / _first_line(link).removeprefix("gitdir:").strip()
+        if (admin / "objects").is_dir() and not (admin / "commondir").exists():
+            # A submodule's, or one that was made to lie elsewhere.
+            return admin.resolve(), admin.resolve()
         return admin, (admin / _first_line(admin / "commondir").strip()).resolve()
     except (OSError, ValueError):
         # A ValueError is what a name with a zero byte in it brings.
@@ -64,6 +69,21 @@ def _first_line(path: Path) -> str:
         raise FileNotFoundError(path)
     with path.open("rb") as file:
         return os.fsdecode(file.readline(_LONGEST_LINE_BYTES))
+
+
+def history(git: Path, worktree: Path) -> Iterator[Path]:
+    """What a room shows of a repository: what git needs to tell its history, and nothing where logins may stand.
+
+    Args:
+        git: The repository's own folder.
+        worktree: Of which the room is.
+    """
+    yield worktree / ".git"
+    yield from (path for name in _HISTORY if (path := git / name).exists())
+    admin, _ = git_folders(worktree)
+    if admin is not None and admin.resolve().parent == git / "worktrees":
+        yield from (path for path in sorted(admin.iterdir()) if path.name not in _PRIVATE)
+    yield from alternates(git)
 
 
 def harmless_configuration(text: str) -> str:

@@ -123,10 +123,11 @@ def test_a_write_into_git_is_found_or_cannot_be_made(project, mode):
     failure = attempt_of(project).failure
     record = json.loads((project.root / ".autopack/logs/r/p/1/builder/agent.json").read_text())
     was_written = (project.root / ".git/hooks/pre-commit").exists()
-    assert failure is not None
     assert was_written == (mode == "off" or record["sandbox"].startswith("NONE"))
-    assert (failure.kind is FailureKind.PROTECTED_PATH) == was_written
-    assert (".git/hooks/pre-commit" in failure.message) == was_written
+    # In a room the folder may be the room's own, and goes with it.
+    is_found = failure is not None and failure.kind is FailureKind.PROTECTED_PATH
+    assert is_found == was_written
+    assert not is_found or ".git/hooks/pre-commit" in failure.message
 
 
 @pytest.fixture
