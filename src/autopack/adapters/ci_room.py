@@ -6,8 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from autopack.adapters.ci_interpreter import Interpreters
-from autopack.adapters.sandbox.git_places import alternates, git_folder
-from autopack.adapters.sandbox.places import Keep, places_of_program, prefix_places
+from autopack.adapters.sandbox.git_places import git_folder, history
+from autopack.adapters.sandbox.places import (
+    Keep,
+    is_environment,
+    parts_of,
+    places_of_program,
+    prefix_places,
+)
 from autopack.ports import Command, Network, Room, Sandbox
 from autopack.settings import STATE_FOLDER, CiSettings
 
@@ -89,9 +95,17 @@ class CiRooms:
                 yield from self._unless_private(Path(entry), keep)
         git = git_folder(self._root)
         if git is not None:
-            yield from (git, command.cwd / ".git", *alternates(git))
+            yield from history(git, command.cwd)
 
     def _unless_private(self, place: Path, keep: Keep) -> Iterator[Path]:
-        state = self._root / STATE_FOLDER
-        if state not in (place, *place.parents):
+        """A place of the interpreter's; of one in the checkout only what an environment installed."""
+        real = place.resolve()
+        root = self._root.resolve()
+        if root / STATE_FOLDER in (real, *real.parents):
+            return
+        if root not in real.parents:
             yield from prefix_places(place, keep)
+            return
+        for folder in (real, *real.parents):
+            if root in folder.parents and is_environment(folder):
+                yield from parts_of(folder)

@@ -14,6 +14,7 @@ from autopack.ports import Command, Network, Room
 # Run as root without the first three, a program keeps the right to mount, and so to write anywhere.
 _WALLS = ("--unshare-user", "--disable-userns", "--cap-drop", "ALL", "--unshare-all")
 _HABITS = ("--die-with-parent", "--new-session")
+RESOLVER = Path("/etc/resolv.conf")
 TMP = Path("/tmp")  # noqa: S108 (the room's own)
 # Their sizes count as memory; a test suite may well keep a lot in its temporary folder.
 _TMP_SHARE, _SHARE = 4, 8
@@ -96,6 +97,9 @@ class BwrapSandbox:
         for path in (*own, *places_of(env, self._keep), *room.readable):
             if path.exists():
                 mounts.bind(path, "--ro-bind", 2)
+        if room.network is Network.HOST and (real := Path(os.path.realpath(RESOLVER))).exists():
+            # Often a link into /run, where nothing else is shown.
+            mounts.add(real, "--ro-bind", ("--ro-bind", str(real), str(real)), 2)
         if room.relay_socket is not None:
             mounts.bind(room.relay_socket, "--bind", 3)
         for path in room.writable:
