@@ -9,8 +9,10 @@ SYSTEM = (
     *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"),
     *("/nix/store", "/gnu/store"),
 )
-# For root not all of /etc: it owns the keys and hashes in it, and would read them.
+# Not all of /etc: root would read the keys and hashes in it, and everybody what some program left readable.
 CONFIGURATION = (
+    *("gai.conf", "host.conf", "hostname", "inputrc", "ld.so.conf", "ld.so.conf.d", "magic", "networks"),
+    *("perl", "shells", "terminfo"),
     *("alternatives", "crypto-policies", "fonts", "group", "hosts", "java", "ld.so.cache", "localtime"),
     *("mime.types", "nsswitch.conf", "os-release", "passwd", "pki/ca-trust", "pki/tls/certs", "protocols"),
     *("resolv.conf", "services", "ssl/certs", "ssl/openssl.cnf", "timezone"),
@@ -31,9 +33,6 @@ class Keep:
 def system_places() -> Iterator[Path]:
     """The system's programs, libraries and public configuration, as far as they are there."""
     yield from (Path(name) for name in SYSTEM if os.path.lexists(name))
-    if os.getuid():
-        yield Path("/etc")
-        return
     yield from (path for name in CONFIGURATION if (path := Path("/etc") / name).exists())
 
 
@@ -66,10 +65,19 @@ def prefix_places(prefix: Path, keep: Keep) -> Iterator[Path]:
     """An installation's folder; of one that holds more than it, the parts that installations have."""
     if not keep.is_too_much(prefix):
         yield prefix
-        return
-    parts = ("bin", "include", "lib", "lib64", "pyvenv.cfg", "share")
-    if (prefix / "pyvenv.cfg").is_file():
-        yield from (path for name in parts if (path := prefix / name).exists())
+    elif is_environment(prefix):
+        yield from parts_of(prefix)
+
+
+def is_environment(prefix: Path) -> bool:
+    """Whether it is a virtual environment of Python's, or one of conda's."""
+    return (prefix / "pyvenv.cfg").is_file() or (prefix / "conda-meta").is_dir()
+
+
+def parts_of(prefix: Path) -> Iterator[Path]:
+    """What installations have, and nothing that lies beside it."""
+    parts = ("bin", "conda-meta", "etc", "include", "lib", "lib64", "pyvenv.cfg", "share")
+    yield from (path for name in parts if (path := prefix / name).exists())
 
 
 def outermost(paths: Iterable[Path]) -> list[Path]:
