@@ -51,11 +51,11 @@ def _works(name: str) -> bool:
             if name in candidates
             else None
         )
-    return found is not None and not found.problem and not found.breaches
+    return found is not None and not found.problem and candidates[name].bearable.issuperset(found.breaches)
 
 
 def best_sandbox(root: Path, environ: Mapping[str, str] = os.environ) -> Sandbox:
-    """The best sandbox of this machine, tried out once in a session; without one, none."""
+    """The best sandbox of this machine, tried out once in a session; without one the test proves nothing."""
     settings = Settings(root=root, database_url="sqlite://")
     for candidate in choice.candidates(settings, environ):
         if _works(candidate.name):
@@ -64,7 +64,10 @@ def best_sandbox(root: Path, environ: Mapping[str, str] = os.environ) -> Sandbox
             return FurnishedSandbox(
                 made, settings.sandbox, root=root, cache_folder=cache_folder, environ=environ
             )
-    return NoSandbox("this machine has none")
+    reason = "nothing here keeps programs in"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 class Den:

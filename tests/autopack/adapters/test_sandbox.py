@@ -15,8 +15,9 @@ from rooms import KINDS, Den, make_sandbox
 
 from autopack.adapters.clock import SystemClock
 from autopack.adapters.process import GuardedProcesses
-from autopack.adapters.sandbox import attack
+from autopack.adapters.sandbox import attack, bwrap
 from autopack.adapters.sandbox.attack import keyrings
+from autopack.adapters.sandbox.places import CONFIGURATION
 from autopack.errors import ProcessError
 from autopack.ports import Network, RoomLimits
 
@@ -149,6 +150,23 @@ class TestWalls:
     def test_root_in_a_room_does_not_set_the_kernel(self, any_den):
         code = "open('/proc/sys/kernel/core_pattern', 'r+').close()"
         assert (any_den.python(code).returncode != 0) is any_den.sandbox.is_confining
+
+    def test_of_the_configuration_only_what_is_public_is_read(self, any_den):
+        found = next(
+            it
+            for it in sorted(Path("/etc").iterdir())
+            if it.is_file() and it.name not in CONFIGURATION and it.lstat().st_mode & 0o170004 == 0o100004
+        )
+        assert (any_den.run("cat", str(found)).returncode != 0) is any_den.sandbox.is_confining
+
+    def test_names_are_resolved_where_the_network_is_the_hosts(self, sandboxes, tmp_path, monkeypatch):
+        den = Den(tmp_path, sandboxes("bwrap"))
+        real, link = tmp_path / "stub-resolv.conf", tmp_path / "resolv.conf"
+        real.write_text("nameserver 127.0.0.53\n")
+        link.symlink_to(real.name)
+        monkeypatch.setattr(bwrap, "RESOLVER", link)
+        assert den.run("cat", str(real), network=Network.HOST).returncode == 0
+        assert den.run("cat", str(real)).returncode != 0
 
     def test_the_environment_of_other_processes_is_not_read(self, any_den):
         code = "import sys; print(open(f'/proc/{sys.argv[1]}/environ', 'rb').read())"

@@ -218,6 +218,43 @@ print(json.dumps(found))
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="whoever is not root is an ordinary user already")
+def test_an_ordinary_users_rooms_hold_too():
+    python = shutil.which("python3", path="/usr/local/bin:/usr/bin")
+    if python is None or not shutil.which("setpriv"):
+        pytest.skip("no setpriv, or no interpreter that every user may run")
+    root = Path(f"/var/tmp/autopack-den-{os.getpid()}")
+    root.mkdir(mode=0o777)
+    root.chmod(0o777)
+    packages = [
+        str(Path(autopack.__file__).parents[1]),
+        *(it for it in sys.path if it.endswith("site-packages")),
+    ]
+    env = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(root),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONPATH": os.pathsep.join(packages),
+    }
+    user = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+    suite = [str(Path(__file__).with_name("test_sandbox.py")), "-k", "TestWalls or same_port"]
+    pytest_run = ["-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", "--basetemp", str(root / "t")]
+    try:
+        done = subprocess.run(
+            [*user, python, *pytest_run, *suite],
+            env=env,
+            cwd=Path(__file__).parents[3],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+    finally:
+        shutil.rmtree(root)
+    if "passed" not in done.stdout and "failed" not in done.stdout:
+        pytest.skip(f"an ordinary user cannot run this here: {done.stderr.strip().splitlines()[-1:]}")
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="whoever is not root is an ordinary user already")
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_walls_hold_for_an_ordinary_user_too(tmp_path_factory, kind):
     python = shutil.which("python3", path="/usr/local/bin:/usr/bin")

@@ -42,6 +42,9 @@ class Site:
         self.git("add", "-A")
         self.git(*IDENTITY, "commit", "-qm", "first")
         self.git("config", "remote.origin.url", "https://ann:hunter2@example.org/a.git")
+        for name in ("modules/sub/config", "credentials"):
+            (self.root / ".git" / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.root / ".git" / name).write_text("https://ann:hunter2@example.org\n")
         (self.root / ".env").write_text("PASSWORD=hunter2\n")
         (self.home / ".netrc").write_text("machine example.org password hunter2\n")
         self.state = self.root / ".autopack"
@@ -129,7 +132,17 @@ for name in {names!r}:
 """
 
 
-@pytest.mark.parametrize("place", [".env", ".git/config", ".autopack/autopack.db", "../home/.netrc"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        ".env",
+        ".git/config",
+        ".git/modules/sub/config",
+        ".git/credentials",
+        ".autopack/autopack.db",
+        "../home/.netrc",
+    ],
+)
 def test_a_conftest_reads_no_secret(site, place):
     site.attack(STEAL.format(names=[str(site.root / place)]))
     assert ("hunter2" in site.said) is not site.sandbox.is_confining
