@@ -291,7 +291,8 @@ class Store(Protocol):
             lease: The attempt.
             turn: Which call of the attempt it is, from 1.
             builder: The Builder's spec.
-            prompt_hash: Of the prompt.
+            prompt_hash: Of the prompt; empty where nobody is asked, and an answer is only to be kept. That is in the
+                ledger, and no call for telemetry and drains.
             expected_tokens: The size of the prompt, as estimated.
             limit_tokens: What the attempt may use. Its settled calls count, and those open under this lease.
             now: Seconds since the epoch; says to which day the call is booked.

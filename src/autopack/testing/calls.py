@@ -275,7 +275,7 @@ class MemoryCalls(ABC):
     def telemetry(self, calls: CallFilter) -> Sequence[CallEvent]:
         """One event for each Builder call, oldest first, those under way included."""
         with self.lock:
-            events = [call.event for call in self._calls.values()]
+            events = [call.event for call in self._calls.values() if call.prompt_hash]
         return tuple(event for event in events if _matches(event, calls))
 
     def usage_of(self, run_id: str, phase_id: str | None = None) -> Usage:

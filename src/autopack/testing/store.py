@@ -385,7 +385,7 @@ class MemoryStore(MemoryCalls, MemoryTurns, MemoryFingerprints):
         """What the attempt's calls used that were begun since; one under way counts as expected."""
         with self.lock:
             ours = [call for call in self._calls.values() if call.lease.address == address]
-            since = [call for call in ours if call.begun_at >= moment]
+            since = [call for call in ours if call.begun_at >= moment and call.prompt_hash]
             costs = [call.usage.cost_usd for call in since if call.usage.cost_usd is not None]
             return Spent(
                 calls=len(since),

@@ -12,10 +12,12 @@ from autopack.domain.failure import FailureKind, FailureReport
 from autopack.domain.phase import PhaseSpec, PhaseState, Scope
 from autopack.domain.plan import Plan, PlanAction
 from autopack.domain.run import Order, RunSpec
+from autopack.domain.session import Pick, Spent
 from autopack.domain.spending import OverBudget
 from autopack.domain.verdicts import AttemptOutcome, passed
 from autopack.errors import IllegalTransitionError, LeaseLostError, NotClaimableError, StoreError
 from autopack.ports import AnswerFormat, BuildAnswer, CallFilter, Decision, Foreseen
+from autopack.testing import MemoryDrains, MemoryStore
 
 NOW = 1_700_000_000.0
 BROKEN = FailureReport(
@@ -70,12 +72,12 @@ def ended(store, phase_id, outcome, number=1, *, run_id="shop"):
     return lease
 
 
-def reserved(store, lease, *, turn=1, tokens=100, limit=1000):
+def reserved(store, lease, *, turn=1, tokens=100, limit=1000, prompt_hash="abc"):
     reservation = store.reserve_call(
         lease,
         turn=turn,
         builder="replay:answers",
-        prompt_hash="abc",
+        prompt_hash=prompt_hash,
         expected_tokens=tokens,
         limit_tokens=limit,
         now=NOW,
@@ -606,6 +608,16 @@ class TestBuilderCalls:
         assert event.notes == stored.answer.notes
         assert (stored.prompt_hash, stored.builder) == ("abc", "replay:answers")
         assert (stored.duration_seconds, stored.base_commit) == (1.5, "ba5e")
+
+    def test_an_answer_that_nobody_was_asked_for_is_kept_and_is_no_call(self, store):
+        filled(store, a_run("one"))
+        settled(store, reserved(store, claimed(store, "one"), tokens=0, prompt_hash=""), text="a report")
+        assert store.stored_answer(at("one"), 1).answer.text == "a report"
+        assert store.telemetry(CallFilter(run_id="shop")) == ()
+        address, queued = at("one"), PhaseState.QUEUED
+        pick = Pick(session_id="s", address=address, phase_index=0, initial_state=queued, picked_at=NOW)
+        drains = MemoryDrains(store) if isinstance(store, MemoryStore) else store.drains
+        assert drains.spent(pick) == Spent(calls=0, tokens=0, cost_usd=None, had_answer=False)
 
     def test_turns_and_attempts_have_answers_of_their_own(self, store):
         filled(store, a_run("one"))

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from autopack.adapters.store import attempts, blockers, fingerprints, picks, reading, sessions
 from autopack.adapters.store.codec import decode, encode
-from autopack.adapters.store.tables import builder_call, drain_attempt, drain_session, run
+from autopack.adapters.store.tables import NO_PROMPT, builder_call, drain_attempt, drain_session, run
 from autopack.domain.attempt import AttemptAddress
 from autopack.domain.drain_policy import DrainLimits, Sample, Stop, StopRule, sample_of
 from autopack.domain.phase import PhaseState
@@ -268,7 +268,7 @@ def spent(db: sa.Connection, made: Pick) -> Spent:
     used = sa.case(
         (call.settled_at.is_(None), call.expected_tokens), else_=call.input_tokens + call.output_tokens
     )
-    since = (*ours, call.reserved_at >= made.picked_at)
+    since = (*ours, call.reserved_at >= made.picked_at, call.prompt_hash != NO_PROMPT)
     totals = sa.select(
         sa.func.count(), sa.func.coalesce(sa.func.sum(used), 0), sa.func.sum(call.cost_usd)
     ).where(*since)

@@ -40,6 +40,8 @@ STUCK = "state = 'FAILED' AND missing_needs > 0"
 """The phase failed, and needs one that is not COMPLETE any more, or not yet."""
 DRAINABLE = "state = 'FAILED' AND missing_needs = 0 AND NOT is_stopped"
 """The phase failed of a cause that is not stopped, and what it needs is still there."""
+NO_PROMPT = ""
+"""The hash of an answer that nobody was asked for: it is kept in the ledger, and is no call."""
 ANSWERED = "state = 'answered'"
 """The Builder's call ended with an answer, which the next estimate learns from."""
 _PICK_ORDER = ("sample", "head_rank", "head_idx", "failed", "seq")

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from autopack.adapters.store.pauses import builder_key
 from autopack.adapters.store.rows import Row
-from autopack.adapters.store.tables import ANSWERED, builder_call
+from autopack.adapters.store.tables import ANSWERED, NO_PROMPT, builder_call
 from autopack.domain.attempt import AttemptAddress
 from autopack.domain.estimate import Complexity, Sample, Sort
 from autopack.domain.failure import FailureKind
@@ -29,7 +29,7 @@ def read_events(db: sa.Connection, calls: CallFilter) -> tuple[CallEvent, ...]:
         _call.number: calls.number,
         _call.call_id: calls.call_id,
     }
-    query = sa.select(*_EVENT_COLUMNS).order_by(_call.call_id)
+    query = sa.select(*_EVENT_COLUMNS).where(_call.prompt_hash != NO_PROMPT).order_by(_call.call_id)
     for column, wanted in named.items():
         if wanted is not None:
             query = query.where(column == wanted)
