@@ -34,14 +34,13 @@ def research_problems(spec: PhaseSpec) -> Iterator[tuple[Place, str, str]]:
                 "Set `kind: research`, or remove it.",
             )
         return
-    report = report_key(spec.phase_id)
-    if spec.scope.paths and not is_within(report, spec.scope.paths):
+    theirs = (report_key(spec.phase_id), findings_key(spec.phase_id))
+    if spec.scope.paths and not all(is_within(key, spec.scope.paths) for key in theirs):
         yield (
             ("scope", "paths"),
             f"does not hold {report_folder(spec.phase_id)}, where the phase leaves its report",
             "Remove the scope: a research phase has that folder anyway.",
         )
-    theirs = {report, findings_key(spec.phase_id)}
     for index, key in enumerate(spec.deliverables):
         if not any(is_within(own, (key,)) for own in theirs):
             yield (

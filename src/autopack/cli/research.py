@@ -1,5 +1,7 @@
 """``autopack research``: one question, asked as a run of one phase."""
 
+import math
+
 import click
 
 from autopack.cli.flags import Flags, make_command
@@ -8,6 +10,7 @@ from autopack.cli.run import watch
 from autopack.cli.session import load, open_store
 from autopack.domain.phase import PhaseState
 from autopack.domain.research_options import MAX_ITERATIONS, ResearchOptions, Synthesis, check_source
+from autopack.errors import ResearchError
 
 STOPPED, INTERRUPTED = 4, 130
 # Where no Builder is asked, none needs to be set up: a fresh repository has no answers and no key.
@@ -27,7 +30,13 @@ def command() -> None:
 @click.option(
     "--question", "questions", multiple=True, metavar="TEXT", help="Parts of the query; default: itself."
 )
-@click.option("--min-confidence", type=click.FloatRange(0, 1, min_open=True), default=0.6, show_default=True)
+@click.option(
+    "--min-confidence",
+    type=click.FloatRange(0, 1, min_open=True),
+    callback=lambda _context, _option, value: _finite(value),
+    default=0.6,
+    show_default=True,
+)
 @click.option(
     "--review/--no-review",
     default=None,
@@ -73,8 +82,7 @@ def run(
         synthesis=Synthesis(synthesis),
         max_iterations=iterations,
     )
-    for name in options.sources:
-        check_source(name)
+    _check_sources(options.sources)
     is_paid = options.synthesis is Synthesis.BUILDER
     settings = load(flags, builder=builder or (None if is_paid else _NOBODY))
     inquiry = Inquiry(query=query, options=options, base=base, budget_tokens=budget_tokens)
@@ -97,6 +105,20 @@ def run(
     if summary.was_interrupted:
         return INTERRUPTED
     return STOPPED if summary.stop is not None else int(phase.state is PhaseState.FAILED)
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise click.BadParameter(f"{value} is no number from 0 to 1")
+    return value
+
+
+def _check_sources(names: tuple[str, ...]) -> None:
+    for name in names:
+        try:
+            check_source(name)
+        except ResearchError as error:
+            raise click.BadParameter(f"{error}. {error.hint}", param_hint="--source") from error
 
 
 def waits_for_human(synthesis: Synthesis, wanted: bool | None) -> bool:

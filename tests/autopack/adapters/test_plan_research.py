@@ -66,6 +66,7 @@ def test_a_research_phase_has_its_folder_and_its_deliverables_anyway(read):
         ("kind: research\n        research: {min_confidence: 0}", "'research.min_confidence': is 0 and must be above 0"),
         ("kind: research\n        research: {min_confidence: high}", "'research.min_confidence': must be a number"),
         ("kind: research\n        research: {max_iterations: 6}", "'research.max_iterations': is 6 and must be at most 5"),
+        ("kind: research\n        scope: {paths: [docs/research/a/report.md]}", "does not hold docs/research/a/"),
         ("kind: research\n        research: {synthesis: model}", "'research.synthesis': is 'model', which is none of"),
         ("kind: research\n        research: {source: [local]}", "field 'research.source': is no field of this. Did you mean 'sources'?"),
         ("kind: research\n        research: {questions: ['']}", "field 'research.questions[0]': is empty"),

@@ -57,6 +57,7 @@ def test_report_writes_one_page(drained, autopack_json, root):
         pytest.param("backtest --session nobody", "there is no session 'nobody'", id="backtest"),
         pytest.param("backtest --policy bold", "'bold' is no preset and no file", id="policy"),
         pytest.param("backtest --plot a.pdf", "a.pdf is no picture", id="picture"),
+        pytest.param(f"triage B{'9' * 24}", "there is no blocker 'B999", id="blocker"),
         pytest.param("report nobody", "there is no session 'nobody'", id="report"),
         pytest.param("report -o .git/HEAD/page.html", "cannot be written", id="place"),
     ],

@@ -178,7 +178,8 @@ def test_who_decides_on_answers(synthesis, wanted, waits):
     ("argv", "code", "says"),
     [
         ((" ",), 2, "the text is empty"),
-        (("q", "--source", "web"), 1, "'web' is no source of findings"),
+        (("q", "--source", "web"), 2, "'web' is no source of findings"),
+        (("q", "--min-confidence", "nan"), 2, "nan is no number from 0 to 1"),
         (("q", "--min-confidence", "0"), 2, "is not in the range"),
         (("q", "--base", "nowhere"), 1, "nowhere"),
         (("q", "--synthesis", "builder", "--builder", "command:false", "--base", "nowhere"), 1, "nowhere"),

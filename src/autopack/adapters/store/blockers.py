@@ -33,6 +33,8 @@ from autopack.domain.session import DrainResult, DrainScope
 from autopack.domain.verdicts import AttemptOutcome
 from autopack.errors import StoreError
 
+# What every database's whole numbers hold.
+_MOST_DIGITS = 9
 _blocker = blocker.c
 _event = blocker_event.c
 _MENDED = (BlockerState.VALIDATED, BlockerState.RELEASED)
@@ -75,7 +77,8 @@ def read_all(db: sa.Connection) -> tuple[Blocker, ...]:
 def read(db: sa.Connection, name: str) -> Blocker:
     """The blocker called so, or of that fingerprint."""
     digits = name.removeprefix("B").removeprefix("b")
-    is_it = _blocker.number == int(digits) if digits.isdecimal() else _blocker.fingerprint == name
+    is_number = digits.isdecimal() and len(digits) <= _MOST_DIGITS
+    is_it = _blocker.number == int(digits) if is_number else _blocker.fingerprint == name
     row = db.execute(sa.select(blocker).where(is_it)).first()
     if row is None:
         raise StoreError(f"there is no blocker {name!r}", hint="`autopack triage` lists them.")
