@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,10 +13,11 @@ from autopack.domain.phase import Phase, PhaseState
 from autopack.domain.replay import Replay
 from autopack.domain.session import AttemptOrders
 from autopack.domain.verdicts import AttemptOutcome
-from autopack.errors import NotClaimableError, NotKnownError
+from autopack.errors import AutopackError, NotClaimableError, NotKnownError
 from autopack.execution.build import BuildStep
 from autopack.execution.failures import failed
 from autopack.execution.foresight import Foresight, Outlook
+from autopack.execution.returns import notice_returns
 from autopack.ports import Clock, Foreseen, Store, Workspace
 
 logger = logging.getLogger(__name__)
@@ -89,6 +91,9 @@ def _conclude(
         began_at=began_at,
     )
     parts.store.book_foreseen(foreseen, now=parts.clock.now())
+    # The verdict stands; whoever reads the record looks again.
+    with suppress(AutopackError):
+        notice_returns(parts.store, parts.workspace, now=parts.clock.now(), address=address)
     return foreseen.outcome
 
 

@@ -12,6 +12,7 @@ from autopack.adapters.clock import SystemClock
 from autopack.bootstrap.preflight import KnownDooms
 from autopack.domain.attempt import AttemptAddress
 from autopack.domain.baseline import UNPROVEN_SECONDS
+from autopack.domain.blocker import BlockerEvent
 from autopack.domain.budget import Usage
 from autopack.domain.failure import FailureKind, FailureReport
 from autopack.domain.phase import PhaseKind, PhaseState
@@ -252,3 +253,17 @@ def test_a_phase_that_was_requeued_has_its_base_looked_at_anew(unproven):
     with project.store() as store:
         store.requeue_phase("first", "p", now=SystemClock().now())
     assert look(project, "first", number=2) is None
+
+
+def test_a_mended_cause_that_a_look_finds_again_is_back(unproven):
+    project, _ = unproven
+    for run_id in ("second", "third"):
+        project.plan(phase(paths=("docs/",)), run_id=run_id)
+    assert look(project, "second") is not None
+    now = SystemClock().now()
+    with project.store() as store:
+        (blocker,) = store.triage.open_blockers(now=now)
+        event = BlockerEvent(at=now, event="validation passed")
+        store.triage.validated(blocker, event, fix_commit=project.git("rev-parse", "HEAD"), why="mended")
+        assert look(project, "third") is not None
+        assert store.triage.blocker("B1").recurred_in == "third/p/1"
