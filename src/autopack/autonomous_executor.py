@@ -498,7 +498,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     from autopack import bootstrap  # noqa: PLC0415 -- only the program needs the composition root
 
-    options = _parser().parse_args(argv)
+    options = _read_options(argv)
     try:
         with bootstrap.open_executor(
             root=options.root,
@@ -509,6 +509,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         ) as executor:
             sys.stdout.write(f"database: {executor.store.identity}\n")
             sys.stdout.flush()
+            if options.check:
+                return 0
             address = executor.next_address(options.run_id, options.phase_id, options.attempt)
             outcome = executor.execute(address)
     except (NotClaimableError, LeaseLostError) as error:
@@ -529,11 +531,22 @@ def _refuse(error: AutopackError | OSError, returncode: int) -> int:
     return returncode
 
 
+def _read_options(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if not options.check and None in {options.run_id, options.phase_id}:
+        parser.error("--run-id and --phase-id are required, but for --check")
+    return options
+
+
 def _parser() -> argparse.ArgumentParser:
     # The standard library's parser, because a process for every attempt must start fast.
     parser = argparse.ArgumentParser(prog="python -m autopack.autonomous_executor", description=main.__doc__)
-    parser.add_argument("--run-id", required=True)
-    parser.add_argument("--phase-id", required=True)
+    parser.add_argument("--run-id")
+    parser.add_argument("--phase-id")
+    parser.add_argument(
+        "--check", action="store_true", help="put together all that an attempt needs, and make none"
+    )
     parser.add_argument(
         "--attempt", type=int, default=None, help="default: the phase's unfinished or next attempt"
     )

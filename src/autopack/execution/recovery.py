@@ -184,7 +184,7 @@ def _import_crash(finished: Finished, logs: Path) -> FailureReport:
         duration_seconds=finished.duration_seconds,
         log_paths=_log_paths(logs),
         evidence=read_tail(logs / "executor.err"),
-        hint="Run `python -m autopack.autonomous_executor --help` and mend what it shows.",
+        hint="Run `python -m autopack.autonomous_executor --check` and mend what it shows.",
     )
 
 

@@ -29,7 +29,7 @@ class Check(StrEnum):
     CI = "ci"
     """The whole CI command runs and proves something."""
     EXECUTOR = "executor"
-    """The program that makes attempts starts."""
+    """The program that makes attempts starts, and puts together all that one needs."""
     REPLAY = "replay"
     """A change that a phase which the blocker holds has paid for passes every gate on the fixed base."""
 
@@ -82,7 +82,7 @@ def validation_of(
     failures = [it.outcome.failure for it in attempts if it.outcome is not None and it.outcome.failure]
     kind = FailureKind(blocker.cause.kind)
     if kind is FailureKind.IMPORT_CRASH:
-        return Validation(check=Check.EXECUTOR, command="python -m autopack.autonomous_executor --help")
+        return Validation(check=Check.EXECUTOR, command="python -m autopack.autonomous_executor --check")
     modules = _test_modules(failures, is_file)
     if kind in _COLLECTION and modules:
         return Validation(
@@ -158,9 +158,12 @@ class Validator:
         logs.mkdir(parents=True, exist_ok=True)
         finished = self._processes.run(
             Command(
-                argv=(sys.executable, "-P", "-m", "autopack.autonomous_executor", "--help"),
+                argv=(
+                    *(sys.executable, "-P", "-m", "autopack.autonomous_executor", "--check"),
+                    *("--root", str(self._settings.root), "--builder", self._settings.attempt.builder),
+                ),
                 cwd=self._settings.state_folder,
-                env=dict(self._environ),
+                env={**self._environ, "PYTHONUTF8": "1", "DATABASE_URL": self._settings.database_url},
                 stdout_path=logs / "executor.out",
                 stderr_path=logs / "executor.err",
                 timeout_seconds=_COMMAND_SECONDS,
