@@ -13,7 +13,10 @@ from autopack.domain.session import DrainResult
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallEvent:
-    """A Builder call; one that is under way, or whose process died, has no end, and the usage that was told by then."""
+    """A Builder call; one that is under way, or whose process died, has no end, and the usage that was told by then.
+
+    Where none was told, its input is what was expected.
+    """
 
     call_id: int
     address: AttemptAddress
@@ -48,7 +51,12 @@ class CallEvent:
     @property
     def error(self) -> float | None:
         """How far the prediction was off, as a share of what was used: 0.5 is half too much, -0.5 half too little."""
-        if self.predicted_tokens is None or self.failure_kind is not None or not self.tokens:
+        if (
+            self.ended_at is None
+            or self.predicted_tokens is None
+            or self.failure_kind is not None
+            or not self.tokens
+        ):
             return None
         return self.predicted_tokens / self.tokens - 1
 

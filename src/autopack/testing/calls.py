@@ -95,13 +95,13 @@ class _Call:
             predicted_tokens=self.estimate.tokens if self.estimate else None,
         )
         if self.stored is None:
-            so_far = self.noted or Usage()
             return replace(
                 begun,
-                input_tokens=so_far.input_tokens,
-                output_tokens=so_far.output_tokens,
-                cached_tokens=so_far.cached_tokens,
-                cost_usd=so_far.cost_usd,
+                input_tokens=self.usage.input_tokens,
+                output_tokens=self.usage.output_tokens,
+                cached_tokens=self.usage.cached_tokens,
+                cost_usd=self.usage.cost_usd,
+                is_estimated=True,
             )
         answer = self.stored.answer
         return replace(

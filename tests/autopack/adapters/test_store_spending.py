@@ -310,6 +310,33 @@ class TestSessions:
         settled = store.budget_stop(limits=given, now=NOW, session_id=session.session_id)
         assert (noted.used, settled.used) == (700, 600)
 
+    @pytest.mark.parametrize(
+        ("told", "used"),
+        [
+            pytest.param(None, 1000, id="nothing was told of it"),
+            pytest.param(4000, 4000, id="some was told"),
+        ],
+    )
+    def test_a_call_whose_process_died_used_the_same_wherever_it_is_summed_up(
+        self, told, used, store, drains, session
+    ):
+        pick = drains.pick(session, now=NOW)
+        lease = claimed(store, pick.address.run_id)
+        made = store.predict_tokens(SPEC, builder=BUILDER, prompt_tokens=1000)
+        call = asked(store, lease, 1000, estimate=replace(made, tokens=50_000))
+        if told is not None:
+            store.note_usage(call.call_id, Usage(input_tokens=told))
+        [event] = store.telemetry(CallFilter(session_id=session.session_id))
+        sums = {event.tokens, drains.spent(pick).tokens, store.usage_of(lease.address.run_id).total_tokens}
+        store.finish_attempt(lease, REJECTED, now=NOW)
+        [known] = drains.fingerprints(limit=1)
+        sums.add(known.tokens)
+        if not isinstance(store, MemoryStore):
+            [booked] = store.triage.booked_calls(session_id=session.session_id)
+            sums |= {booked.tokens, *(it.tokens for it in store.triage.failed_phases())}
+        assert sums == {used}
+        assert (event.is_estimated, event.error) == (True, None)
+
     def test_calls_of_others_are_not(self, store, session):
         asked(store, claimed(store), 200, given=limits(session_tokens=1))
         assert store.telemetry(CallFilter(session_id=session.session_id)) == ()
@@ -418,7 +445,7 @@ class TestEvents:
         [open_event] = store.telemetry(CallFilter(call_id=call.call_id))
         assert (open_event.address, open_event.builder, open_event.begun_at) == (lease.address, BUILDER, NOW)
         assert (open_event.predicted_tokens, open_event.booked_tokens) == (made.tokens, made.tokens)
-        assert (open_event.ended_at, open_event.latency_seconds, open_event.tokens) == (None, None, 0)
+        assert (open_event.ended_at, open_event.latency_seconds, open_event.tokens) == (None, None, 100)
         answer = BuildAnswer(
             usage=Usage(input_tokens=80, output_tokens=20, cached_tokens=8, cost_usd=0.5, is_estimated=True),
             model="m-1",

@@ -12,7 +12,8 @@ from autopack.domain.telemetry import CallEvent, summarise
 
 def event(**fields):
     address = AttemptAddress(run_id="shop", phase_id="build", number=1)
-    return CallEvent(call_id=1, address=address, session_id="s", turn=1, builder="b", begun_at=1.0, **fields)
+    ended = {"begun_at": 1.0, "ended_at": 2.0} | fields
+    return CallEvent(call_id=1, address=address, session_id="s", turn=1, builder="b", **ended)
 
 
 def result(seconds, why=None):
@@ -35,7 +36,7 @@ def result(seconds, why=None):
         pytest.param({"predicted_tokens": 150, "input_tokens": 60, "output_tokens": 40}, 0.5, id="too much"),
         pytest.param({"predicted_tokens": 50, "input_tokens": 100}, -0.5, id="too little"),
         pytest.param({"input_tokens": 100}, None, id="nothing was predicted"),
-        pytest.param({"predicted_tokens": 50}, None, id="under way"),
+        pytest.param({"predicted_tokens": 50, "input_tokens": 40, "ended_at": None}, None, id="under way"),
         pytest.param(
             {"predicted_tokens": 50, "input_tokens": 10, "failure_kind": FailureKind.BUILDER_ERROR},
             None,
@@ -52,7 +53,7 @@ def test_a_session_tells_yield_reasons_and_the_estimators_error():
         event(predicted_tokens=150, input_tokens=100, cost_usd=0.25),
         event(predicted_tokens=90, input_tokens=100, cost_usd=0.5),
         event(predicted_tokens=80, input_tokens=60, output_tokens=40),
-        event(predicted_tokens=80),
+        event(predicted_tokens=80, ended_at=None),
     ]
     doomed, late = ZeroYield.DOOMED, ZeroYield.TIMEOUT
     results = [result(60), result(90, late), result(15, doomed), result(15, doomed)]

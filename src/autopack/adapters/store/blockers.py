@@ -229,9 +229,7 @@ def held_phases(db: sa.Connection, key: str, *, limit: int) -> tuple[Phase, ...]
 def hold_phases(db: sa.Connection, number: int, key: str) -> None:
     """Note which phases the blocker holds, before its stop is lifted; those that are noted stay."""
     tokens = (
-        sa.select(
-            sa.func.coalesce(sa.func.sum(builder_call.c.input_tokens + builder_call.c.output_tokens), 0)
-        )
+        sa.select(sa.func.coalesce(sa.func.sum(reading.used_tokens()), 0))
         .where(
             builder_call.c.run_id == phase.c.run_id,
             builder_call.c.phase_id == phase.c.phase_id,

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from autopack.adapters.store.codec import decode
-from autopack.adapters.store.records import used_tokens
+from autopack.adapters.store.reading import used_tokens
 from autopack.adapters.store.tables import attempt, builder_call, drain_attempt, phase
 from autopack.domain.attempt import AttemptAddress
 from autopack.domain.failure import FailureKind

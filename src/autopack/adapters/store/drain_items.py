@@ -261,16 +261,13 @@ def orders(db: sa.Connection, address: AttemptAddress) -> AttemptOrders | None:
 
 
 def spent(db: sa.Connection, made: Pick) -> Spent:
-    """What the pick's Builder calls used; a call under way counts as expected."""
+    """What the pick's Builder calls used; one under way counts as far as it is known, else as expected."""
     call = builder_call.c
     address = made.address
     ours = (call.run_id == address.run_id, call.phase_id == address.phase_id, call.number == address.number)
-    used = sa.case(
-        (call.settled_at.is_(None), call.expected_tokens), else_=call.input_tokens + call.output_tokens
-    )
     since = (*ours, call.reserved_at >= made.picked_at, call.prompt_hash != NO_PROMPT)
     totals = sa.select(
-        sa.func.count(), sa.func.coalesce(sa.func.sum(used), 0), sa.func.sum(call.cost_usd)
+        sa.func.count(), sa.func.coalesce(sa.func.sum(reading.used_tokens()), 0), sa.func.sum(call.cost_usd)
     ).where(*since)
     calls, tokens, cost = db.execute(totals).one()
     before = (*ours, call.is_reusable, call.reserved_at < made.picked_at)

@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from autopack.adapters.store import heads
+from autopack.adapters.store import heads, reading
 from autopack.adapters.store.codec import storable
 from autopack.adapters.store.tables import FAILED, builder_call, fingerprint, phase, run
 from autopack.adapters.store.upserts import insert_or
@@ -53,9 +53,10 @@ def note(
 
 def _tokens_of(db: sa.Connection, address: AttemptAddress) -> int:
     call = builder_call.c
-    used = sa.func.coalesce(call.input_tokens + call.output_tokens, call.expected_tokens)
     ours = (call.run_id == address.run_id, call.phase_id == address.phase_id, call.number == address.number)
-    return int(db.scalar(sa.select(sa.func.coalesce(sa.func.sum(used), 0)).where(*ours)) or 0)
+    return int(
+        db.scalar(sa.select(sa.func.coalesce(sa.func.sum(reading.used_tokens()), 0)).where(*ours)) or 0
+    )
 
 
 def _upsert(db: sa.Connection, key: str, values: dict[str, Any]) -> float | None:

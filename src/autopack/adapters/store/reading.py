@@ -242,23 +242,34 @@ def count_phases(db: sa.Connection) -> Mapping[PhaseState, int]:
     return {state: size for state, size in zip(PhaseState, row, strict=True) if size}
 
 
+def input_of_call() -> sa.ColumnElement[int]:
+    """What a call read; until anything is told of one under way, what was expected."""
+    return sa.func.coalesce(builder_call.c.input_tokens, builder_call.c.expected_tokens)
+
+
+def output_of_call() -> sa.ColumnElement[int]:
+    """What a call wrote, as far as it is known."""
+    return sa.func.coalesce(builder_call.c.output_tokens, 0)
+
+
+def used_tokens() -> sa.ColumnElement[int]:
+    """What a call used, the same wherever it is summed up; what was booked for it is another matter."""
+    return input_of_call() + output_of_call()
+
+
 def usage_by_run(
     db: sa.Connection, run_ids: Sequence[str] | None = None, phase_id: str | None = None
 ) -> Mapping[str, Usage]:
     """What calls used, by run; one under way counts as far as it is known, else as what was expected of its input."""
     call = builder_call.c
     is_open = call.settled_at.is_(None)
-    input_tokens = sa.func.coalesce(call.input_tokens, call.expected_tokens)
-    output_tokens = sa.func.coalesce(call.output_tokens, 0)
     query = sa.select(
         call.run_id,
-        sa.func.sum(input_tokens).label("input"),
-        sa.func.sum(output_tokens).label("output"),
+        sa.func.sum(input_of_call()).label("input"),
+        sa.func.sum(output_of_call()).label("output"),
         sa.func.sum(sa.func.coalesce(call.cached_tokens, 0)).label("cached"),
         sa.func.sum(call.cost_usd).label("cost"),
-        sa.func.sum(sa.case((call.cost_usd.is_(None), input_tokens + output_tokens), else_=0)).label(
-            "unpriced"
-        ),
+        sa.func.sum(sa.case((call.cost_usd.is_(None), used_tokens()), else_=0)).label("unpriced"),
         sa.func.max(sa.case((sa.or_(is_open, call.is_estimated), 1), else_=0)).label("estimated"),
     ).group_by(call.run_id)
     if run_ids is not None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from autopack.adapters.store import reading
 from autopack.adapters.store.codec import decode, encode
 from autopack.adapters.store.tables import (
     attempt,
@@ -32,19 +33,13 @@ _IS_FAILED = sa.literal_column("phase.state = 'FAILED'", sa.Boolean)
 Row = sa.Row[Any]
 
 
-def used_tokens() -> sa.ColumnElement[int]:
-    """What a call used; before it is settled, what was reserved for it."""
-    reserved = sa.func.coalesce(_call.booked_tokens, _call.expected_tokens)
-    return sa.case((_call.settled_at.is_(None), reserved), else_=_call.input_tokens + _call.output_tokens)
-
-
 def _tokens_of_attempt() -> sa.Label[int]:
     ours = (
         _call.run_id == _attempt.run_id,
         _call.phase_id == _attempt.phase_id,
         _call.number == _attempt.number,
     )
-    spent = sa.select(sa.func.coalesce(sa.func.sum(used_tokens()), 0)).where(*ours)
+    spent = sa.select(sa.func.coalesce(sa.func.sum(reading.used_tokens()), 0)).where(*ours)
     return spent.scalar_subquery().label("tokens")
 
 

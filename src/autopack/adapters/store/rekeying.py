@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from autopack.adapters.store import heads
+from autopack.adapters.store import heads, reading
 from autopack.adapters.store.codec import decode, encode, storable
 from autopack.adapters.store.tables import (
     attempt,
@@ -161,13 +161,14 @@ def _rekey_known(db: sa.Connection, keys: _Keys) -> None:
 def _totals(db: sa.Connection) -> Mapping[str, Row]:
     """How often each key ended an attempt, when first and last, and what those attempts used."""
     call = builder_call.c
-    used = sa.func.coalesce(call.input_tokens + call.output_tokens, call.expected_tokens)
     theirs = (
         call.run_id == attempt.c.run_id,
         call.phase_id == attempt.c.phase_id,
         call.number == attempt.c.number,
     )
-    tokens = sa.select(sa.func.coalesce(sa.func.sum(used), 0)).where(*theirs).scalar_subquery()
+    tokens = (
+        sa.select(sa.func.coalesce(sa.func.sum(reading.used_tokens()), 0)).where(*theirs).scalar_subquery()
+    )
     each = (
         sa.select(attempt.c.fingerprint, attempt.c.finished_at, tokens.label("tokens"))
         .where(attempt.c.fingerprint.is_not(None))
