@@ -96,7 +96,8 @@ def _answer(run_id: str, prompt: str, reader: Reader) -> BuildAnswer:
     lease = store.claim_attempt(address, owner=reader.owner, now=now, is_owner_dead=reader.is_owner_dead)
     with heartbeat(store, lease, reader.clock, lease_seconds=reader.lease_seconds):
         answer = _ask(phase, lease, prompt, reader)
-        _finish(lease, answer, reader)
+    # A beat that finds the attempt finished would take it for another's and end this process.
+    _finish(lease, answer, reader)
     return answer
 
 
