@@ -189,14 +189,14 @@ def mount(*words):
 def test_a_full_disk_is_told_and_nothing_that_was_stored_is_lost(small_disk, tmp_path):
     project = make_project(tmp_path / "repo", None, {"a": (Order.STRICT, ("one",))})
     (project.root / "ci.sh").write_text(
-        f"test ! -e {tmp_path}/fill || cat /dev/zero > {small_disk}/filler\ntrue\n"
+        f"test ! -e {small_disk}/fill || cat /dev/zero > {small_disk}/filler\ntrue\n"
     )
     project.commit("CI that fills the disk, when it is told to")
-    (tmp_path / "fill").touch()
+    (small_disk / "fill").touch()
     run = start(project, "run", "a")
     assert run.wait(END_SECONDS) == 1, log_of(project)
     assert "disk is full" in log_of(project)
-    (tmp_path / "fill").unlink()
+    (small_disk / "fill").unlink()
     (small_disk / "filler").unlink()
     assert start(project, "run", "a").wait(END_SECONDS) == 0, log_of(project)
     assert ends(project) == {"one": COMPLETE}

@@ -83,25 +83,25 @@ def test_later_phases_are_shown_the_report_of_what_they_build_on(project):
         order=Order.STRICT,
     )
     project.attempt("ask")
-    project.builder = 'command:cp "$AUTOPACK_PROMPT_FILE" "$AUTOPACK_USAGE_FILE.seen"; echo x > calc/x.md'
+    project.builder = 'command:cp "$AUTOPACK_PROMPT_FILE" "$AUTOPACK_USAGE_FILE"; echo x > calc/x.md'
     project.attempt("other")
-    prompt = next((project.root / ".autopack/logs/r/other/1").rglob("*.seen")).read_text()
+    prompt = next((project.root / ".autopack/logs/r/other/1").rglob("usage.json")).read_text()
     assert "# File docs/research/ask/report.md (only read)" in prompt
     assert "A lease ends 60 seconds after its last heartbeat." in prompt
-    project.builder = 'command:cp "$AUTOPACK_PROMPT_FILE" "$AUTOPACK_USAGE_FILE.seen"; echo y > calc/y.md'
+    project.builder = 'command:cp "$AUTOPACK_PROMPT_FILE" "$AUTOPACK_USAGE_FILE"; echo y > calc/y.md'
     project.attempt("use")
     assert (
         "docs/research/ask/report.md"
-        in next((project.root / ".autopack/logs/r/use/1").rglob("*.seen")).read_text()
+        in next((project.root / ".autopack/logs/r/use/1").rglob("usage.json")).read_text()
     )
 
 
 def test_a_phase_that_builds_on_nothing_is_shown_no_report(project):
     project.plan(research("ask"), phase("free", paths=("calc/",)))
     project.attempt("ask")
-    project.builder = 'command:cp "$AUTOPACK_PROMPT_FILE" "$AUTOPACK_USAGE_FILE.seen"; echo x > calc/x.md'
+    project.builder = 'command:cp "$AUTOPACK_PROMPT_FILE" "$AUTOPACK_USAGE_FILE"; echo x > calc/x.md'
     project.attempt("free")
-    shown = next((project.root / ".autopack/logs/r/free/1").rglob("*.seen")).read_text()
+    shown = next((project.root / ".autopack/logs/r/free/1").rglob("usage.json")).read_text()
     assert "only read" not in shown
 
 

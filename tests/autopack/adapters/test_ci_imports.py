@@ -11,6 +11,7 @@ from autopack.adapters import ci_imports
 from autopack.adapters.ci_pytest import CommandCi
 from autopack.adapters.clock import SystemClock
 from autopack.adapters.process import GuardedProcesses
+from autopack.adapters.sandbox.none import NoSandbox
 from autopack.errors import ProcessError
 from autopack.settings import CiSettings
 
@@ -116,7 +117,7 @@ def test_the_operators_own_copy_is_told(tmp_path):
         GuardedProcesses(SystemClock()),
         settings=CiSettings(python=sys.executable),
         root=tmp_path,
-        sandbox=best_sandbox(tmp_path),
+        sandbox=NoSandbox("a room does not show the copy at all"),
         cache_folder=tmp_path / "cache",
         environ=dict(os.environ) | {"PYTHONPATH": str(tmp_path / "lib")},
     )

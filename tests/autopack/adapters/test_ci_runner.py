@@ -10,6 +10,7 @@ from rooms import best_sandbox
 from autopack.adapters.ci_pytest import CommandCi
 from autopack.adapters.clock import SystemClock
 from autopack.adapters.process import GuardedProcesses
+from autopack.adapters.sandbox.none import NoSandbox
 from autopack.domain.ci_report import CiOutcome, CiReport, CiStage, is_green, proves
 from autopack.ports import CiRequest
 from autopack.settings import CiSettings
@@ -34,6 +35,7 @@ class Repository:
         self._cache_folder = cache_folder
         self.environ = dict(os.environ) | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
         self.settings = {"python": sys.executable}
+        self.sandbox = best_sandbox(root)
 
     def write(self, name: str, text: str) -> Path:
         path = self.worktree / name
@@ -46,7 +48,7 @@ class Repository:
             GuardedProcesses(SystemClock()),
             settings=CiSettings(**self.settings),
             root=self.root,
-            sandbox=best_sandbox(self.root),
+            sandbox=self.sandbox,
             cache_folder=self._cache_folder,
             environ=self.environ,
         )
@@ -235,6 +237,7 @@ class TestTree:
         assert is_green(repository.run())
 
     def test_a_test_of_the_wrong_tree_proves_nothing(self, repository):
+        repository.sandbox = NoSandbox("a room does not show the other tree at all")
         (repository.root / "lib").mkdir()
         (repository.root / "lib/own.py").write_text("")
         repository.environ["PYTHONPATH"] = str(repository.root / "lib")

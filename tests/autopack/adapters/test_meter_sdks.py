@@ -92,8 +92,9 @@ def test_a_busy_provider_is_asked_again_by_the_client_and_each_time_is_booked(op
 
 def test_the_free_calls_of_a_client_pass(open_door):
     with serve(SCRIPT) as provider, open_door(provider.url) as door:
-        client = anthropic_client(door)
-        assert client.messages.count_tokens(model="m", messages=ASKED).input_tokens > 0
-        assert client.models.list().data[0].id == "scripted-1"
-        assert openai_client(door).models.list().data[0].id == "scripted-1"
+        with anthropic_client(door) as client:
+            assert client.messages.count_tokens(model="m", messages=ASKED).input_tokens > 0
+            assert client.models.list().data[0].id == "scripted-1"
+        with openai_client(door) as client:
+            assert client.models.list().data[0].id == "scripted-1"
     assert door.requests() == ()

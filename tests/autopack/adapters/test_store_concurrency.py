@@ -231,6 +231,8 @@ def test_writers_wait_for_each_other_and_readers_for_nobody(store_url, sql_store
     lease = claim(sql_store, at("p0"), "me")
     other = open_store(store_url, create=False)
     with contextlib.closing(other), other._database.writing() as db:
+        # As every writer does: the run first, and what belongs to it behind that.
+        db.exec_driver_sql("UPDATE run SET failed = failed")
         db.exec_driver_sql("UPDATE phase SET crashes = 5")
         assert sql_store.phase("shop", "p0").crashes == 0
         waiting = threading.Thread(
