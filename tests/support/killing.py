@@ -11,14 +11,15 @@ import sys
 import traceback
 from contextlib import contextmanager
 
-from autopack import autonomous_executor, bootstrap
+from autopack import autonomous_executor
 from autopack.adapters import ci_pytest, import_scan, locks
 from autopack.adapters.builders import registry
+from autopack.bootstrap import parts
 
 # Where bootstrap finds the makers of an executor's parts.
 PARTS = {
-    (bootstrap, "open_store"): "store",
-    (bootstrap, "open_workspace"): "workspace",
+    (parts, "open_store"): "store",
+    (parts, "open_workspace"): "workspace",
     (registry, "make_builder"): "builder",
     (ci_pytest, "CommandCi"): "ci",
     (locks, "FileLocks"): "locks",

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from autopack.adapters.builders import registry
 from autopack.adapters.clock import SystemClock
+from autopack.domain.rates import ProviderRates
 from autopack.ports import Builder, Command, Meter, Network, Processes, Room, Store
 from autopack.settings import Settings
 
@@ -66,8 +67,16 @@ def make_builder(
 
 
 def _meter(settings: Settings, store: Store | None) -> Meter:
-    from autopack.bootstrap import make_meter
+    """What opens doors to models; nothing of the web is loaded before the first one."""
+    from autopack.adapters.meter.loopback import LoopbackMeter
+    from autopack.adapters.prices import PriceList
 
     if store is None:
         raise ValueError("a Builder that is only named opens no door")
-    return make_meter(settings, store)
+    rates = {
+        name: ProviderRates(
+            requests_per_minute=provider.requests_per_minute, tokens_per_minute=provider.tokens_per_minute
+        )
+        for name, provider in settings.providers.items()
+    }
+    return LoopbackMeter(SystemClock(), store=store, rates=rates, prices=PriceList(settings.prices))

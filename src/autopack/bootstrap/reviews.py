@@ -8,7 +8,7 @@ from datetime import datetime
 
 from autopack.adapters.build_history import BuildHistory
 from autopack.adapters.clock import SystemClock
-from autopack.bootstrap import open_workspace
+from autopack.bootstrap import parts
 from autopack.domain.attempt import AttemptAddress
 from autopack.domain.phase import Checks, PhaseKind, PhaseSpec
 from autopack.domain.plan import Plan
@@ -72,7 +72,7 @@ def plan_inquiry(settings: Settings, store: Store, inquiry: Inquiry) -> RunSpec:
     )
     phase_id = "-".join(part for part in name.split("-") if part)[:_MAX_NAME].strip("-") or "question"
     moment = datetime.fromtimestamp(now).strftime("%Y%m%d-%H%M%S-%f")  # noqa: DTZ006 -- as operators read a clock
-    with closing(open_workspace(settings)) as workspace:
+    with closing(parts.open_workspace(settings)) as workspace:
         # The commit, not its name: what lies uncommitted in the checkout has no part in it.
         base = workspace.resolve(inquiry.base)
     phase = PhaseSpec(

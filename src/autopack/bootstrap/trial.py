@@ -75,7 +75,8 @@ def try_builder(settings: Settings, spec: str, environ: Mapping[str, str]) -> Tr
         BuilderError: The specification names none that is there.
         SettingsError: The provider of its model has no address or no key.
     """
-    from autopack.bootstrap import executor_over, open_store
+    from autopack.bootstrap.executor import executor_over
+    from autopack.bootstrap.parts import open_store
 
     with _repository(settings) as root:
         trial = _settings(settings, root, spec)
