@@ -7,47 +7,34 @@ if __name__ == "__main__":
     # the exit, took a quarter of a short attempt; what the attempt itself drops is collected in larger lots.
     gc.set_threshold(100_000)
 
-import argparse
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from autopack.domain.attempt import AttemptAddress, Lease
-from autopack.domain.change import FileEdit
-from autopack.domain.ci_report import CiReport
 from autopack.domain.drafts import draft_of
 from autopack.domain.masked import masked
 from autopack.domain.phase import Phase, PhaseKind, PhaseState
 from autopack.domain.replay import Replay
 from autopack.domain.research_phase import reports_behind
 from autopack.domain.run import Run
-from autopack.domain.verdicts import AttemptOutcome, GateVerdict, first_failure
-from autopack.errors import (
-    AutopackError,
-    LeaseLostError,
-    NotClaimableError,
-    PatchError,
-    StoreError,
-    WorkspaceError,
-)
+from autopack.domain.verdicts import AttemptOutcome
+from autopack.errors import AutopackError, LeaseLostError, NotClaimableError, StoreError, WorkspaceError
+from autopack.execution.attempt_words import read_words
 from autopack.execution.briefing import Briefing
 from autopack.execution.build import BuildOrder, BuildStep, Shown
-from autopack.execution.change import given_whole, reading, to_edits, without_untouched
-from autopack.execution.ci import CiGate
-from autopack.execution.collection import CollectionGate, CollectionJudgement, CollectionRequest
-from autopack.execution.context import ScopedContext, kept_placeholders, load_context
-from autopack.execution.failures import failed, fault, not_approved, nothing_to_replay, rejected
+from autopack.execution.change import reading
+from autopack.execution.context import ScopedContext, load_context
+from autopack.execution.failures import failed, fault, nothing_to_replay
 from autopack.execution.finalize import Finalizer
 from autopack.execution.foresight import Foresight, Outlook
-from autopack.execution.gates import GateInput, judge_after, judge_before
-from autopack.execution.gates_imports import ImportGate
 from autopack.execution.heartbeat import heartbeat
+from autopack.execution.judging import AttemptRoom, Judge
 from autopack.execution.launch import attempt_folder
-from autopack.execution.moved_base import check_not_overwriting
 from autopack.execution.recovery import (
     ERROR_MARK,
     REFUSED_RETURNCODE,
@@ -57,48 +44,8 @@ from autopack.execution.recovery import (
 )
 from autopack.execution.returns import notice_returns
 from autopack.execution.scope_target import resolve_scope_target
-from autopack.ports import (
-    BuildAnswer,
-    CiRunner,
-    Clock,
-    Research,
-    Store,
-    Tree,
-    Workspace,
-    Worktree,
-)
+from autopack.ports import BuildAnswer, Clock, Research, Store, Tree, Workspace
 from autopack.settings import Settings
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Room:
-    """Where one attempt is made."""
-
-    run: Run
-    phase: Phase
-    lease: Lease
-    base: str
-    before: CiReport
-    """What CI says of the base."""
-    tree: Tree
-    worktree: Worktree
-    logs: Path
-    asked_on: str | None = None
-    """The commit on which the answer that is judged was asked for."""
-    is_replay: bool = False
-    """Whether that answer is an earlier attempt's: its verdict counts only if it is good."""
-    is_rehearsal: bool = False
-    """Whether nothing comes of the verdict: neither a state nor a commit."""
-
-    def outlook(self) -> Outlook:
-        """The same as it is before there is an answer."""
-        return Outlook(
-            phase=self.phase,
-            address=self.lease.address,
-            tree=self.tree,
-            logs=self.logs,
-            worktree=self.worktree,
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,11 +60,9 @@ class AutonomousExecutor:
     workspace: Workspace
     build: BuildStep
     brief: Briefing
-    collection: CollectionGate
-    ci: CiGate
     foresight: Foresight
     finalizer: Finalizer
-    runner: CiRunner
+    judge: Judge
     clock: Clock
     settings: Settings
     owner: str
@@ -178,12 +123,12 @@ class AutonomousExecutor:
         phase, logs = self.store.phase(address.run_id, address.phase_id), self._rehearsal_logs(address, base)
         with self.workspace.worktree() as worktree:
             checks = phase.spec.checks
-            room = _Room(
+            room = AttemptRoom(
                 run=self.store.run(address.run_id),
                 phase=phase,
                 lease=Lease(address=address, token=0, owner=self.owner, base_commit=base),
                 base=base,
-                before=self.ci.baseline(base, checks, worktree, log_folder=logs / "ci-base"),
+                before=self.foresight.ci.baseline(base, checks, worktree, log_folder=logs / "ci-base"),
                 tree=self.workspace.tree(base),
                 worktree=worktree,
                 logs=logs,
@@ -191,7 +136,7 @@ class AutonomousExecutor:
                 is_replay=True,
                 is_rehearsal=True,
             )
-            return self._judge(room, self._load_scoped_context(room), stored.answer)
+            return self.judge.verdict_on(room, self._load_scoped_context(room), stored.answer)
 
     def _rehearsal_logs(self, address: AttemptAddress, base: str) -> Path:
         return self._logs_of(address) / "rehearsal" / base[:12]
@@ -239,7 +184,7 @@ class AutonomousExecutor:
             # What a killed process had running may still write into the worktree that its death set free.
             self.kill_strays()
             outlook = Outlook(phase=phase, address=lease.address, tree=tree, logs=logs, worktree=worktree)
-            room = _Room(
+            room = AttemptRoom(
                 run=run,
                 phase=phase,
                 lease=lease,
@@ -258,7 +203,7 @@ class AutonomousExecutor:
         tree = self.workspace.tree(commit)
         return Shown(read=reading(tree), placeholders=self._context(run, phase, tree).stubs)
 
-    def _in_room(self, room: _Room, answer: BuildAnswer | None) -> AttemptOutcome:
+    def _in_room(self, room: AttemptRoom, answer: BuildAnswer | None) -> AttemptOutcome:
         if answer is None and self._is_decided(room.lease.address):
             return self._judge_decided(room)
         looks_first = self.is_doom_checked and answer is None
@@ -273,19 +218,19 @@ class AutonomousExecutor:
             answer = self._mend(room, answer)
         if answer.failure is not None:
             return failed(answer.failure)
-        return self._judge(replace(room, asked_on=self.build.asked_on(room.lease)), context, answer)
+        return self.judge.verdict_on(replace(room, asked_on=self.build.asked_on(room.lease)), context, answer)
 
     def _asks_builder(self, phase: Phase) -> bool:
         return phase.spec.kind is not PhaseKind.RESEARCH or self.open_research().is_paid(phase)
 
-    def _ask(self, room: _Room, context: ScopedContext) -> BuildAnswer:
+    def _ask(self, room: AttemptRoom, context: ScopedContext) -> BuildAnswer:
         if room.phase.spec.kind is PhaseKind.RESEARCH:
             return self.open_research().ask(
                 room.phase, room.lease, room.run.spec, room.tree, room.worktree, logs=room.logs
             )
         return self.build.ask(self._order(room, context, room.tree, room.base), reading(room.tree))
 
-    def _mend(self, room: _Room, answer: BuildAnswer) -> BuildAnswer:
+    def _mend(self, room: AttemptRoom, answer: BuildAnswer) -> BuildAnswer:
         """The answer after what does not fit was replied to, on the commit that its Builder was shown."""
         if not self.build.is_mendable(answer):
             return answer
@@ -296,7 +241,7 @@ class AutonomousExecutor:
             return answer
         return self.build.mend(self._order(room, context, tree, base), answer, reading(tree))
 
-    def _order(self, room: _Room, context: ScopedContext, tree: Tree, base: str) -> BuildOrder:
+    def _order(self, room: AttemptRoom, context: ScopedContext, tree: Tree, base: str) -> BuildOrder:
         return BuildOrder(
             phase=room.phase,
             lease=room.lease,
@@ -316,16 +261,16 @@ class AutonomousExecutor:
         outcomes = (it.outcome for it in attempts if it.address == address and it.outcome is not None)
         return next((outcome.replayed_from for outcome in outcomes), None)
 
-    def _judge_decided(self, room: _Room) -> AttemptOutcome:
+    def _judge_decided(self, room: AttemptRoom) -> AttemptOutcome:
         """The verdict on the very answer that an operator approved; no other is ever judged in its place."""
         number = self._parked_replay(room.lease.address)
         stored = None if number is None else self.build.answer_of(room.lease.address, number)
         if stored is None:
             return failed(nothing_to_replay())
         room = replace(room, asked_on=stored.base_commit)
-        return self._judge(room, self._load_scoped_context(room), stored.answer)
+        return self.judge.verdict_on(room, self._load_scoped_context(room), stored.answer)
 
-    def _replay(self, room: _Room) -> AttemptOutcome | None:
+    def _replay(self, room: AttemptRoom) -> AttemptOutcome | None:
         """The verdict on the answer that an earlier attempt paid for; None when the Builder is to be asked."""
         if self.replay is Replay.OFF:
             return None
@@ -335,134 +280,14 @@ class AutonomousExecutor:
         number, stored = found
         logs = room.logs / "replay"
         room = replace(room, asked_on=stored.base_commit, is_replay=self.replay is Replay.FIRST, logs=logs)
-        outcome = self._judge(room, self._load_scoped_context(room), stored.answer)
+        outcome = self.judge.verdict_on(room, self._load_scoped_context(room), stored.answer)
         if self.replay is Replay.FIRST and outcome.final_state is PhaseState.FAILED:
             return None
         return replace(outcome, replayed_from=number)
 
-    def _enter(self, room: _Room, state: PhaseState) -> None:
-        if not room.is_replay:
-            self.store.enter_state(room.lease, state, now=self.clock.now())
-
-    def _judge(self, room: _Room, context: ScopedContext, answer: BuildAnswer) -> AttemptOutcome:
-        self._enter(room, PhaseState.GATE)
-        try:
-            edits = self._read_edits(room, context, answer)
-        except PatchError as error:
-            return failed(rejected(error, answer))
-        kept = kept_placeholders(context.stubs, room.phase.spec.deliverables, edits)
-        case = GateInput(
-            spec=room.phase.spec,
-            edits=edits,
-            tree=room.tree,
-            limits=self.settings.attempt,
-            protected_paths=self.settings.protected_paths,
-            placeholders=tuple(edit.path for edit in kept),
-        )
-        gates = list(judge_before(case))
-        if (failure := first_failure(gates)) is not None:
-            return failed(failure, gates)
-        return self._judge_worktree(room, case, (*edits, *kept), gates)
-
-    def _read_edits(self, room: _Room, context: ScopedContext, answer: BuildAnswer) -> tuple[FileEdit, ...]:
-        limit = self.settings.attempt.max_patch_bytes
-        edits = to_edits(answer, room.tree, stubs=context.stubs, max_bytes=limit)
-        if room.asked_on not in {None, room.base}:
-            asked = self.workspace.tree(str(room.asked_on))
-            check_not_overwriting(given_whole(answer, edits), asked=asked, now=room.tree)
-        return without_untouched(edits, context.stubs) if answer.is_worktree_diff else edits
-
-    def _judge_worktree(
-        self, room: _Room, case: GateInput, written: tuple[FileEdit, ...], gates: list[GateVerdict]
-    ) -> AttemptOutcome:
-        room.worktree.reset(room.base)
-        room.worktree.write(written)
-        imports = ImportGate(
-            runner=self.runner,
-            worktree=room.worktree.path,
-            log_folder=room.logs / "imports",
-            base_failures=lambda modules: self._import_at_base(room, modules),
-            timeout_seconds=self._ci_seconds(room),
-        )
-        gates += judge_after(case, imports=imports)
-        if (failure := first_failure(gates)) is not None:
-            return failed(failure, gates)
-        collection = self._judge_collection(room, written)
-        gates.append(collection.verdict)
-        if (failure := first_failure(gates)) is not None:
-            return failed(failure, gates)
-        outcome = self._judge_ci(room, written, gates)
-        if outcome.commit is not None:
-            self.collection.keep(outcome.commit, collection)
-        return outcome
-
-    def _import_at_base(self, room: _Room, modules: Sequence[str]) -> Mapping[str, str]:
-        with self.workspace.worktree() as worktree:
-            worktree.reset(room.base)
-            return self.runner.import_modules(
-                worktree.path,
-                modules,
-                log_folder=room.logs / "imports-base",
-                timeout_seconds=self._ci_seconds(room),
-            )
-
-    def _ci_seconds(self, room: _Room) -> float:
-        return room.phase.spec.checks.timeout_seconds or self.settings.ci.timeout_seconds
-
-    def _judge_collection(self, room: _Room, written: tuple[FileEdit, ...]) -> CollectionJudgement:
-        base = self.foresight.request(room.phase, room.lease.address, room.tree, room.logs)
-        return self.collection.judge(CollectionRequest.of(base, edits=written, worktree=room.worktree))
-
-    def _judge_ci(
-        self, room: _Room, written: tuple[FileEdit, ...], gates: list[GateVerdict]
-    ) -> AttemptOutcome:
-        self._enter(room, PhaseState.CI_RUNNING)
-        checks = room.phase.spec.checks
-        gone = {edit.old_path or edit.path for edit in written if edit.content is None or edit.old_path}
-        judgement = self.ci.judge(
-            room.worktree, room.before, checks, deleted_files=gone, log_folder=room.logs / "ci"
-        )
-        gates.append(judgement.verdict)
-        if (failure := first_failure(gates)) is not None:
-            return failed(failure, gates)
-        if room.is_rehearsal:
-            return AttemptOutcome(final_state=PhaseState.GATE, gates=tuple(gates))
-        if room.is_replay:
-            # Only now is it known that the attempt goes this way, and not to the Builder.
-            self._enter(replace(room, is_replay=False), PhaseState.GATE)
-            self._enter(replace(room, is_replay=False), PhaseState.CI_RUNNING)
-        if (held := self._hold_for_review(room, written, gates)) is not None:
-            return held
-        # Between two heartbeats another process may have taken the attempt over, and its verdict may differ.
-        self.store.heartbeat(room.lease, now=self.clock.now())
-        # CI may have left files behind; what is committed is the change and nothing else.
-        room.worktree.reset(room.base)
-        room.worktree.write(written)
-        outcome = self.finalizer.complete(
-            room.phase, room.lease.address, room.worktree, base=room.base, gates=gates, log_folder=room.logs
-        )
-        if judgement.is_stable:
-            self.ci.keep(str(outcome.commit), checks, judgement.report)
-        return outcome
-
-    def _hold_for_review(
-        self, room: _Room, written: Sequence[FileEdit], gates: Sequence[GateVerdict]
-    ) -> AttemptOutcome | None:
-        """The outcome of a change that waits for a human, or that its review turned down; None for one to commit."""
-        spec, address = room.phase.spec, room.lease.address
-        parked = AttemptOutcome(final_state=PhaseState.GATE, gates=tuple(gates))
-        if self.store.decision(address) is not None:
-            return None
-        if spec.kind is not PhaseKind.RESEARCH:
-            return parked if spec.requires_approval else None
-        review = self.open_research().review(room.phase, room.lease, written)
-        if review.is_pending:
-            return parked
-        return None if review.is_approved else failed(not_approved(review), gates)
-
     # The seed's names for the two steps that once disagreed about where a project's file is.
 
-    def _load_scoped_context(self, room: _Room) -> ScopedContext:
+    def _load_scoped_context(self, room: AttemptRoom) -> ScopedContext:
         """The phase's context, with its placeholders written where the deliverables gate will look."""
         room.worktree.reset(room.base)
         context = self._context(room.run, room.phase, room.tree)
@@ -498,7 +323,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     from autopack import bootstrap  # noqa: PLC0415 -- only the program needs the composition root
 
-    options = _read_options(argv)
+    options = read_words(argv, described_as=main.__doc__)
     try:
         with bootstrap.open_executor(
             root=options.root,
@@ -529,39 +354,6 @@ def _refuse(error: AutopackError | OSError, returncode: int) -> int:
     hint = error.hint if isinstance(error, AutopackError) else ""
     sys.stderr.write(f"{ERROR_MARK}{error}\n" + (f"hint: {hint}\n" if hint else ""))
     return returncode
-
-
-def _read_options(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = _parser()
-    options = parser.parse_args(argv)
-    if not options.check and None in {options.run_id, options.phase_id}:
-        parser.error("--run-id and --phase-id are required, but for --check")
-    return options
-
-
-def _parser() -> argparse.ArgumentParser:
-    # The standard library's parser, because a process for every attempt must start fast.
-    parser = argparse.ArgumentParser(prog="python -m autopack.autonomous_executor", description=main.__doc__)
-    parser.add_argument("--run-id")
-    parser.add_argument("--phase-id")
-    parser.add_argument(
-        "--check", action="store_true", help="put together all that an attempt needs, and make none"
-    )
-    parser.add_argument(
-        "--attempt", type=int, default=None, help="default: the phase's unfinished or next attempt"
-    )
-    parser.add_argument("--root", type=Path, default=Path(), help="the repository; default: this folder")
-    parser.add_argument(
-        "--no-doom-check", action="store_true", help="ask the Builder whatever is known of the base"
-    )
-    parser.add_argument(
-        "--replay",
-        choices=list(Replay),
-        default=Replay.OFF,
-        help="what to do with the answer of an earlier attempt",
-    )
-    parser.add_argument("--builder", default=None, help="default: the repository's setting")
-    return parser
 
 
 def _run_program() -> int:

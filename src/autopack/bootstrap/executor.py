@@ -66,6 +66,7 @@ def _make_executor(
     from autopack.bootstrap.gates import make_steps
     from autopack.execution.briefing import Briefing
     from autopack.execution.finalize import Finalizer
+    from autopack.execution.judging import Judge
 
     steps = make_steps(
         settings,
@@ -76,6 +77,11 @@ def _make_executor(
         environ,
         on_call=export.tell if export is not None else None,
     )
+    finalizer = Finalizer(workspace)
+
+    def open_research() -> "ResearchStep":
+        return _make_research(settings, store, steps.build, clock, environ)
+
     return AutonomousExecutor(
         store=store,
         workspace=workspace,
@@ -88,16 +94,23 @@ def _make_executor(
             is_read=steps.build.model is not None or steps.build.edits_worktree,
             protected_paths=settings.protected_paths,
         ),
-        ci=steps.foresight.ci,
-        collection=steps.foresight.collection,
         foresight=steps.foresight,
-        finalizer=Finalizer(workspace),
-        runner=steps.runner,
+        finalizer=finalizer,
+        judge=Judge(
+            store=store,
+            workspace=workspace,
+            foresight=steps.foresight,
+            finalizer=finalizer,
+            runner=steps.runner,
+            clock=clock,
+            settings=settings,
+            open_research=open_research,
+        ),
         clock=clock,
         settings=settings,
         owner=process_identity(),
         is_owner_dead=parts.death_watch(settings, clock),
-        open_research=lambda: _make_research(settings, store, steps.build, clock, environ),
+        open_research=open_research,
         kill_strays=lambda: kill_strays(settings.state_folder),
         sandbox=steps.sandbox,
     )

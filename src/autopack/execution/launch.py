@@ -12,6 +12,7 @@ from autopack.domain.failure import FailureKind, FailureReport
 from autopack.domain.session import AttemptOrders
 from autopack.domain.verdicts import AttemptOutcome
 from autopack.errors import ProcessError, ProcessLostError
+from autopack.execution.attempt_words import MODULE, words_for
 from autopack.execution.recovery import Conclusion
 from autopack.ports import Command, Finished, Processes
 from autopack.settings import Settings
@@ -100,17 +101,8 @@ class Launcher:
             # -P keeps the working directory off the import path: the code that runs is never the code that
             # is being changed, not even in Autopack's own repository.
             argv=(
-                *(sys.executable, "-P", "-m", "autopack.autonomous_executor"),
-                *("--root", str(settings.root), "--builder", settings.attempt.builder),
-                *(
-                    "--run-id",
-                    address.run_id,
-                    "--phase-id",
-                    address.phase_id,
-                    "--attempt",
-                    str(address.number),
-                ),
-                *_flags_of(orders),
+                *(sys.executable, "-P", "-m", MODULE),
+                *words_for(settings, address, orders),
             ),
             cwd=settings.state_folder,
             env=env,
@@ -120,13 +112,6 @@ class Launcher:
             # by itself.
             timeout_seconds=orders.timeout_seconds if orders is not None else _ATTEMPT_HOURS * 3600,
         )
-
-
-def _flags_of(orders: AttemptOrders | None) -> tuple[str, ...]:
-    if orders is None:
-        return ()
-    doom_check = () if orders.doom_check else ("--no-doom-check",)
-    return ("--replay", orders.replay, *doom_check)
 
 
 def _write_end(logs: Path, finished: Finished) -> None:

@@ -53,7 +53,8 @@ def attempt(project, phase_id="p", *, after=None, strike=None):
         root=project.root, builder=project.builder, environ=project.executor_environ
     ) as executor:
         struck = Struck(executor.store, after, strike)
-        ours = replace(executor, store=struck, is_owner_dead=lambda _owner, _heartbeat: True)
+        judge = replace(executor.judge, store=struck)
+        ours = replace(executor, store=struck, judge=judge, is_owner_dead=lambda _owner, _heartbeat: True)
         return ours.execute(ours.next_address("r", phase_id, None))
 
 
