@@ -26,10 +26,11 @@ from autopack.ports.meter import (
     ModelRoute,
 )
 from autopack.ports.processes import Command, Conversation, Finished, Locks, Processes, RoomLimits
+from autopack.ports.records import CallFilter, Decision, Foreseen, RunProgress, StoredAnswer
 from autopack.ports.research import Research
 from autopack.ports.reviews import Reviews
 from autopack.ports.sandboxes import Network, Room, Sandbox
-from autopack.ports.store import CallFilter, Decision, Foreseen, RunProgress, Store, StoredAnswer
+from autopack.ports.store import Store
 from autopack.ports.triage import Triage
 from autopack.ports.workspace import Tree, Workspace, Worktree
 

@@ -155,7 +155,7 @@ class SqlStore:
             attempts.heartbeat(db, lease, now=now)
 
     def set_base(self, lease: Lease, base_commit: str) -> Lease:
-        """Note on what the attempt is made; the first base stays. Raises LeaseLostError."""
+        """Note on what the attempt is made now, in place of an earlier base. Raises LeaseLostError."""
         with self._database.writing() as db:
             return attempts.set_base(db, lease, base_commit)
 
