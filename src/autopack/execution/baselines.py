@@ -6,7 +6,7 @@ from hashlib import sha256
 from autopack.domain.baseline import Baseline, BaselineKey, is_believed
 from autopack.domain.ci_report import CiReport, bad_cases
 from autopack.errors import NotKnownError
-from autopack.ports import Clock, Locks, Store
+from autopack.ports import CiRunner, Clock, Locks, Store
 from autopack.settings import CiSettings
 
 
@@ -14,12 +14,23 @@ class Baselines:
     """The kept results of one gate."""
 
     def __init__(
-        self, *, store: Store, locks: Locks, clock: Clock, is_proof: Callable[[CiReport], bool]
+        self,
+        *,
+        runner: CiRunner,
+        store: Store,
+        locks: Locks,
+        clock: Clock,
+        is_proof: Callable[[CiReport], bool],
     ) -> None:
+        self._runner = runner
         self._store = store
         self._locks = locks
         self._clock = clock
         self._is_proof = is_proof
+
+    def key(self, commit: str, command: str) -> BaselineKey:
+        """Under what the result of ``command`` on ``commit`` is kept, as the environment is now."""
+        return BaselineKey(commit=commit, environment=self._runner.environment(), command=command)
 
     def get(self, key: BaselineKey, capture: Callable[[], CiReport] | None, *, doubted_at: float) -> CiReport:
         """The kept result, or what ``capture`` finds, which is kept then.
@@ -44,10 +55,15 @@ class Baselines:
             self._store.save_baseline(key, report, now=self._clock.now(), replaces=kept)
             return report
 
+    def find(self, key: BaselineKey) -> CiReport | None:
+        """The kept result, whatever it proves and however old it is."""
+        kept = self._store.load_baseline(key)
+        return None if kept is None else kept.report
+
     def find_proof(self, key: BaselineKey) -> CiReport | None:
         """The kept result if it proves something."""
-        kept = self._store.load_baseline(key)
-        return kept.report if kept is not None and self._is_proof(kept.report) else None
+        report = self.find(key)
+        return report if report is not None and self._is_proof(report) else None
 
     def keep(self, key: BaselineKey, report: CiReport) -> None:
         """Keep a result that was found on the way."""

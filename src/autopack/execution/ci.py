@@ -8,11 +8,12 @@ from pathlib import Path
 from autopack.domain.baseline import BaselineKey
 from autopack.domain.ci_compare import compare
 from autopack.domain.ci_delta import CaseDelta, CaseVerdict, CiDelta, needs_rerun
-from autopack.domain.ci_report import CiReport, CiStage, left_while_loading, proves, was_killed
+from autopack.domain.ci_report import CiReport, CiStage, left_while_loading, proves
 from autopack.domain.failure import FailureKind, FailureReport
 from autopack.domain.phase import Checks
 from autopack.domain.verdicts import GateVerdict, blocked, passed
 from autopack.execution.baselines import Baselines, dooms
+from autopack.execution.ci_reports import failure_of, run_patiently
 from autopack.ports import CiRequest, CiRunner, Clock, Locks, Store, Worktree
 from autopack.settings import CiSettings
 
@@ -45,6 +46,7 @@ class CiGate:
         self._clock = clock
         self._settings = settings
         self._baselines = Baselines(
+            runner=runner,
             store=store,
             locks=locks,
             clock=clock,
@@ -53,9 +55,7 @@ class CiGate:
 
     def key(self, commit: str, checks: Checks) -> BaselineKey:
         """Under what CI's result on ``commit`` is kept."""
-        return BaselineKey(
-            commit=commit, environment=self._runner.environment(), command=self._command(checks)
-        )
+        return self._baselines.key(commit, self._command(checks))
 
     def baseline(
         self,
@@ -87,13 +87,12 @@ class CiGate:
         return self._baselines.get(self.key(commit, checks), capture_here, doubted_at=doubted_at)
 
     def _capture(self, commit: str, worktree: Worktree, request: CiRequest) -> CiReport:
-        worktree.reset(commit)
-        report = self._runner.run(request)
-        if not was_killed(report):
-            return report
-        # Every phase that starts here would end by it, so a busy machine gets a second chance first.
-        worktree.reset(commit)
-        return self._runner.run(replace(request, log_folder=request.log_folder / "again"))
+        def reset() -> None:
+            worktree.reset(commit)
+
+        reset()
+        # Every phase that starts here would end by what a busy machine made of it.
+        return run_patiently(self._runner, request, before_again=reset)
 
     def keep(self, commit: str, checks: Checks, report: CiReport) -> None:
         """Keep what CI said of the tree that became ``commit``: the next phase starts from it."""
@@ -137,7 +136,7 @@ class CiGate:
         if left := left_while_loading(after):
             message = f"CI proves nothing: {left} left the interpreter before any test was looked for"
             return CiJudgement(
-                verdict=blocked(GATE, _failure(FailureKind.UNRUNNABLE, message, after)), report=after
+                verdict=blocked(GATE, failure_of(FailureKind.UNRUNNABLE, message, after)), report=after
             )
         delta = self._delta(
             worktree, before, after, checks, deleted_files=deleted_files, log_folder=log_folder
@@ -226,21 +225,21 @@ def _unproven(before: CiReport, after: CiReport, reason: str) -> FailureReport:
     """The failure of a run that proves nothing; a base that did prove something makes it the change's doing."""
     at = f" at {after.culprit}" if after.culprit else ""
     if after.timed_out:
-        return _failure(FailureKind.TIMEOUT, f"`{after.command}` ran into its time limit{at}", after)
+        return failure_of(FailureKind.TIMEOUT, f"`{after.command}` ran into its time limit{at}", after)
     was_proven = proves(before) is None
     has_died = after.stage in {CiStage.COLLECTING, CiStage.RUNNING}
     if was_proven and has_died:
         how = _death(after.returncode)
-        return _failure(FailureKind.CRASHED, f"CI ended before it was done ({how}){at}", after)
+        return failure_of(FailureKind.CRASHED, f"CI ended before it was done ({how}){at}", after)
     if was_proven and any(case.outcome.is_bad for case in after.collectors.values()):
         red = sorted(case.node_id for case in after.collectors.values() if case.outcome.is_bad)
-        return _failure(FailureKind.COLLECTION_ERROR, f"New collection errors (persistent): {red}", after)
+        return failure_of(FailureKind.COLLECTION_ERROR, f"New collection errors (persistent): {red}", after)
     hint = (
         ""
         if was_proven
         else "CI proved nothing at the base either: mend the command or its environment first."
     )
-    return replace(_failure(FailureKind.UNRUNNABLE, f"CI proves nothing: {reason}", after), hint=hint)
+    return replace(failure_of(FailureKind.UNRUNNABLE, f"CI proves nothing: {reason}", after), hint=hint)
 
 
 def _death(returncode: int | None) -> str:
@@ -253,7 +252,7 @@ def _cases_failure(
     kind: FailureKind, head: str, cases: tuple[CaseDelta, ...], after: CiReport
 ) -> FailureReport:
     names = [case.node_id for case in cases]
-    failure = _failure(kind, f"{head}: {names}", after)
+    failure = failure_of(kind, f"{head}: {names}", after)
     details = tuple(
         f"{case.node_id}: {_change_of(case)}{': ' if case.message else ''}{case.message}" for case in cases
     )
@@ -264,17 +263,6 @@ def _change_of(case: CaseDelta) -> str:
     before = case.before.value if case.before else "absent"
     after = case.after.value if case.after else "gone"
     return f"{before} -> {after}"
-
-
-def _failure(kind: FailureKind, message: str, after: CiReport) -> FailureReport:
-    return FailureReport(
-        kind=kind,
-        message=message,
-        returncode=after.returncode,
-        duration_seconds=after.duration_seconds,
-        log_paths=after.log_paths,
-        evidence=after.evidence,
-    )
 
 
 def _notes(delta: CiDelta, after: CiReport) -> tuple[str, ...]:

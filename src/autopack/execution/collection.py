@@ -8,7 +8,7 @@ from pathlib import Path
 from autopack.domain.baseline import BaselineKey
 from autopack.domain.broken_uses import BrokenUse, TableChange, edited_paths, find_broken_uses
 from autopack.domain.change import FileEdit
-from autopack.domain.ci_report import CiReport, CiStage, left_while_loading, was_killed
+from autopack.domain.ci_report import CiReport, CiStage, left_while_loading
 from autopack.domain.collection_delta import (
     CollectionDelta,
     collected_files,
@@ -28,6 +28,7 @@ from autopack.domain.failure import FailureKind, FailureReport
 from autopack.domain.phase import Checks
 from autopack.domain.verdicts import GateVerdict, blocked, not_applicable, passed
 from autopack.execution.baselines import Baselines, dooms
+from autopack.execution.ci_reports import failure_of, run_patiently
 from autopack.ports import CiRequest, CiRunner, Clock, CodeIndex, Locks, Store, Tree, Workspace, Worktree
 from autopack.settings import CiSettings
 
@@ -123,6 +124,7 @@ class CollectionGate:
         self._workspace = workspace
         self._settings = settings
         self._baselines = Baselines(
+            runner=runner,
             store=store,
             locks=locks,
             clock=clock,
@@ -170,8 +172,7 @@ class CollectionGate:
 
     def key(self, commit: str) -> BaselineKey:
         """Under what the collection of ``commit`` is kept."""
-        command = f"{self._command()} {KEY_SUFFIX}"
-        return BaselineKey(commit=commit, environment=self._runner.environment(), command=command)
+        return self._baselines.key(commit, f"{self._command()} {KEY_SUFFIX}")
 
     def _judge(self, request: CollectionRequest) -> CollectionJudgement:
         if not request.changes_code:
@@ -244,10 +245,7 @@ class CollectionGate:
             return self._collect(worktree, request, files=files, name=name)
 
     def _ci_baseline(self, commit: str, checks: Checks) -> CiReport | None:
-        command = checks.ci or self._settings.command
-        key = BaselineKey(commit=commit, environment=self._runner.environment(), command=command)
-        kept = self._store.load_baseline(key)
-        return None if kept is None else kept.report
+        return self._baselines.find(self._baselines.key(commit, checks.ci or self._settings.command))
 
     def _is_not_pytests(self) -> bool:
         """Whether it is no surprise that pytest cannot collect the suite, which is then no matter of the gate."""
@@ -270,11 +268,7 @@ class CollectionGate:
             only=files,
             collect_only=True,
         )
-        report = self._runner.run(ci_request)
-        if not was_killed(report):
-            return report
-        # A time limit or a signal may be the machine's doing; a collector that fails is not tried again.
-        return self._runner.run(replace(ci_request, log_folder=request.log_folder / f"{name}-again"))
+        return run_patiently(self._runner, ci_request)
 
     def _collect_and_compare(
         self, request: CollectionRequest, change: TableChange, selection: Selection, base: _Base
@@ -287,7 +281,7 @@ class CollectionGate:
             message = (
                 f"The collection proves nothing: {left} left the interpreter before any test was looked for"
             )
-            failure = _failure(FailureKind.UNRUNNABLE, message, report)
+            failure = failure_of(FailureKind.UNRUNNABLE, message, report)
             return CollectionJudgement(verdict=blocked(GATE, failure), report=report)
         reason = why_unproven(report)
         if reason and not has_errors(report):
@@ -321,7 +315,9 @@ class CollectionGate:
             names = [case.node_id for case in delta.old_errors]
             message = f"Collection errors at the base: {names}"
             hint = 'Mend them, or set collection_errors = "new-only" in the [ci] table to live with them.'
-            return blocked(GATE, replace(_failure(FailureKind.COLLECTION_ERROR, message, report), hint=hint))
+            return blocked(
+                GATE, replace(failure_of(FailureKind.COLLECTION_ERROR, message, report), hint=hint)
+            )
         what = f"whole suite ({selection.full_because})" if selection.full_because else "selected"
         notes = [f"{len(collected_files(report))} test files collected: {what}"]
         notes += [f"{path} holds {count} tests fewer" for path, count in (delta.fewer or {}).items()]
@@ -338,7 +334,7 @@ class CollectionGate:
             note = f"the base could not be collected ({reason}); with the change all of it is"
             return CollectionJudgement(verdict=passed(GATE, note), report=report, full_because=reason)
         message = f"The base cannot be collected ({reason}), so the change cannot be judged"
-        failure = _failure(FailureKind.UNRUNNABLE, message, report)
+        failure = failure_of(FailureKind.UNRUNNABLE, message, report)
         return CollectionJudgement(verdict=blocked(GATE, failure), report=report)
 
 
@@ -355,13 +351,13 @@ def _broken_imports(uses: Collection[BrokenUse]) -> FailureReport:
 def _unproven(report: CiReport, reason: str) -> FailureReport:
     if report.timed_out:
         at = f" at {report.culprit}" if report.culprit else ""
-        return _failure(FailureKind.TIMEOUT, f"Collecting ran into its time limit{at}", report)
+        return failure_of(FailureKind.TIMEOUT, f"Collecting ran into its time limit{at}", report)
     if report.stage in {CiStage.LOADED, CiStage.COLLECTING}:
         # The base is collected by the same command, so what stops pytest here came with the change.
         names = [report.culprit] if report.culprit else []
-        failure = _failure(FailureKind.COLLECTION_ERROR, _new_errors(names), report)
+        failure = failure_of(FailureKind.COLLECTION_ERROR, _new_errors(names), report)
         return replace(failure, details=(reason,))
-    return _failure(FailureKind.UNRUNNABLE, f"The collection proves nothing: {reason}", report)
+    return failure_of(FailureKind.UNRUNNABLE, f"The collection proves nothing: {reason}", report)
 
 
 def _findings(delta: CollectionDelta, report: CiReport) -> FailureReport:
@@ -371,19 +367,8 @@ def _findings(delta: CollectionDelta, report: CiReport) -> FailureReport:
     details += [f"{path}: not collected any more" for path in delta.missing]
     details += [f"{path}: {count} tests fewer, untouched" for path, count in (delta.lost or {}).items()]
     message = _new_errors(errors) if errors else f"Tests are not collected any more: {details[0]}"
-    return replace(_failure(FailureKind.COLLECTION_ERROR, message, report), details=tuple(details))
+    return replace(failure_of(FailureKind.COLLECTION_ERROR, message, report), details=tuple(details))
 
 
 def _new_errors(node_ids: Sequence[str]) -> str:
     return f"New collection errors (persistent): {list(node_ids)}"
-
-
-def _failure(kind: FailureKind, message: str, report: CiReport) -> FailureReport:
-    return FailureReport(
-        kind=kind,
-        message=message,
-        returncode=report.returncode,
-        duration_seconds=report.duration_seconds,
-        log_paths=report.log_paths,
-        evidence=report.evidence,
-    )
