@@ -55,6 +55,15 @@ def test_a_source_that_fails_costs_its_findings_and_leaves_a_note(fault, note):
     assert gathered.notes == (note,)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_bug_in_a_source_is_told_and_costs_that_source_alone():
+    kept = finding("a")
+    sources = [Written("bad", [finding("b")], AssertionError()), Written("good", [kept], [])]
+    gathered = gather_all(sources, {0: ["x", "y"]}, SETTINGS)
+    assert gathered.findings[0] == (finding("b"), kept)
+    assert gathered.notes == ("bad: stopped by a bug of Autopack; its traceback is in the attempt's log",)
+
+
 def test_a_source_that_hangs_is_done_without(tmp_path, patient):
     settings = patient(source_timeout_seconds=0.3, request_timeout_seconds=30.0)
     with serve(lambda _: Answer(body={}, before=lambda: server.closing.wait(30))) as server:

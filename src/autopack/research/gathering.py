@@ -10,6 +10,9 @@ from autopack.errors import ResearchError
 from autopack.research.gatherers.source import Gatherer
 from autopack.settings import ResearchSettings
 
+_MISREAD = (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError)
+"""What reading an answer raises that is not of the shape which its source documents."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gathered:
@@ -27,6 +30,8 @@ class _Share:
 
     found: list[tuple[int, Finding]] = field(default_factory=list)
     note: str = ""
+    is_told: bool = False
+    """Whether the source said all that it was asked, or the note says why not."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -78,8 +83,10 @@ def _ask(
                     share.found += [(question, finding) for finding in found]
     except ResearchError as error:
         share.note = f"{gatherer.name}: {error}" + (f" ({error.hint})" if error.hint else "")
-    except Exception as error:  # noqa: BLE001 -- whatever a stranger's server says must not end the research
+    except _MISREAD as error:
         share.note = f"{gatherer.name}: its answer could not be read: {type(error).__name__}: {error}"
+    # Any other error is a bug of ours. It ends this thread alone, and Python writes it to the attempt's stderr.
+    share.is_told = True
 
 
 def _collect(
@@ -92,6 +99,10 @@ def _collect(
             found = list(share.found)
         if thread.is_alive():
             notes.append(f"{gatherer.name}: did not end within {settings.source_timeout_seconds:g} s")
+        elif not share.is_told:
+            notes.append(
+                f"{gatherer.name}: stopped by a bug of Autopack; its traceback is in the attempt's log"
+            )
         elif share.note:
             notes.append(mask_secrets(share.note))
         for question, finding in found:
