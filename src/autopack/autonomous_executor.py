@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from autopack.domain.attempt import AttemptAddress, Lease
+from autopack.domain.attempt import Attempt, AttemptAddress, Lease
 from autopack.domain.drafts import draft_of
 from autopack.domain.masked import masked
 from autopack.domain.phase import Phase, PhaseKind, PhaseState
@@ -40,12 +40,16 @@ from autopack.execution.recovery import (
     REFUSED_RETURNCODE,
     TRY_AGAIN_RETURNCODE,
     UNUSABLE_RETURNCODE,
+    lease_of,
     settle,
 )
 from autopack.execution.returns import notice_returns
 from autopack.execution.scope_target import resolve_scope_target
 from autopack.ports import BuildAnswer, Clock, Research, Store, Tree, Workspace
 from autopack.settings import Settings
+
+_REPLAY_FOLDER = "replay"
+"""Of an attempt's logs: what was said of an earlier answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,9 +165,7 @@ class AutonomousExecutor:
         logs = self._logs_of(lease.address)
         run = self.store.run(phase.run_id)
         base = self.workspace.run_head(run.run_id, base=run.spec.base)
-        if (
-            done := self.finalizer.find_done(lease.address, base=lease.base_commit, log_folder=logs)
-        ) is not None:
+        if (done := self._find_done(lease.address)) is not None:
             for state in (PhaseState.GATE, PhaseState.CI_RUNNING):
                 # The way that the process went which made the commit; no other leads to COMPLETE.
                 self.store.enter_state(lease, state, now=self.clock.now())
@@ -195,6 +197,30 @@ class AutonomousExecutor:
                 logs=logs,
             )
             return self._in_room(room, answer)
+
+    def _find_done(self, address: AttemptAddress) -> AttemptOutcome | None:
+        """The verdict of a commit that is on the branch without one: of this attempt, or of an earlier one.
+
+        An earlier one was booked as failed all the same where its executor could not be started any more after its
+        commit; to ask for the change again would pay for it twice.
+        """
+        for attempt in reversed(self.store.attempts(address.run_id, address.phase_id)):
+            logs = self._logs_of(attempt.address)
+            done = self.finalizer.find_done(
+                attempt.address, base=attempt.base_commit, log_folders=(logs, logs / _REPLAY_FOLDER)
+            )
+            if done is not None:
+                source = self._source_of(attempt)
+                return replace(done, replayed_from=None if source == address.number else source)
+        return None
+
+    def _source_of(self, done: Attempt) -> int:
+        """The attempt whose answer a committed one judged: its own, or an earlier one's."""
+        number = done.address.number
+        if self.build.answer_of(done.address, number) is not None:
+            return number
+        found = self.build.replayable(lease_of(done), base=str(done.base_commit))
+        return number if found is None else found[0]
 
     def _logs_of(self, address: AttemptAddress) -> Path:
         return attempt_folder(self.settings.state_folder, address)
@@ -278,7 +304,7 @@ class AutonomousExecutor:
         if found is None:
             return failed(nothing_to_replay()) if self.replay is Replay.ONLY else None
         number, stored = found
-        logs = room.logs / "replay"
+        logs = room.logs / _REPLAY_FOLDER
         room = replace(room, asked_on=stored.base_commit, is_replay=self.replay is Replay.FIRST, logs=logs)
         outcome = self.judge.verdict_on(room, self._load_scoped_context(room), stored.answer)
         if self.replay is Replay.FIRST and outcome.final_state is PhaseState.FAILED:

@@ -21,20 +21,25 @@ class Finalizer:
         self._workspace = workspace
 
     def find_done(
-        self, address: AttemptAddress, *, base: str | None, log_folder: Path
+        self, address: AttemptAddress, *, base: str | None, log_folders: Sequence[Path]
     ) -> AttemptOutcome | None:
         """The outcome of an attempt whose commit is on the branch although its verdict was not stored.
 
         A process may die between the two; the gates had all passed by then and are not asked again, because
         a flaky one could then contradict a commit that is there for good.
+
+        Args:
+            address: The attempt.
+            base: The commit that it was made on; None, of which nothing comes, for one that had none yet.
+            log_folders: Where ``complete`` may have left what the gates said.
         """
-        commit = self._workspace.find_commit(address)
+        commit = None if base is None else self._workspace.find_commit(address)
         # The trailers alone prove nothing: another database may have known a run of this name.
-        if commit is None or base is None or self._workspace.resolve(f"{commit}^") != base:
+        if commit is None or self._workspace.resolve(f"{commit}^") != base:
             return None
-        return AttemptOutcome(
-            final_state=PhaseState.COMPLETE, commit=commit, gates=_load_gates(log_folder / _NOTES_FILE)
-        )
+        notes = (_load_gates(folder / _NOTES_FILE) for folder in log_folders)
+        gates = next((found for found in notes if found), ())
+        return AttemptOutcome(final_state=PhaseState.COMPLETE, commit=commit, gates=gates)
 
     def complete(
         self,

@@ -96,7 +96,8 @@ class Conclusion:
         if attempt.is_finished or not attempt.owner:
             return
         if self._is_owner_dead(attempt.owner, attempt.heartbeat_at):
-            if finished.timed_out:
+            # Of an attempt whose commit is on the branch only the verdict is missing, and it is another one.
+            if finished.timed_out and not self._is_committed(address):
                 self._end_late(attempt, _too_late(finished, attempt, logs))
             elif finished.returncode in _FAULTS:
                 self._settle(lease_of(attempt), _fault(finished, logs))
@@ -236,6 +237,8 @@ def _newest_output(folder: Path) -> Path | None:
 
 def _death(finished: Finished, logs: Path) -> FailureReport:
     how = "was stopped" if finished.was_cancelled else f"died with exit code {finished.returncode}"
+    if finished.timed_out:
+        how = "was ended at its time limit"
     return FailureReport(
         kind=FailureKind.INFRASTRUCTURE if finished.was_cancelled else FailureKind.CRASHED,
         message=f"The attempt's process {how} without a verdict",

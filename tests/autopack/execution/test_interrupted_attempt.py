@@ -7,8 +7,10 @@ import pytest
 from project import Project, phase
 
 from autopack import bootstrap
-from autopack.domain.failure import FailureKind
+from autopack.domain.failure import FailureKind, FailureReport
 from autopack.domain.phase import PhaseState
+from autopack.domain.replay import Replay
+from autopack.domain.verdicts import AttemptOutcome
 from autopack.errors import LeaseLostError
 from autopack.ports import Decision
 
@@ -47,10 +49,10 @@ class Struck:
         return call
 
 
-def attempt(project, phase_id="p", *, after=None, strike=None):
+def attempt(project, phase_id="p", *, after=None, strike=None, replay=Replay.OFF):
     """Make an attempt, every holder before it being taken for dead."""
     with bootstrap.open_executor(
-        root=project.root, builder=project.builder, environ=project.executor_environ
+        root=project.root, builder=project.builder, environ=project.executor_environ, replay=replay
     ) as executor:
         struck = Struck(executor.store, after, strike)
         judge = replace(executor.judge, store=struck)
@@ -131,6 +133,45 @@ def test_a_commit_on_a_base_that_moved_is_found_after_a_death(project):
     outcome = attempt(project, "p")
     assert (outcome.final_state, outcome.failure) == (PhaseState.COMPLETE, None)
     assert project.branch_log() == ["p: Do p", "q: Do q"]
+
+
+def fail(project):
+    """Book the attempt under way as failed, as if its executor could not be started any more."""
+    with project.store() as store:
+        address = store.next_address("r", "p")
+        dead = {"owner": "w:1:2", "now": 6.0, "is_owner_dead": lambda _owner, _heartbeat: True}
+        lease = store.claim_attempt(address, **dead)
+        failure = FailureReport(kind=FailureKind.IMPORT_CRASH, message="no module")
+        store.finish_attempt(lease, AttemptOutcome(final_state=PhaseState.FAILED, failure=failure), now=7.0)
+        store.requeue_phase("r", "p", now=8.0)
+
+
+def test_a_change_that_is_committed_is_not_paid_for_again_whatever_was_booked(project):
+    project.plan(phase(paths=("docs/",)))
+    project.answer(edits={"docs/new.txt": "new\n"})
+    with pytest.raises(Died):
+        attempt(project, after=("usage_of",), strike=die)
+    fail(project)
+    outcome = attempt(project)
+    assert (outcome.final_state, outcome.replayed_from) == (PhaseState.COMPLETE, 1)
+    assert [gate.gate for gate in outcome.gates][-1] == "ci"
+    assert project.branch_log() == ["p: Do p"]
+    assert (outcome.usage.total_tokens, project.phase().last_attempt) == (PAID_TOKENS, 2)
+
+
+def test_a_replay_that_dies_after_its_commit_is_still_told_as_one(project):
+    project.plan(phase(paths=("docs/",)))
+    project.answer(edits={"docs/bad.txt": "bad\n"})
+    assert attempt(project).final_state is PhaseState.FAILED
+    project.write({"ci.sh": "true\n"})
+    project.git("branch", "-f", "autopack/r", project.commit("Mend CI"))
+    with project.store() as store:
+        store.requeue_phase("r", "p", now=2.0)
+    with pytest.raises(Died):
+        attempt(project, after=("usage_of",), strike=die, replay=Replay.ONLY)
+    outcome = attempt(project, replay=Replay.ONLY)
+    assert (outcome.final_state, outcome.replayed_from) == (PhaseState.COMPLETE, 1)
+    assert [gate.gate for gate in outcome.gates][-1] == "ci"
 
 
 @pytest.mark.parametrize(

@@ -209,6 +209,22 @@ class TestConclusion:
             states.append(store.phase("r", "p").state)
         assert states == [PhaseState.QUEUED] * (2 * LIMITS.max_crashes - 1) + [PhaseState.FAILED]
 
+    @pytest.mark.parametrize(
+        ("is_committed", "state"),
+        [
+            pytest.param(False, PhaseState.FAILED, id="has no commit"),
+            pytest.param(True, PhaseState.QUEUED, id="lacks nothing but its verdict"),
+        ],
+    )
+    def test_an_attempt_that_is_too_late_fails_unless_its_commit_is_there(
+        self, is_committed, state, store, tmp_path
+    ):
+        conclusion = conclusion_over(store, is_committed=is_committed)
+        self.claim(store)
+        late = replace(self.died(None), timed_out=True)
+        conclusion.conclude(ADDRESS, late, token_before=0, logs=tmp_path)
+        assert store.phase("r", "p").state is state
+
     def test_an_operators_stop_is_no_crash(self, store, conclusion, tmp_path):
         for _ in range(LIMITS.max_crashes + 1):
             token = conclusion.token_of(ADDRESS)
