@@ -23,12 +23,13 @@ class Killing:
             text=True,
         )
 
-    def attempt(self, project, **kill):
+    def attempt(self, project, *, kill_at=None, where=""):
+        """Make an attempt, or kill it before or after the call of this number, counted from 0."""
         order = {
             "root": str(project.root),
             "builder": project.builder,
             "environ": {"DATABASE_URL": project.settings.database_url},
-            **kill,
+            "kill": None if kill_at is None else ("", kill_at + 1, where),
         }
         self._program.stdin.write(json.dumps(order) + "\n")
         self._program.stdin.flush()
