@@ -211,10 +211,16 @@ def book_foreseen(db: sa.Connection, foreseen: Foreseen, *, now: float) -> None:
 def requeue(db: sa.Connection, run_id: str, phase_id: str, *, now: float) -> AttemptAddress:
     """Put a FAILED or SKIPPED phase back into the queue; the attempt that is due."""
     reading.lock_run(db, run_id)
-    changed = moves.requeued(reading.read_phase(db, run_id, phase_id), now=now)
+    return requeue_read(db, reading.read_phase(db, run_id, phase_id), now=now)
+
+
+def requeue_read(db: sa.Connection, stored: Phase, *, now: float) -> AttemptAddress:
+    """The same of a phase that was read since its run was locked."""
+    changed = moves.requeued(stored, now=now)
     _write_phase(db, changed)
-    heads.refresh_run(db, run_id)
-    return AttemptAddress(run_id=run_id, phase_id=phase_id, number=reading.due_number(db, changed))
+    heads.refresh_run(db, stored.run_id)
+    number = reading.due_number(db, changed)
+    return AttemptAddress(run_id=stored.run_id, phase_id=stored.phase_id, number=number)
 
 
 def skip(db: sa.Connection, run_id: str, phase_id: str, *, now: float) -> None:

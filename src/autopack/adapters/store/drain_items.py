@@ -53,7 +53,7 @@ def take(db: sa.Connection, session: Session, found: Candidate, *, now: float) -
     if wanted is PhaseState.FAILED:
         if not _has_repeats_left(db, stored.failure_fingerprint, session.limits):
             return None
-        address = attempts.requeue(db, found.run_id, found.phase_id, now=now)
+        address = attempts.requeue_read(db, stored, now=now)
     else:
         number = reading.due_number(db, stored)
         address = AttemptAddress(run_id=found.run_id, phase_id=found.phase_id, number=number)

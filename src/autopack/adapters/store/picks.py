@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from autopack.adapters.store import reading
+from autopack.adapters.store.planning import follow_indexes
 from autopack.adapters.store.reading import is_idle
 from autopack.adapters.store.tables import DRAINABLE, blocker_phase, drain_attempt, fingerprint, phase, run
 from autopack.domain.attempt import AttemptAddress
@@ -56,6 +57,7 @@ def failed_candidates(
     db: sa.Connection, steps: tuple[str, ...], scope: DrainScope, limits: DrainLimits, *, limit: int
 ) -> tuple[sa.Row[Any], ...]:
     """The failed phases to try next, best first, one of each run."""
+    follow_indexes(db)
     busy = _busy_fingerprints(db, limits)
     choice = _Choice(steps=steps, scope=scope, limits=limits, busy=busy, most=limit)
     if scope.blocker is not None:
