@@ -21,7 +21,7 @@ from autopack.domain.masked import masked
 from autopack.domain.phase import Phase, PhaseKind, PhaseState
 from autopack.domain.replay import Replay
 from autopack.domain.research_phase import reports_behind
-from autopack.domain.run import Run
+from autopack.domain.run import Run, is_own
 from autopack.domain.verdicts import AttemptOutcome
 from autopack.errors import AutopackError, LeaseLostError, NotClaimableError, StoreError, WorkspaceError
 from autopack.execution.attempt_words import read_words
@@ -95,6 +95,8 @@ class AutonomousExecutor:
             NotClaimableError: The attempt is not to be made, or not by this process.
             LeaseLostError: Another process took the attempt over meanwhile; its word counts.
         """
+        if is_own(address.run_id):
+            raise NotClaimableError(f"{address} is of a run of Autopack's own, and no backlog")
         lease = self.store.claim_attempt(
             address, owner=self.owner, now=self.clock.now(), is_owner_dead=self.is_owner_dead
         )

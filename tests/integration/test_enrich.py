@@ -1,14 +1,19 @@
 """A model's reading of a remediation plan: marked, booked, budgeted, asked once, and nothing without it is missing."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 from leftovers import read_ledger
+from order_runner import Runner
 from project import Project, phase
 
 from autopack.domain.phase import PhaseState
+from autopack.triage.enrichment import RUN
 
 pytestmark = pytest.mark.slow
 
@@ -18,8 +23,12 @@ READING = "# B1\nrules.txt may be made by a script. token=ghp_abcdefghijklmnopqr
 
 @pytest.fixture
 def stuck(tmp_path):
+    return make_stuck(tmp_path / "repo")
+
+
+def make_stuck(root, database_url=None):
     """Two runs that one cause holds up."""
-    project = Project.make(tmp_path / "repo", FILES)
+    project = Project.make(root, FILES, database_url=database_url)
     project.configure(f'[ci]\ncommand = "sh ci.sh"\npython = "{sys.executable}"\n')
     for run_id in ("a", "b"):
         project.plan(phase(paths=("docs/",)), run_id=run_id)
@@ -52,7 +61,19 @@ def plan(project, *words):
 
 
 def calls(project):
-    return [call for call in read_ledger(project) if call.phase.startswith("enrich-")]
+    return [call for call in read_ledger(project) if call.phase.startswith(f"{RUN}/")]
+
+
+def left(project):
+    """The readings that are in the record, by name."""
+    with project.store() as store:
+        return {it.phase_id: it.state for it in store.phases(RUN)}
+
+
+def answer(project, name):
+    folder = project.root / ".autopack/answers" / RUN
+    folder.mkdir()
+    (folder / f"{name}.md").write_text(READING)
 
 
 def test_a_model_adds_to_the_plan_and_never_takes_its_place(stuck):
@@ -69,12 +90,10 @@ def test_a_model_adds_to_the_plan_and_never_takes_its_place(stuck):
     assert "nothing was added" in silent["enriched"]
     assert {**silent, "enriched": ""} == bare
 
-    with stuck.store() as store:
-        (run_id,) = {it.run_id for it in store.runs()} - {"a", "b"}
-        assert store.phase(run_id, "reading").state is PhaseState.SKIPPED
-    folder = stuck.root / ".autopack/answers" / run_id
-    folder.mkdir()
-    (folder / "reading.md").write_text(READING)
+    # The smaller budget asks the same: one reading, which failed twice.
+    ((name, state),) = left(stuck).items()
+    assert state is PhaseState.SKIPPED
+    answer(stuck, name)
     told = plan(stuck, "--run-id", "fix", "--enrich")
     assert {**told, "enriched": ""} == bare
     lines = told["enriched"].splitlines()
@@ -84,8 +103,53 @@ def test_a_model_adds_to_the_plan_and_never_takes_its_place(stuck):
     assert "ghp_" not in told["enriched"]
     paid = len(calls(stuck))
     assert calls(stuck)[-1].usage is not None
-    assert f"booked to `{run_id}/reading`" in told["enriched"]
+    assert f"booked to `{RUN}/{name}`" in told["enriched"]
 
     again = plan(stuck, "--run-id", "fix", "--enrich")
     assert again == told
     assert len(calls(stuck)) == paid
+
+
+# --- killed ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def runner():
+    with closing(Runner()) as made:
+        yield made
+
+
+THOROUGH = pytest.mark.skipif(
+    "AUTOPACK_KILLS" not in os.environ, reason="AUTOPACK_KILLS=50 kills at every step"
+)
+ENRICH = ("remediate", "plan", "--run-id", "fix", "--enrich")
+
+
+@pytest.mark.parametrize(
+    ("kill", "state"),
+    [
+        pytest.param(("store.import_plan", 1, "after"), PhaseState.QUEUED, id="before it is begun"),
+        pytest.param(("store.claim_attempt", 1, "after"), PhaseState.EXECUTING, id="begun", marks=THOROUGH),
+        pytest.param(("store.reserve_call", 1, "after"), PhaseState.EXECUTING, id="asked", marks=THOROUGH),
+        pytest.param(("store.settle_call", 1, "before"), PhaseState.EXECUTING, id="answered", marks=THOROUGH),
+        pytest.param(("store.finish_attempt", 1, "before"), PhaseState.CI_RUNNING, id="before its verdict"),
+    ],
+)
+def test_what_a_killed_reading_leaves_no_drain_takes_and_the_next_finishes(kill, state, new_database, runner, tmp_path):  # fmt: skip
+    with new_database() as url:
+        project = make_stuck(tmp_path / "repo", url)
+        assert runner.run(project, *ENRICH)["code"] == 0
+        (name,) = left(project)
+        answer(project, name)
+        assert runner.run(project, *ENRICH, kill=kill) == {"signal": signal.SIGKILL}
+        assert left(project) == {name: state}
+
+        for words in (("drain", "queued"), ("drain", "queued", "--run-id", RUN)):
+            runner.run(project, *words)
+        with project.store() as store:
+            assert len(store.attempts(RUN, name)) <= 2
+            assert [it for session in store.drains.sessions(limit=9) for it in store.drains.results(session.session_id)] == []  # fmt: skip
+        assert left(project)[name] is PhaseState.QUEUED
+
+        assert runner.run(project, *ENRICH)["code"] == 0
+        assert left(project) == {name: PhaseState.COMPLETE}

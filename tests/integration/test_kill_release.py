@@ -12,17 +12,16 @@ import subprocess
 import sys
 from contextlib import closing, suppress
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from leftovers import assert_nothing_is_left, processes_of, read_ledger
+from order_runner import Runner
 from project import Project, phase
 
 from autopack.domain.blocker import BlockerState
 from autopack.domain.phase import PhaseState
 
-KILLING = Path(__file__).parents[1] / "support" / "killing_release.py"
 IS_THOROUGH = "AUTOPACK_KILLS" in os.environ
 KILLS = int(os.environ.get("AUTOPACK_KILLS", "0"))
 SEED = int(os.environ.get("AUTOPACK_KILL_SEED", "20261129"))
@@ -38,32 +37,6 @@ test ! -e docs/bad.md || { echo "error: docs are bad"; exit 1; }
 FILES = {"docs/old.txt": "old\n", "rules.txt": "none\n", "ci.sh": CI}
 GOOD = {"docs/out.md": "x\n"}
 BAD = {"docs/out.md": "x\n", "docs/bad.md": "x\n"}
-
-
-class Runner:
-    """Carries orders out, one process for each, without loading the program anew for every one."""
-
-    def __init__(self):
-        self._program = subprocess.Popen(
-            [sys.executable, str(KILLING)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-
-    def run(self, project, *words, kill=None):
-        order = {
-            "root": str(project.root),
-            "words": words,
-            "kill": kill,
-            "log": str(project.root.with_name("programs.log")),
-            "environ": {**project.executor_environ, "AUTOPACK_BUILDER": project.builder},
-        }
-        self._program.stdin.write(json.dumps(order) + "\n")
-        self._program.stdin.flush()
-        return json.loads(self._program.stdout.readline())
-
-    def close(self):
-        self._program.stdin.close()
-        self._program.wait(END_SECONDS)
-        self._program.stdout.close()
 
 
 @pytest.fixture(scope="module")

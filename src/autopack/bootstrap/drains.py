@@ -13,6 +13,7 @@ from autopack.bootstrap import parts
 from autopack.bootstrap.line import is_paused, open_line
 from autopack.domain.drain_policy import DrainLimits, Stop
 from autopack.domain.phase import Phase
+from autopack.domain.run import refuse_own
 from autopack.domain.session import DrainResult, DrainScope, HeldBack, Session
 from autopack.domain.spending import Amount, budget_stop
 from autopack.ports import EngineLimits, Store
@@ -117,6 +118,7 @@ def plan_drain(store: Store, request: DrainRequest) -> "DrainPlan":
     from autopack.drain.selection import look_ahead
 
     if request.scope.run_id is not None:
+        refuse_own(request.scope.run_id)
         store.run(request.scope.run_id)
     return look_ahead(store.drains, request.scope, request.limits)
 
@@ -129,6 +131,7 @@ def _begin_session(settings: Settings, store: Store, request: DrainRequest) -> S
             request.session_id, owner=owner, now=clock.now(), is_owner_dead=is_owner_dead
         )
     if request.scope.run_id is not None:
+        refuse_own(request.scope.run_id)
         store.run(request.scope.run_id)
     return store.drains.start(
         request.scope,

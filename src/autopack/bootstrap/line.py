@@ -12,6 +12,7 @@ from autopack.adapters.process_identity import process_identity
 from autopack.bootstrap import parts
 from autopack.domain.attempt import AttemptAddress
 from autopack.domain.drain_policy import Stop
+from autopack.domain.run import refuse_own
 from autopack.domain.spending import budget_stop
 from autopack.ports import Clock, EngineLimits, Store
 from autopack.settings import Settings
@@ -122,6 +123,7 @@ def drive_run(
 
     clock = SystemClock()
     started = clock.monotonic()
+    refuse_own(run_id)
     run = store.run(run_id)
     builder = parts.name_builder(settings, environ)
     with closing(parts.open_workspace(settings)) as workspace:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -209,6 +210,7 @@ def enrich_plan(
     environ: Mapping[str, str] = os.environ,
 ) -> str:
     """What the Builder has to say to a plan, or why it says nothing; the plan is whole either way."""
+    from autopack.execution.launch import attempt_folder
     from autopack.triage.enrichment import Reader, enrich
 
     ours = {**environ, "DATABASE_URL": settings.database_url}
@@ -223,6 +225,6 @@ def enrich_plan(
             owner=executor.owner,
             is_owner_dead=executor.is_owner_dead,
             lease_seconds=settings.attempt.lease_seconds,
-            logs=settings.state_folder / "logs" / "enrichment",
+            logs_of=partial(attempt_folder, settings.state_folder),
         )
         return enrich(document, reader, base=base, budget_tokens=budget_tokens)

@@ -11,6 +11,7 @@ from autopack.adapters.clock import SystemClock
 from autopack.adapters.process import GuardedProcesses
 from autopack.bootstrap import parts
 from autopack.domain.phase import PhaseState
+from autopack.domain.run import is_own
 from autopack.ports import Store
 from autopack.settings import CONFIG_NAME, STATE_FOLDER, Settings, load_settings, render_default_config
 
@@ -90,14 +91,16 @@ def reclaim(
 
     now = SystemClock().now()
     done = {PhaseState.COMPLETE, PhaseState.SKIPPED}
-    finished = {it.run_id for it in store.runs() if not any(n for s, n in it.counts.items() if s not in done)}
+    counts = {it.run_id: it.counts for it in store.runs()}
+    finished = {name for name, its in counts.items() if not any(n for s, n in its.items() if s not in done)}
     with closing(parts.open_workspace(settings)) as workspace:
         found = reclaiming.find_reclaimable(
             settings.state_folder,
             workspace,
             now=now,
             max_age_seconds=older_than_seconds,
-            keep_run=lambda run_id: run_id not in finished,
+            # Beside those of runs are logs of Autopack's own, which no run in the store is behind.
+            keep_run=lambda run_id: run_id not in finished and not (is_own(run_id) and run_id not in counts),
         )
         is_branch = reclaiming.ReclaimableKind.BRANCH
         items = [

@@ -5,6 +5,7 @@ from dataclasses import replace
 from autopack.domain.attempt import Attempt, AttemptAddress
 from autopack.domain.failure import FailureKind, FailureReport
 from autopack.domain.phase import Phase, PhaseState
+from autopack.domain.run import is_own
 from autopack.domain.verdicts import AttemptOutcome
 from autopack.errors import IllegalTransitionError, NotClaimableError
 
@@ -79,7 +80,8 @@ def entered(phase: Phase, state: PhaseState, *, now: float) -> Phase:
 def finished(phase: Phase, outcome: AttemptOutcome, *, now: float) -> Phase:
     """The phase after an attempt's verdict.
 
-    COMPLETE and FAILED count the attempt unless its failure is retryable. Crashes in a row are forgotten by
+    COMPLETE and FAILED count the attempt unless its failure is retryable; a phase of Autopack's own that failed is
+    SKIPPED at once. Crashes in a row are forgotten by
     every end that is not one itself, faults of the surroundings by every end that is none; waiting neither counts nor
     forgets.
 
@@ -110,14 +112,20 @@ def finished(phase: Phase, outcome: AttemptOutcome, *, now: float) -> Phase:
             is_stopped=False,
         )
     if state is PhaseState.FAILED and failure is not None:
-        return replace(
-            moved,
-            failure_kind=failure.kind,
-            failure_message=failure.message,
-            failure_fingerprint=outcome.fingerprint,
-            is_stopped=False,
-        )
+        return _failed(moved, outcome, failure, now=now)
     return moved
+
+
+def _failed(moved: Phase, outcome: AttemptOutcome, failure: FailureReport, *, now: float) -> Phase:
+    told = replace(
+        moved,
+        failure_kind=failure.kind,
+        failure_message=failure.message,
+        failure_fingerprint=outcome.fingerprint,
+        is_stopped=False,
+    )
+    # Nobody's backlog: no triage is to count what is Autopack's own, and no blocker to hold it.
+    return skipped(told, now=now) if is_own(moved.run_id) else told
 
 
 def _requeues(phase: Phase, failure: FailureReport | None) -> int:

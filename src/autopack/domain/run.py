@@ -5,6 +5,28 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from autopack.domain.phase import Phase, PhaseSpec, PhaseState
+from autopack.errors import StoreError
+
+OWN = "_"
+"""Begins the names of runs, and of folders beside those of runs, that are Autopack's own: no plan can give one."""
+
+
+def is_own(run_id: str) -> bool:
+    """Whether the run is Autopack's own: in the record like any other, and no backlog of anybody's."""
+    return run_id.startswith(OWN)
+
+
+def refuse_own(run_id: str) -> None:
+    """Refuse to work on a run that is Autopack's own.
+
+    Raises:
+        StoreError: It is; the command that made it goes on with it.
+    """
+    if is_own(run_id):
+        raise StoreError(
+            f"run {run_id!r} is Autopack's own, and no backlog",
+            hint="The command that made it goes on with it: autopack remediate plan --enrich.",
+        )
 
 
 class Order(StrEnum):

@@ -8,7 +8,7 @@ from autopack.domain import held_back as why
 from autopack.domain.drain_policy import DrainLimits, Sample, failure_rank
 from autopack.domain.held_back import Hold
 from autopack.domain.phase import Phase, PhaseState
-from autopack.domain.run import Run, split_queued
+from autopack.domain.run import Run, is_own, split_queued
 from autopack.domain.session import DrainScope, HeldBack
 from autopack.testing.drain_items import Item, faulty_phases, late_runs, spent_phases
 from autopack.testing.store import MemoryStore
@@ -61,7 +61,7 @@ class Backlog:
         return [item for item in self.items if item.pick.session_id in self.steps]
 
     def runs(self) -> list[RunView]:
-        """All runs in order of creation."""
+        """All runs in order of creation, but for those of Autopack's own."""
         busy = {it.address.run_id for it in self.store.in_flight()}
         busy |= {item.place[0] for item in self.items if item.is_open}
         return [
@@ -73,6 +73,7 @@ class Backlog:
                 sample=self.samples.get(it.run_id, Sample.UNSAMPLED),
             )
             for seq, it in enumerate(self.store.runs())
+            if not is_own(it.run_id)
         ]
 
     def _is_skipped(self, run_id: str) -> bool:

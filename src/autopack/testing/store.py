@@ -15,7 +15,7 @@ from autopack.domain.phase import Phase, PhaseState
 from autopack.domain.plan import Plan, PlanChange
 from autopack.domain.plan_merge import MergedRun, merge_run, new_run
 from autopack.domain.review import ReviewDecision
-from autopack.domain.run import Run, RunSpec, split_queued
+from autopack.domain.run import Run, RunSpec, is_own, split_queued
 from autopack.domain.session import Spent
 from autopack.domain.verdicts import AttemptOutcome
 from autopack.errors import LeaseLostError, NotClaimableError, StoreError
@@ -156,7 +156,8 @@ class MemoryStore(MemoryCalls, MemoryTurns, MemoryFingerprints):
         with self.lock:
             due: list[AttemptAddress] = []
             for run in self._runs.values():
-                if run.is_active and run.run_id not in self._held and run_id in {None, run.run_id}:
+                is_meant = run.is_active and run_id in {None, run.run_id} and not is_own(run.run_id)
+                if is_meant and run.run_id not in self._held:
                     ready = split_queued(run.spec, self.phases(run.run_id))[0]
                     may_go = (phase for phase in ready if phase.retry_at is None or phase.retry_at <= now)
                     due.extend(self._due(phase) for phase in list(may_go)[:1])

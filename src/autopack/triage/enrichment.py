@@ -1,10 +1,11 @@
 """A language model's reading of the remediation plan: asked once within a budget, marked, and never evidence.
 
-The call is an ordinary attempt of an ordinary phase, so that it is booked, budgeted, paused and told like any other.
-The run is named after what is asked: the same record is never paid for twice, and a process that died goes on.
+The call is an ordinary attempt of a phase, so that it is booked, budgeted, paused and told like any other. Its run is
+Autopack's own, which no drain takes. The phase is named after what is asked: the same record is never paid for twice, a
+process that died is gone on with, and what one left of another question is put away.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -12,19 +13,21 @@ from pathlib import Path
 from autopack.domain.attempt import AttemptAddress, Lease
 from autopack.domain.failure import FailureReport
 from autopack.domain.masking import mask_secrets
+from autopack.domain.moves import crash_of
 from autopack.domain.phase import Phase, PhaseKind, PhaseSpec, PhaseState
 from autopack.domain.plan import Plan
-from autopack.domain.run import RunSpec
+from autopack.domain.run import OWN, Order, RunSpec
 from autopack.domain.verdicts import AttemptOutcome, GateStatus, GateVerdict
 from autopack.errors import AutopackError, StoreError
 from autopack.execution.briefing import Prompt
-from autopack.execution.build import BuildOrder, BuildStep
+from autopack.execution.build import BuildOrder, BuildStep, Shown
 from autopack.execution.context import ScopedContext
 from autopack.execution.heartbeat import heartbeat
 from autopack.execution.paid_answers import FIRST_TURN
 from autopack.ports import BuildAnswer, Clock, Store, Workspace
 
-_PHASE = "reading"
+RUN = f"{OWN}enrichment"
+"""The run of all readings, one phase each."""
 _MOST_CHARACTERS = 20_000
 _TASK = """Below is a remediation plan that was made from the record of failed attempts, without you. Add what a careful
 engineer would: likelier root causes, what else would show them, and what may go wrong with the proposed mends. Name the
@@ -45,8 +48,8 @@ class Reader:
     owner: str
     is_owner_dead: Callable[[str, float], bool]
     lease_seconds: float
-    logs: Path
-    """A folder for what the Builder sees and says."""
+    logs_of: Callable[[AttemptAddress], Path]
+    """A folder for what the Builder of an attempt sees and says."""
 
 
 def enrich(document: str, reader: Reader, *, base: str, budget_tokens: int) -> str:
@@ -61,43 +64,54 @@ def enrich(document: str, reader: Reader, *, base: str, budget_tokens: int) -> s
     if reader.build.edits_worktree:
         return _note("the Builder answers with changes of files, and not in words")
     prompt = _TASK + document
-    run_id = f"enrich-{sha256(prompt.encode('utf-8', 'replace')).hexdigest()[:12]}"
+    phase_id = f"reading-{sha256(prompt.encode('utf-8', 'replace')).hexdigest()[:12]}"
     spec = PhaseSpec(
-        phase_id=_PHASE,
+        phase_id=phase_id,
         goal="Say what else the record may mean",
         kind=PhaseKind.RESEARCH,
         budget_tokens=budget_tokens,
     )
-    run = RunSpec(run_id=run_id, goal="Read a remediation plan", phases=(spec,), base=base)
+    run = RunSpec(run_id=RUN, goal="Read remediation plans", phases=(spec,), order=Order.INDEPENDENT)
     try:
-        _requeue(run_id, reader)
+        _clear(phase_id, reader)
+        # What was never begun goes with this: a plan that lacks such a phase takes it away.
         reader.store.import_plan(Plan(runs=(run,)), now=reader.clock.now())
-        return _told(_answer(run_id, prompt, reader), run_id)
+        return _told(_answer(phase_id, prompt, reader, base=base), phase_id)
     except AutopackError as error:
         return _note(str(error))
 
 
-def _requeue(run_id: str, reader: Reader) -> None:
-    """Put what was asked for in vain back into the queue, where it may take another budget."""
-    try:
-        state = reader.store.phase(run_id, _PHASE).state
-    except StoreError:
-        return
-    if state in {PhaseState.FAILED, PhaseState.SKIPPED}:
-        reader.store.requeue_phase(run_id, _PHASE, now=reader.clock.now())
-
-
-def _answer(run_id: str, prompt: str, reader: Reader) -> BuildAnswer:
+def _clear(phase_id: str, reader: Reader) -> None:
+    """Put what dead processes left of other questions away; what was asked for in vain may take another budget."""
     store, now = reader.store, reader.clock.now()
-    phase = store.phase(run_id, _PHASE)
+    for held in store.in_flight():
+        if held.address.run_id == RUN and reader.is_owner_dead(held.owner, held.heartbeat_at):
+            store.release_attempt(held.address, token=held.token, failure=crash_of(held), now=now)
+    for phase in _readings(store):
+        if phase.phase_id == phase_id and phase.state is PhaseState.SKIPPED:
+            store.requeue_phase(RUN, phase_id, now=now)
+        elif phase.phase_id != phase_id and phase.state is PhaseState.QUEUED and phase.last_attempt:
+            store.skip_phase(RUN, phase.phase_id, now=now)
+
+
+def _readings(store: Store) -> Sequence[Phase]:
+    try:
+        return store.phases(RUN)
+    except StoreError:
+        return ()  # Nobody has asked for one yet.
+
+
+def _answer(phase_id: str, prompt: str, reader: Reader, *, base: str) -> BuildAnswer:
+    store, now = reader.store, reader.clock.now()
+    phase = store.phase(RUN, phase_id)
     if phase.state is PhaseState.COMPLETE:
         return _paid(phase, store)
-    address = store.next_address(run_id, _PHASE)
+    address, commit = store.next_address(RUN, phase_id), reader.workspace.resolve(base)
     lease = store.claim_attempt(address, owner=reader.owner, now=now, is_owner_dead=reader.is_owner_dead)
     with heartbeat(store, lease, reader.clock, lease_seconds=reader.lease_seconds):
-        answer = _ask(phase, lease, prompt, reader)
+        answer = _ask(phase, lease, prompt, reader, base=commit)
     # A beat that finds the attempt finished would take it for another's and end this process.
-    _finish(lease, answer, reader)
+    _finish(lease, answer, reader, base=commit)
     return answer
 
 
@@ -107,10 +121,11 @@ def _paid(phase: Phase, store: Store) -> BuildAnswer:
     return stored.answer if stored is not None else BuildAnswer()
 
 
-def _ask(phase: Phase, lease: Lease, prompt: str, reader: Reader) -> BuildAnswer:
+def _ask(phase: Phase, lease: Lease, prompt: str, reader: Reader, *, base: str) -> BuildAnswer:
+    nothing_shown = Shown(read=lambda _key: None, placeholders={})
+    reader.build.recover(lease, logs_of=reader.logs_of, shown=lambda _commit: nothing_shown)
     if (paid := reader.build.stored(lease)) is not None:
         return paid
-    base = reader.workspace.resolve(reader.store.run(phase.run_id).spec.base)
     nothing = ScopedContext(files=(), stubs={})
     with reader.workspace.worktree() as worktree:
         order = BuildOrder(
@@ -120,23 +135,20 @@ def _ask(phase: Phase, lease: Lease, prompt: str, reader: Reader) -> BuildAnswer
             prompt=Prompt(text=prompt),
             worktree=worktree,
             base=base,
-            logs=reader.logs,
+            logs=reader.logs_of(lease.address),
         )
         return reader.build.ask(order)
 
 
-def _finish(lease: Lease, answer: BuildAnswer, reader: Reader) -> None:
+def _finish(lease: Lease, answer: BuildAnswer, reader: Reader, *, base: str) -> None:
     store, clock = reader.store, reader.clock
-    usage = store.usage_of(lease.address.run_id, _PHASE)
+    usage = store.usage_of(RUN, lease.address.phase_id)
     if answer.failure is not None:
         outcome = AttemptOutcome(final_state=PhaseState.FAILED, failure=answer.failure, usage=usage)
         store.finish_attempt(lease, outcome, now=clock.now())
-        # Nobody's backlog: no drain is to ask for it again.
-        store.skip_phase(lease.address.run_id, _PHASE, now=clock.now())
         return
     for state in (PhaseState.GATE, PhaseState.CI_RUNNING):
         store.enter_state(lease, state, now=clock.now())
-    base = reader.workspace.resolve(store.run(lease.address.run_id).spec.base)
     gates = (GateVerdict(gate="in_words", status=GateStatus.PASSED),)
     outcome = AttemptOutcome(final_state=PhaseState.COMPLETE, commit=base, gates=gates, usage=usage)
     store.finish_attempt(lease, outcome, now=clock.now())
@@ -145,7 +157,7 @@ def _finish(lease: Lease, answer: BuildAnswer, reader: Reader) -> None:
 # --- how it is told -------------------------------------------------------------------------------------
 
 
-def _told(answer: BuildAnswer, run_id: str) -> str:
+def _told(answer: BuildAnswer, phase_id: str) -> str:
     if answer.failure is not None:
         return _note(_first_line(answer.failure))
     text = mask_secrets(answer.text).strip()
@@ -155,7 +167,7 @@ def _told(answer: BuildAnswer, run_id: str) -> str:
     # Quoted, so that no heading or list of its own can be taken for one of the plan.
     quoted = "\n".join(f"> {line}".rstrip() for line in cut.splitlines())
     who = f" by {answer.model}" if answer.model else ""
-    used = f"{answer.usage.total_tokens:,} tokens, booked to `{run_id}/{_PHASE}`"
+    used = f"{answer.usage.total_tokens:,} tokens, booked to `{RUN}/{phase_id}`"
     return f"Written{who} from the plan above, {used}. Nothing here was checked.\n\n{quoted}"
 
 

@@ -10,6 +10,7 @@ from autopack.domain.attempt import Attempt
 from autopack.domain.blocker import Blocker
 from autopack.domain.ci_report import CiReport, bad_cases, has_unexplained_exit, proves
 from autopack.domain.failure import FailureKind, FailureReport
+from autopack.domain.run import OWN
 from autopack.ports import CiRequest, CiRunner, Command, Processes, Workspace
 from autopack.settings import Settings
 from autopack.triage.place import named_files
@@ -137,7 +138,7 @@ class Validator:
 
     def run(self, validation: Validation, commit: str) -> Validated:
         """Whether the blocker is gone on ``commit``; a check that could not run did not pass."""
-        logs = self._settings.state_folder / "logs" / "validation" / commit[:12]
+        logs = self._settings.state_folder / "logs" / f"{OWN}validation" / validation.check / commit[:12]
         if validation.check is Check.EXECUTOR:
             return self._start_executor(logs)
         if validation.check is Check.REPLAY:

@@ -4,6 +4,8 @@
 none such may go, or null. ``head_rank``, ``head_idx`` and ``head_fingerprint`` are of the failed phase that a
 drain would try first; one whose cause is stopped is none. ``failed`` counts the failed phases. Every look-up
 stays within one run's part of one index.
+
+A run of Autopack's own has no summary, so that no pick finds it, whatever state a process that died left it in.
 """
 
 from functools import cache
@@ -12,6 +14,7 @@ import sqlalchemy as sa
 
 from autopack.adapters.store.tables import DRAINABLE, READY, phase, run
 from autopack.domain.phase import PhaseState
+from autopack.domain.run import OWN
 
 
 def refresh(db: sa.Connection, which: sa.ColumnElement[bool]) -> None:
@@ -43,7 +46,7 @@ def _summarise() -> sa.Update:
         "head_idx": _first(phase.c.idx, DRAINABLE, *head),
         "head_fingerprint": _first(phase.c.failure_fingerprint, DRAINABLE, *head),
     }
-    return run.update().values(values)
+    return run.update().values(values).where(sa.func.substr(run.c.run_id, 1, len(OWN)) != OWN)
 
 
 def _of_run(condition: str = "true") -> tuple[sa.ColumnElement[bool] | sa.TextClause, ...]:
