@@ -129,6 +129,23 @@ def test_phases_of_a_cause_are_found_by_its_index_without_statistics(stuck):
     assert all("INDEX ix_phase_fingerprint" in detail for detail in of_phases)
 
 
+def test_what_several_phases_ended_with_is_found_by_the_index_of_causes(stuck):
+    [(statement, parameters)] = [
+        (statement, parameters)
+        for statement, parameters in statements_of(stuck.store, lambda store: store.triage.booked_calls())
+        if "AS other" in statement
+    ]
+    with stuck.store._database.reading() as db:
+        plan = db.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+    looks = [
+        row.detail
+        for row in plan
+        if "fingerprint" in row.detail and not row.detail.startswith("SCAN fingerprint")
+    ]
+    assert len(looks) == 2
+    assert all("USING INDEX ix_attempt_fingerprint (fingerprint=?)" in detail for detail in looks)
+
+
 def test_a_finished_phase_lets_the_next_one_go(long_store):
     [before] = long_store.next_runnable(now=2.0, limit=1)
     finish_first(long_store)

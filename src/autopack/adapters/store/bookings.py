@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from autopack.adapters.store.codec import decode
 from autopack.adapters.store.reading import used_tokens
-from autopack.adapters.store.tables import attempt, builder_call, drain_attempt, phase
+from autopack.adapters.store.tables import attempt, builder_call, drain_attempt, fingerprint, phase
 from autopack.domain.attempt import AttemptAddress
 from autopack.domain.failure import FailureKind
 from autopack.domain.phase import PhaseState
@@ -123,11 +123,17 @@ def _failure_of(outcome: str | None) -> tuple[FailureKind | None, bool]:
 
 
 def _shared_fingerprints(db: sa.Connection) -> frozenset[str]:
-    """The fingerprints that more than one phase ended with."""
-    place = (_attempt.fingerprint, _attempt.run_id, _attempt.phase_id)
-    each = sa.select(*place).where(_attempt.fingerprint.is_not(None)).distinct().subquery()
-    shared = sa.select(each.c.fingerprint).group_by(each.c.fingerprint).having(sa.func.count() > 1)
-    return frozenset(db.scalars(shared))
+    """The fingerprints that more than one phase ended with: a look or two into an index for each that is known."""
+    known, one, other = fingerprint.c.fingerprint, attempt.alias("one"), attempt.alias("other")
+    some_phase = sa.select(_phase_of(one.c)).where(one.c.fingerprint == known).limit(1)
+    is_other = _phase_of(other.c) != some_phase.correlate(fingerprint).scalar_subquery()
+    has_other = sa.exists().where(other.c.fingerprint == known, is_other).correlate(fingerprint)
+    return frozenset(db.scalars(sa.select(known).where(has_other)))
+
+
+def _phase_of(columns: Any) -> sa.ColumnElement[str]:
+    # In one value, so that its parts are those of one row; a name has no slash in it.
+    return columns.run_id + "/" + columns.phase_id  # type: ignore[no-any-return]
 
 
 def _asked_by(session_id: str | None) -> sa.ColumnElement[bool]:
