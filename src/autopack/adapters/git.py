@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 
 from autopack.adapters.git_command import DURABLE, Git, check_version
-from autopack.adapters.git_merge import is_ancestor, merge
+from autopack.adapters.git_merge import holds, is_ancestor, merge
 from autopack.adapters.git_pool import WorktreePool
 from autopack.adapters.git_tree import CommitTree, ObjectReader
 from autopack.adapters.git_worktree import GitWorktree
@@ -136,7 +136,7 @@ class GitWorkspace:
 
     def holds(self, head: str, commit: str) -> bool:
         """See ``Workspace.holds``."""
-        return is_ancestor(self._git, commit, head)
+        return holds(self._git, head, commit)
 
     def history(self, commit: str, *, limit: int) -> Sequence[str]:
         """See ``Workspace.history``."""

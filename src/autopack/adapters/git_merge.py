@@ -1,9 +1,13 @@
-"""Merges that nobody sees: two commits become one without a checkout."""
+"""What two commits have of each other, and merges that nobody sees: two commits become one without a checkout."""
 
 from autopack.adapters.git_command import DURABLE, Git
 from autopack.errors import MergeConflictError, WorkspaceError
 
 _CONFLICT = 1
+_MOST_COMMITS = 500
+_MOST_PATHS = 200
+"""As far as a copy of a change is looked for; beyond, it would take seconds."""
+_PLAIN = ("--no-renames", "--no-ext-diff", "--no-textconv", "--no-color")
 
 
 def is_ancestor(git: Git, older: str, newer: str) -> bool:
@@ -14,10 +18,24 @@ def is_ancestor(git: Git, older: str, newer: str) -> bool:
 def merge(git: Git, head: str, commit: str, *, message: str) -> str:
     """A commit with the parents ``head`` and ``commit``; the same two always give the same one. No branch moves.
 
+    Where ``head`` has all that ``commit`` would bring, copied or squashed, it is ``head`` itself.
+
     Raises:
         MergeConflictError: Both changed the same lines; ``paths`` names the files.
         WorkspaceError: They have no common history, or git cannot merge without a checkout (older than 2.38).
     """
+    tree = _merged_tree(git, head, commit)
+    if tree == _tree_of(git, head):
+        return head
+    # Dated by its parents, so that a process that died after the merge makes the same one again.
+    dates = (int(git.line("show", "-s", "--format=%ct", one)) for one in (head, commit))
+    date = f"@{max(dates) + 1} +0000"
+    dated = git.at(GIT_AUTHOR_DATE=date, GIT_COMMITTER_DATE=date)
+    words = (*DURABLE, "commit-tree", tree, "-p", head, "-p", commit, "-F", "-")
+    return dated.run(*words, stdin=message.encode()).decode().strip()
+
+
+def _merged_tree(git: Git, head: str, commit: str) -> str:
     done = git.attempt("merge-tree", "--write-tree", "--name-only", "--no-messages", "-z", head, commit)
     fields = done.stdout.decode("utf-8", "surrogateescape").split("\0")
     if done.returncode == _CONFLICT:
@@ -30,9 +48,49 @@ def merge(git: Git, head: str, commit: str, *, message: str) -> str:
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()
         raise WorkspaceError(f"git cannot merge {commit[:12]} into {head[:12]}: {said[-1] if said else ''}")
-    # Dated by its parents, so that a process that died after the merge makes the same one again.
-    dates = (int(git.line("show", "-s", "--format=%ct", one)) for one in (head, commit))
-    date = f"@{max(dates) + 1} +0000"
-    dated = git.at(GIT_AUTHOR_DATE=date, GIT_COMMITTER_DATE=date)
-    words = (*DURABLE, "commit-tree", fields[0], "-p", head, "-p", commit, "-F", "-")
-    return dated.run(*words, stdin=message.encode()).decode().strip()
+    return fields[0]
+
+
+def _tree_of(git: Git, commit: str) -> str:
+    return git.line("rev-parse", "--verify", "-q", f"{commit}^{{tree}}")
+
+
+def holds(git: Git, head: str, commit: str) -> bool:
+    """Whether ``head`` has all that ``commit`` brought: in its history, or picked, rebased or squashed onto it.
+
+    What was copied and changed again on the same lines is found among the newest commits alone.
+    """
+    if is_ancestor(git, commit, head):
+        return True
+    try:
+        return _merged_tree(git, head, commit) == _tree_of(git, head)
+    except WorkspaceError:
+        # Changed again on the same lines, or a git that cannot merge without a checkout.
+        return _is_copied(git, head, commit)
+
+
+def _is_copied(git: Git, head: str, commit: str) -> bool:
+    found = git.attempt("merge-base", head, commit)
+    sides = f"{head}...{commit}"
+    if found.returncode or _count(git, f"--max-count={_MOST_COMMITS + 1}", sides) > _MOST_COMMITS:
+        return False
+    if not _count(git, "--right-only", "--cherry-pick", "--no-merges", sides):
+        return True
+    base = found.stdout.decode().strip()
+    names = git.run("diff-tree", "-r", "-z", "--name-only", "--no-renames", base, commit)
+    paths = [name.decode("utf-8", "surrogateescape") for name in names.split(b"\0") if name]
+    if not paths or len(paths) > _MOST_PATHS:
+        return False
+    whole = _patch_ids(git, git.run("diff-tree", "-r", "-p", *_PLAIN, base, commit))
+    window = ("--no-merges", f"{base}..{head}", "--", *paths)
+    squashed = git.run("--literal-pathspecs", "log", "-p", *_PLAIN, *window)
+    return not whole.isdisjoint(_patch_ids(git, squashed))
+
+
+def _count(git: Git, *words: str) -> int:
+    return int(git.line("rev-list", "--count", *words))
+
+
+def _patch_ids(git: Git, patches: bytes) -> frozenset[bytes]:
+    said = git.run("patch-id", "--stable", stdin=patches)
+    return frozenset(line.split()[0] for line in said.splitlines())

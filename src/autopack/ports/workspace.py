@@ -83,6 +83,8 @@ class Workspace(Protocol):
     def bring(self, run_id: str, commit: str, *, base: str, message: str) -> str:
         """Make the run's branch contain ``commit``: forward where it can, else by a merge; its new head.
 
+        A branch that has all that the commit brought, as a copy, stays as it is.
+
         Doing it again changes nothing.
 
         Raises:
@@ -100,7 +102,10 @@ class Workspace(Protocol):
         ...
 
     def holds(self, head: str, commit: str) -> bool:
-        """Whether ``commit`` is ``head`` or in its history; False where either is not there."""
+        """Whether ``head`` has all that ``commit`` brought: in its history, or picked, rebased or squashed onto it.
+
+        False where either is not there.
+        """
         ...
 
     def history(self, commit: str, *, limit: int) -> Sequence[str]:
