@@ -8,6 +8,7 @@ import click
 from autopack.cli.flags import Flags, make_command
 from autopack.cli.render import one_line, print_json, print_table, say
 from autopack.cli.session import load, now, open_store
+from autopack.domain.blocker import BlockerState
 
 if TYPE_CHECKING:
     from autopack.triage.overview import Overview
@@ -95,6 +96,8 @@ def _print_all(views: "Sequence[BlockerView]") -> None:
     print_table(("blocker", "state", "holds", "failures", "tokens", "place", "cause"), rows)
     if any(it.blocker.is_holding for it in views):
         say("next: autopack remediate plan")
+    if mended := [it.blocker.name for it in views if it.blocker.state is BlockerState.VALIDATED]:
+        say(f"mended, and not released: {', '.join(mended)}; autopack remediate release")
 
 
 def _print_one(view: "BlockerView") -> None:

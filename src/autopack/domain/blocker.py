@@ -30,7 +30,7 @@ LEGAL_MOVES: Mapping[BlockerState, frozenset[BlockerState]] = {
     BlockerState.VALIDATED: frozenset(
         {BlockerState.RELEASED, BlockerState.RECURRED, BlockerState.FIX_PROPOSED}
     ),
-    BlockerState.RELEASED: frozenset({BlockerState.RECURRED}),
+    BlockerState.RELEASED: frozenset({BlockerState.RECURRED, BlockerState.VALIDATED}),
     BlockerState.RECURRED: frozenset({BlockerState.FIX_PROPOSED, BlockerState.VALIDATED}),
 }
 
@@ -72,7 +72,7 @@ class BlockerEvent:
     at: float
     event: str
     """``opened``, ``mend begun``, ``fix proposed``, ``validation passed``, ``validation failed``, ``released``,
-    ``release stopped``, ``recurred``."""
+    ``release stopped``, ``late``, ``recurred``."""
     text: str = ""
     session_id: str | None = None
     commit: str | None = None
@@ -105,6 +105,8 @@ class Release(StrEnum):
     """Failed again with a new change, of whatever cause."""
     CONFLICT = "conflict"
     """The fix does not merge into the branch of its run; nothing is tried until somebody merges it."""
+    LATE = "late"
+    """Failed of it after the fix was validated, in a run that lacks the fix; the next release brings it there."""
 
 
 def release_of(*, is_complete: bool, is_replay: bool) -> Release:

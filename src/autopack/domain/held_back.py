@@ -37,6 +37,14 @@ def by_stop(fingerprint: str, *, seen: int, limit: int) -> Hold:
     )
 
 
+def by_late(blocker: str) -> Hold:
+    """Their cause is mended, and the mend is not in their runs."""
+    return Hold(
+        reason=f"{blocker}, which they failed of, is mended, and their runs lack the fix",
+        hint=f"autopack remediate release {blocker}",
+    )
+
+
 def by_attempts(limit: int) -> Hold:
     """The session tried them as often as it may."""
     return Hold(

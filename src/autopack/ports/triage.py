@@ -72,6 +72,21 @@ class Triage(Protocol):
         """Note that a mended cause is here again; a blocker that is open anyway stays as it is."""
         ...
 
+    def note_late(self, found: Return, *, now: float) -> str | None:
+        """Note that a phase failed of a mended blocker in a run that lacks its fix, for the next release to bring it.
+
+        A blocker that was released is validated again by it, and its fingerprint stopped: without the fix every phase
+        that shares it would be paid for in vain.
+
+        Returns:
+            The fingerprint that this stopped, for ``Drains.mark``; None where nothing was stopped.
+        """
+        ...
+
+    def begin_release(self, blocker: Blocker, *, why: str, now: float) -> None:
+        """Lift the blocker's stop, where late phases set it again, and note which phases it holds by now."""
+        ...
+
     def place_blocker(self, blocker: Blocker, *, place: str, introduced_by: str, now: float) -> Blocker:
         """Note where the cause is believed to be, and which commit brought it; an empty text is left as it was."""
         ...

@@ -24,7 +24,7 @@ class ReleaseReport:
     sessions: tuple[str, ...]
     """The drain sessions since the fix was validated, in order."""
     held: int
-    """Phases that the blocker held when its fix was validated."""
+    """Phases that the blocker held when its fix was validated, or that failed of it since where the fix was not."""
     replayed: int
     drained: int
     failed: int
@@ -66,6 +66,7 @@ def validate_fix(
     return found, judged
 
 
+_LEFT = (Release.HELD, Release.NEEDS_WORK, Release.CONFLICT, Release.LATE)
 _NEWEST = 1000
 """Sessions among which those of a release are looked for."""
 
@@ -95,6 +96,7 @@ class Releaser:
                 f"{blocker.name} is {blocker.state}: its fix is not validated",
                 hint=f"autopack remediate fixed {blocker.name} --commit REV",
             )
+        self._gather(blocker, blocker.fix_commit)
         conflicts = self._bring_fix(blocker, blocker.fix_commit)
         self._store.triage.mark_unpaid(blocker)
         if self._is_mended(blocker):
@@ -105,6 +107,15 @@ class Releaser:
         if self._is_mended(blocker) and self._needs_work(blocker):
             self._drain_work(blocker, limits, canary_only=canary_only)
         return self._note(self._report(blocker, conflicts))
+
+    def _gather(self, blocker: Blocker, commit: str) -> None:
+        """Take in what failed of it since, in runs that lack the fix, and lift the stop that this set again."""
+        notice_returns(self._store, self._workspace, now=self._clock.now())
+        if self._store.triage.blocker(blocker.name).state is not BlockerState.VALIDATED:
+            return
+        why = f"{blocker.name} is fixed by {commit[:12]}"
+        self._store.triage.begin_release(blocker, why=why, now=self._clock.now())
+        self._store.drains.mark(blocker.cause.fingerprint)
 
     def _drain_work(self, blocker: Blocker, limits: DrainLimits, *, canary_only: bool) -> None:
         since = self._begun_at(blocker)
@@ -118,7 +129,7 @@ class Releaser:
 
     def _begun_at(self, blocker: Blocker) -> float:
         """Since when this release goes on: the newest word that ended one, or that the fix passed."""
-        ends = {"validation passed", "release stopped"}
+        ends = {"validation passed", "release stopped", "released"}
         return max((it.at for it in self._store.triage.events(blocker) if it.event in ends), default=0.0)
 
     def _bring_fix(self, blocker: Blocker, commit: str) -> tuple[str, ...]:
@@ -161,7 +172,7 @@ class Releaser:
             replayed=sizes[Release.REPLAYED],
             drained=sizes[Release.DRAINED],
             failed=sizes[Release.FAILED],
-            left=sizes[Release.HELD] + sizes[Release.NEEDS_WORK] + sizes[Release.CONFLICT],
+            left=sum(sizes[it] for it in _LEFT),
             tokens_recovered=counts.get(Release.REPLAYED, (0, 0))[1],
             tokens_spent=sum(session.total_tokens for session in sessions),
             recurrences=now.recurrences - blocker.recurrences,

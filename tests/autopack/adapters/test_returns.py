@@ -8,6 +8,7 @@ from drain_record import FAILED_ONES, WIDE, Record, cause
 
 from autopack.domain.blocker import BlockerEvent, BlockerState, Release
 from autopack.domain.phase import PhaseState
+from autopack.domain.replay import Replay
 from autopack.domain.verdicts import AttemptOutcome
 from autopack.execution.returns import notice_returns
 from autopack.triage.release import validate_fix
@@ -175,3 +176,92 @@ def test_what_a_release_notes_of_a_phase(state, release, record):
     counts = record.store.triage.release_counts(blocker)
     sizes = Counter({it: size for it, (size, _) in counts.items()})
     assert sizes == Counter([release, Release.NEEDS_WORK])
+
+
+# --- where the fix is not -------------------------------------------------------------------------------
+
+
+def late(record, run, *, base="old"):
+    """A run that the blocker never held fails of its cause."""
+    record.backlog(**{run: {"a": None}})
+    lease = record.store.set_base(record.claim(record.store.next_address(run, "a")), base)
+    outcome = AttemptOutcome(final_state=PhaseState.FAILED, failure=cause("ann"))
+    record.store.finish_attempt(lease, outcome, now=record.now)
+    return notice_returns(record.store, Commits(), now=record.now)
+
+
+def released(record):
+    """A blocker whose phases all went well."""
+    blocker = validated(record)
+    for run in ("one", "two"):
+        record.store.requeue_phase(run, "a", now=record.now)
+        record.attempt(run, "a", None)
+    event = BlockerEvent(at=record.now, event="released")
+    return record.store.triage.move_blocker(blocker, BlockerState.RELEASED, event)
+
+
+def sizes_of(record, blocker):
+    return {it: size for it, (size, _) in record.store.triage.release_counts(blocker).items()}
+
+
+def test_a_run_that_lacks_the_fix_waits_for_the_next_release_and_is_paid_for_once(record):
+    blocker = released(record)
+    assert late(record, "new") == ()
+    assert record.store.triage.blocker("B1").state is BlockerState.VALIDATED
+    assert sizes_of(record, blocker) == {Release.DRAINED: 2, Release.LATE: 1}
+    assert record.store.triage.runs_to_release(blocker) == ("new",)
+    # No drain asks the Builder for it again, and says what would help.
+    session = record.start()
+    assert record.pick(session) is None
+    (held,) = record.drains.held_back(FAILED_ONES, WIDE)
+    assert (held.phases, held.hint) == (1, "autopack remediate release B1")
+    # However often anybody looks, it is one event.
+    assert notice_returns(record.store, Commits(), now=record.now) == ()
+    assert [it.event for it in record.store.triage.events(blocker)].count("late") == 1
+
+    record.store.triage.begin_release(blocker, why="mended", now=record.now)
+    record.drains.mark(blocker.cause.fingerprint)
+    record.store.triage.mark_conflict(blocker, "new", is_conflict=False)
+    assert sizes_of(record, blocker) == {Release.DRAINED: 2, Release.HELD: 1}
+    assert record.pick(record.start(replace(FAILED_ONES, blocker=1, replay=Replay.ONLY))) is not None
+
+
+def test_a_release_under_way_is_not_stopped_by_a_run_that_lacks_the_fix(record):
+    blocker = validated(record)
+    late(record, "new")
+    assert record.drains.fingerprint(blocker.cause.fingerprint).stopped_at is None
+    assert sizes_of(record, blocker) == {Release.HELD: 2, Release.LATE: 1}
+    assert (
+        record.pick(record.start(replace(FAILED_ONES, blocker=1, replay=Replay.ONLY))).address.run_id == "one"
+    )
+
+
+@pytest.mark.parametrize(
+    "go_on",
+    [
+        pytest.param(
+            lambda record: record.store.requeue_phase("new", "a", now=record.now), id="queued again"
+        ),
+        pytest.param(lambda record: record.store.skip_phase("new", "a", now=record.now), id="skipped"),
+    ],
+)
+def test_a_phase_that_moved_on_is_not_noted_as_late(go_on, record):
+    blocker = released(record)
+    record.backlog(new={"a": None})
+    lease = record.store.set_base(record.claim(record.store.next_address("new", "a")), "old")
+    outcome = AttemptOutcome(final_state=PhaseState.FAILED, failure=cause("ann"))
+    record.store.finish_attempt(lease, outcome, now=record.now)
+    go_on(record)
+    notice_returns(record.store, Commits(), now=record.now)
+    assert record.store.triage.blocker("B1").state is BlockerState.RELEASED
+    assert sizes_of(record, blocker) == {Release.DRAINED: 2}
+
+
+def test_what_failed_before_its_blocker_was_mended_and_was_booked_after_is_held_by_its_release(record):
+    record.backlog(new={"a": None})
+    lease = record.store.set_base(record.claim(record.store.next_address("new", "a")), "old")
+    blocker = validated(record)
+    outcome = AttemptOutcome(final_state=PhaseState.FAILED, failure=cause("ann"))
+    record.store.finish_attempt(lease, outcome, now=record.now)
+    record.store.triage.begin_release(blocker, why="mended", now=record.now)
+    assert sizes_of(record, blocker) == {Release.HELD: 3}

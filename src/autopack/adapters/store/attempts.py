@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import sqlalchemy as sa
 
-from autopack.adapters.store import blockers, fingerprints, heads, reading
+from autopack.adapters.store import fingerprints, heads, reading, releases
 from autopack.adapters.store.codec import decode, encode
 from autopack.adapters.store.rows import progress_values
 from autopack.adapters.store.tables import approval, attempt, phase, phase_need
@@ -142,7 +142,7 @@ def _conclude(
     _end(db, address, outcome, now=now)
     if outcome.final_state is PhaseState.COMPLETE:
         _lift_needs(db, stored)
-        blockers.note_complete(db, address, is_replay=outcome.replayed_from is not None)
+        releases.note_complete(db, address, is_replay=outcome.replayed_from is not None)
     heads.refresh_run(db, address.run_id)
 
 

@@ -4,32 +4,25 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from autopack.adapters.store import fingerprints, reading
+from autopack.adapters.store import fingerprints, reading, releases
 from autopack.adapters.store.codec import decode, storable
-from autopack.adapters.store.rows import to_attempt, to_phase
+from autopack.adapters.store.rows import to_attempt
 from autopack.adapters.store.tables import (
     attempt,
     blocker,
     blocker_event,
-    blocker_phase,
-    builder_call,
-    drain_attempt,
     phase,
-    run,
 )
 from autopack.domain.attempt import Attempt, AttemptAddress
 from autopack.domain.blocker import (
     Blocker,
     BlockerEvent,
     BlockerState,
-    Release,
     Return,
     check_move,
-    release_of,
 )
-from autopack.domain.phase import Phase, PhaseKind, PhaseState
-from autopack.domain.replay import Replay, is_of_the_answer
-from autopack.domain.session import DrainResult, DrainScope
+from autopack.domain.phase import PhaseKind, PhaseState
+from autopack.domain.replay import is_of_the_answer
 from autopack.domain.verdicts import AttemptOutcome
 from autopack.errors import StoreError
 
@@ -179,6 +172,36 @@ def reopen(db: sa.Connection, number: int, address: AttemptAddress, *, now: floa
     add_event(db, number, BlockerEvent(at=now, event="recurred", text=text, commit=base))
 
 
+def note_late(db: sa.Connection, found: Return, *, now: float) -> str | None:
+    """Note a phase that failed of a mended blocker where its fix is not; the blocker is to be released again.
+
+    Returns:
+        The fingerprint that this stopped: without the fix, every phase that shares it would fail again. None where
+        the phase is no longer as it was found, or its release is under way.
+    """
+    reading.lock_run(db, found.address.run_id)
+    key = db.scalar(sa.select(_blocker.fingerprint).where(_blocker.number == found.number))
+    stored = reading.read_phase(db, found.address.run_id, found.address.phase_id)
+    is_it = stored.state is PhaseState.FAILED and stored.failure_fingerprint == key
+    is_newest = stored.last_attempt == found.address.number
+    if key is None or not is_it or not is_newest or stored.spec.kind is PhaseKind.REMEDIATION:
+        return None
+    fingerprints.lock(db, key)
+    locked = db.execute(sa.select(blocker).where(_blocker.number == found.number).with_for_update()).one()
+    state = BlockerState(locked.state)
+    if state not in _MENDED or not releases.note_late(db, found.number, found.address):
+        return None
+    text = f"{found.address} failed of it on {(found.base_commit or '')[:12]}, which lacks the fix"
+    event = BlockerEvent(at=now, event="late", text=text, commit=found.base_commit)
+    add_event(db, found.number, event)
+    if state is not BlockerState.RELEASED:
+        return None
+    again = {"state": BlockerState.VALIDATED, "updated_at": now}
+    db.execute(blocker.update().where(_blocker.number == found.number).values(**again))
+    fingerprints.stop(db, key, now=now)
+    return str(key)
+
+
 def add_event(db: sa.Connection, number: int, event: BlockerEvent) -> None:
     """Append to a blocker's history."""
     seq = db.scalar(
@@ -212,158 +235,3 @@ def evidence(db: sa.Connection, key: str, *, limit: int) -> tuple[Attempt, ...]:
     query = sa.select(attempt).where(attempt.c.fingerprint == key, attempt.c.fingerprint.is_not(None))
     rows = db.execute(query.order_by(attempt.c.finished_at.desc()).limit(limit))
     return tuple(to_attempt(row) for row in rows)
-
-
-def held_phases(db: sa.Connection, key: str, *, limit: int) -> tuple[Phase, ...]:
-    """Failed phases whose last attempt ended with a fingerprint, in the order of runs and positions."""
-    query = (
-        sa.select(phase)
-        .join(run, run.c.run_id == phase.c.run_id)
-        .where(phase.c.failure_fingerprint == key, phase.c.state == sa.literal_column("'FAILED'"))
-        .order_by(run.c.seq, phase.c.idx)
-        .limit(limit)
-    )
-    return tuple(to_phase(row) for row in db.execute(query))
-
-
-def hold_phases(db: sa.Connection, number: int, key: str) -> None:
-    """Note which phases the blocker holds, before its stop is lifted; those that are noted stay."""
-    tokens = (
-        sa.select(sa.func.coalesce(sa.func.sum(reading.used_tokens()), 0))
-        .where(
-            builder_call.c.run_id == phase.c.run_id,
-            builder_call.c.phase_id == phase.c.phase_id,
-            builder_call.c.number == phase.c.last_attempt,
-        )
-        .scalar_subquery()
-    )
-    known = sa.exists().where(
-        blocker_phase.c.number == number,
-        blocker_phase.c.run_id == phase.c.run_id,
-        blocker_phase.c.phase_id == phase.c.phase_id,
-    )
-    held = sa.select(
-        sa.literal(number), phase.c.run_id, phase.c.phase_id, sa.literal(str(Release.HELD)), tokens
-    ).where(phase.c.failure_fingerprint == key, phase.c.state == sa.literal_column("'FAILED'"), ~known)
-    db.execute(blocker_phase.insert().from_select(list(blocker_phase.c), held))
-    _leave_out_mends(db, number)
-    again = {"release": Release.HELD}
-    failed_again = sa.exists().where(
-        phase.c.run_id == blocker_phase.c.run_id,
-        phase.c.phase_id == blocker_phase.c.phase_id,
-        phase.c.failure_fingerprint == key,
-        phase.c.state == sa.literal_column("'FAILED'"),
-    )
-    # A fix that did not last has its phases back: they are tried again once the next one is validated.
-    db.execute(
-        blocker_phase.update()
-        .where(blocker_phase.c.number == number, blocker_phase.c.release == Release.FAILED, failed_again)
-        .values(**again)
-    )
-
-
-def _leave_out_mends(db: sa.Connection, number: int) -> None:
-    """A phase that was to mend the blocker, and failed of it, is not one that it holds."""
-    ours = sa.and_(phase.c.run_id == blocker_phase.c.run_id, phase.c.phase_id == blocker_phase.c.phase_id)
-    named = (
-        sa.select(phase)
-        .join(blocker_phase, ours)
-        .where(blocker_phase.c.number == number, phase.c.spec.contains(str(PhaseKind.REMEDIATION)))
-    )
-    for row in db.execute(named).all():
-        if to_phase(row).spec.kind is PhaseKind.REMEDIATION:
-            gone = (blocker_phase.c.run_id == row.run_id, blocker_phase.c.phase_id == row.phase_id)
-            db.execute(blocker_phase.delete().where(blocker_phase.c.number == number, *gone))
-
-
-def release_counts(db: sa.Connection, number: int) -> dict[Release, tuple[int, int]]:
-    """How many of a blocker's phases are where, and what their last answers had cost, in tokens."""
-    query = (
-        sa.select(
-            blocker_phase.c.release,
-            sa.func.count().label("size"),
-            sa.func.sum(blocker_phase.c.tokens).label("tokens"),
-        )
-        .where(blocker_phase.c.number == number)
-        .group_by(blocker_phase.c.release)
-    )
-    return {Release(row.release): (int(row.size), int(row.tokens or 0)) for row in db.execute(query)}
-
-
-def released_runs(db: sa.Connection, number: int) -> tuple[str, ...]:
-    """The runs of the phases that a blocker held and that are not COMPLETE, in their order."""
-    query = (
-        sa.select(run.c.run_id)
-        .join(blocker_phase, blocker_phase.c.run_id == run.c.run_id)
-        .where(
-            blocker_phase.c.number == number,
-            blocker_phase.c.release.in_((Release.HELD, Release.NEEDS_WORK, Release.CONFLICT)),
-        )
-        .distinct()
-        .order_by(run.c.run_id)
-    )
-    return tuple(db.scalars(query))
-
-
-def mark_conflict(db: sa.Connection, number: int, run_id: str, *, is_conflict: bool) -> None:
-    """Note whether the fix could be brought into the run's branch; where it is at last, its phases are held again."""
-    before = (Release.HELD, Release.NEEDS_WORK) if is_conflict else (Release.CONFLICT,)
-    ours = (
-        blocker_phase.c.number == number,
-        blocker_phase.c.run_id == run_id,
-        blocker_phase.c.release.in_(before),
-    )
-    after = Release.CONFLICT if is_conflict else Release.HELD
-    db.execute(blocker_phase.update().where(*ours).values(release=after))
-
-
-def mark_unpaid(db: sa.Connection, number: int) -> None:
-    """Note which held phases need the Builder in any case: no attempt of theirs ever got an answer."""
-    call = builder_call.c
-    has_answer = sa.exists().where(
-        call.run_id == blocker_phase.c.run_id,
-        call.phase_id == blocker_phase.c.phase_id,
-        call.is_reusable,
-        call.state == "answered",
-    )
-    ours = (blocker_phase.c.number == number, blocker_phase.c.release == Release.HELD, ~has_answer)
-    db.execute(blocker_phase.update().where(*ours).values(release=Release.NEEDS_WORK))
-
-
-def note_complete(db: sa.Connection, address: AttemptAddress, *, is_replay: bool) -> None:
-    """Note that a phase which a blocker held is COMPLETE, whoever had it attempted."""
-    ours = (blocker_phase.c.run_id == address.run_id, blocker_phase.c.phase_id == address.phase_id)
-    release = release_of(is_complete=True, is_replay=is_replay)
-    db.execute(blocker_phase.update().where(*ours).values(release=release))
-
-
-def drained_since(db: sa.Connection, number: int, *, since: float) -> tuple[DrainResult, ...]:
-    """What became of a blocker's phases that its release asked the Builder for, booked since a time."""
-    item = drain_attempt.c
-    theirs = sa.and_(item.run_id == blocker_phase.c.run_id, item.phase_id == blocker_phase.c.phase_id)
-    query = (
-        sa.select(item.scope, item.result)
-        .join_from(blocker_phase, drain_attempt, theirs)
-        .where(blocker_phase.c.number == number, item.booked_at >= since, item.is_counted)
-        .order_by(item.booked_at, item.session_id, item.seq)
-    )
-    rows = [(decode(DrainScope, row.scope), row.result) for row in db.execute(query)]
-    return tuple(
-        decode(DrainResult, result)
-        for scope, result in rows
-        if scope.blocker == number and scope.replay is not Replay.ONLY
-    )
-
-
-def note_release(db: sa.Connection, scope: DrainScope, result: DrainResult) -> None:
-    """Note what an attempt made of a phase that its session releases."""
-    # A phase that waits for its approval is left; whoever decides on it says what becomes of it.
-    if scope.blocker is None or result.final_state is not PhaseState.FAILED:
-        return
-    release = release_of(is_complete=False, is_replay=scope.replay is Replay.ONLY)
-    ours = (
-        blocker_phase.c.number == scope.blocker,
-        blocker_phase.c.run_id == result.run_id,
-        blocker_phase.c.phase_id == result.phase_id,
-    )
-    db.execute(blocker_phase.update().where(*ours).values(release=release))

@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from autopack.adapters.store import attempts, blockers, fingerprints, picks, reading, sessions
+from autopack.adapters.store import attempts, fingerprints, picks, reading, releases, sessions
 from autopack.adapters.store.codec import decode, encode
 from autopack.adapters.store.tables import NO_PROMPT, builder_call, drain_attempt, drain_session, run
 from autopack.domain.attempt import AttemptAddress
@@ -178,7 +178,7 @@ def book(db: sa.Connection, made: Pick, result: DrainResult, *, now: float) -> S
     stop = _count_repeat(db, made.session_id, str(key), now=now) if counts else None
     _add_totals(db, made.session_id, result)
     if not result.is_retryable:
-        blockers.note_release(db, scope, result)
+        releases.note_release(db, scope, result)
     return stop
 
 

@@ -95,6 +95,13 @@ def stop_exhausted(db: sa.Connection, *, limit: int, session_id: str, now: float
     _stop(db, db.scalars(query.with_for_update()).all(), limit=limit, session_id=session_id, now=now)
 
 
+def stop(db: sa.Connection, key: str, *, now: float) -> None:
+    """Stop a fingerprint that no session counted up to its limit; a mend is known, and not where it is needed."""
+    is_free = (_known.fingerprint == key, _known.stopped_at.is_(None))
+    stopped = {"stopped_at": now, "stopped_by": "", "stop_limit": 0, "lifted_at": None}
+    db.execute(fingerprint.update().where(*is_free).values(**stopped))
+
+
 def _stop(db: sa.Connection, keys: Sequence[str], *, limit: int, session_id: str, now: float) -> None:
     stopped = {"stopped_at": now, "stopped_by": session_id, "stop_limit": limit, "lifted_at": None}
     db.execute(fingerprint.update().where(_known.fingerprint.in_(keys)).values(**stopped))

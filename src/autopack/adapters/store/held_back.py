@@ -6,8 +6,9 @@ import sqlalchemy as sa
 
 from autopack.adapters.store import picks
 from autopack.adapters.store.reading import is_idle
-from autopack.adapters.store.tables import FAILED, drain_attempt, fingerprint, phase, run
+from autopack.adapters.store.tables import FAILED, blocker, drain_attempt, fingerprint, phase, run
 from autopack.domain import held_back as why
+from autopack.domain.blocker import BlockerState
 from autopack.domain.drain_policy import DrainLimits
 from autopack.domain.held_back import Hold
 from autopack.domain.session import DrainScope, HeldBack
@@ -95,7 +96,8 @@ def _held(db: sa.Connection, hold: Hold, *, phases: int, runs: int, names: sa.Se
 def _by_stops(db: sa.Connection, scope: DrainScope) -> Sequence[HeldBack]:
     known = fingerprint.c
     stopped = db.execute(
-        sa.select(known.fingerprint, known.seen, known.stop_limit)
+        sa.select(known.fingerprint, known.seen, known.stop_limit, blocker.c.number, blocker.c.state)
+        .outerjoin(blocker, blocker.c.fingerprint == known.fingerprint)
         .where(known.stopped_at.is_not(None))
         .order_by(known.stopped_at, known.fingerprint)
     ).all()
@@ -104,7 +106,9 @@ def _by_stops(db: sa.Connection, scope: DrainScope) -> Sequence[HeldBack]:
             db,
             scope,
             (phase.c.failure_fingerprint == row.fingerprint, phase.c.is_stopped == sa.true()),
-            why.by_stop(row.fingerprint, seen=row.seen, limit=row.stop_limit),
+            why.by_late(f"B{row.number}")
+            if row.state == BlockerState.VALIDATED
+            else why.by_stop(row.fingerprint, seen=row.seen, limit=row.stop_limit),
         )
         for row in stopped
     ]

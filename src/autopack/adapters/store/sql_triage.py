@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from autopack.adapters.store import blockers, bookings, drain_history, fingerprints, records
+from autopack.adapters.store import blockers, bookings, drain_history, fingerprints, records, releases
 from autopack.adapters.store.database import Database
 from autopack.domain.attempt import Attempt, AttemptAddress
 from autopack.domain.blocker import Blocker, BlockerEvent, BlockerState, Release, Return
@@ -61,6 +61,19 @@ class SqlTriage:
         with self._database.writing() as db:
             blockers.reopen(db, found.number, found.address, now=now)
 
+    def note_late(self, found: Return, *, now: float) -> str | None:
+        """Note that a phase failed of a mended blocker where its fix is not; the fingerprint that this stopped."""
+        with self._database.writing() as db:
+            return blockers.note_late(db, found, now=now)
+
+    def begin_release(self, blocker: Blocker, *, why: str, now: float) -> None:
+        """Lift the blocker's stop, where late phases set it again, and note what it holds by now."""
+        with self._database.writing() as db:
+            known = fingerprints.lock(db, blocker.cause.fingerprint)
+            if known is not None and known.stopped_at is not None:
+                fingerprints.lift(db, blocker.cause.fingerprint, why=why, now=now)
+            releases.hold_phases(db, blocker.number, blocker.cause.fingerprint)
+
     def place_blocker(self, blocker: Blocker, *, place: str, introduced_by: str, now: float) -> Blocker:
         """Note where the cause is believed to be, and which commit brought it."""
         with self._database.writing() as db:
@@ -80,46 +93,46 @@ class SqlTriage:
     def held_phases(self, fingerprint: str, *, limit: int) -> Sequence[Phase]:
         """Failed phases whose last attempt ended with a fingerprint, in the order of runs and positions."""
         with self._database.reading() as db:
-            return blockers.held_phases(db, fingerprint, limit=limit)
+            return releases.held_phases(db, fingerprint, limit=limit)
 
     def validated(self, blocker: Blocker, event: BlockerEvent, *, fix_commit: str, why: str) -> Blocker:
         """Note at once that the fix passed, which phases the blocker holds, and that its stop is lifted."""
         key = blocker.cause.fingerprint
         with self._database.writing() as db:
             fingerprints.lift(db, key, why=why, now=event.at)
-            blockers.hold_phases(db, blocker.number, key)
+            releases.hold_phases(db, blocker.number, key)
             blockers.move(db, blocker.number, BlockerState.VALIDATED, event, fix_commit=fix_commit)
             return blockers.read(db, blocker.name)
 
     def hold_phases(self, blocker: Blocker) -> None:
         """Note which phases the blocker holds; those that were noted stay noted."""
         with self._database.writing() as db:
-            blockers.hold_phases(db, blocker.number, blocker.cause.fingerprint)
+            releases.hold_phases(db, blocker.number, blocker.cause.fingerprint)
 
     def drained_since(self, blocker: Blocker, *, since: float) -> Sequence[DrainResult]:
         """What became of the blocker's phases that were tried with new work since a time."""
         with self._database.reading() as db:
-            return blockers.drained_since(db, blocker.number, since=since)
+            return releases.drained_since(db, blocker.number, since=since)
 
     def release_counts(self, blocker: Blocker) -> Mapping[Release, tuple[int, int]]:
         """How many of the blocker's phases are where, and what their last answers had cost, in tokens."""
         with self._database.reading() as db:
-            return blockers.release_counts(db, blocker.number)
+            return releases.release_counts(db, blocker.number)
 
     def runs_to_release(self, blocker: Blocker) -> Sequence[str]:
         """The runs with phases that the blocker held and that were not tried since, or need work."""
         with self._database.reading() as db:
-            return blockers.released_runs(db, blocker.number)
+            return releases.released_runs(db, blocker.number)
 
     def mark_conflict(self, blocker: Blocker, run_id: str, *, is_conflict: bool) -> None:
         """Note whether the fix could be brought into the run's branch."""
         with self._database.writing() as db:
-            blockers.mark_conflict(db, blocker.number, run_id, is_conflict=is_conflict)
+            releases.mark_conflict(db, blocker.number, run_id, is_conflict=is_conflict)
 
     def mark_unpaid(self, blocker: Blocker) -> None:
         """Note which held phases never got an answer, and need the Builder in any case."""
         with self._database.writing() as db:
-            blockers.mark_unpaid(db, blocker.number)
+            releases.mark_unpaid(db, blocker.number)
 
     def failed_phases(self, *, at: float | None = None) -> Sequence[FailedPhase]:
         """The phases that stand FAILED now, or whose newest verdict was that at a time; by run and phase."""
