@@ -91,6 +91,20 @@ def test_what_one_cause_held_up_is_released_without_the_builder(stuck):
     assert phases(stuck, "one", "two", "three") == [PhaseState.COMPLETE] * 3
     assert blocker(stuck).state is BlockerState.RELEASED
 
+    # Runs that stand on the old base meet the cause once, and wait for the fix.
+    for name in ("four", "five"):
+        stuck.plan(phase(), run_id=name, base="main")
+        stuck.answer("p", {f"docs/{name}.md": "x\n"}, run_id=name, usage=(1000, 200))
+    autopack(stuck, "drain", "queued", "--run-id", "four", code=1)
+    assert blocker(stuck).state is BlockerState.VALIDATED
+    (held,) = autopack(stuck, "drain", "failed", code=0)["held_back"]
+    assert (held["phases"], held["hint"]) == (1, "autopack remediate release B1")
+    autopack(stuck, "drain", "queued", code=1)
+    (report,) = autopack(stuck, "remediate", "release")
+    assert {name: report[name] for name in told} == {**told, "held": 5, "replayed": 5}
+    assert phases(stuck, "four", "five") == [PhaseState.COMPLETE] * 2
+    assert blocker(stuck).state is BlockerState.RELEASED
+
 
 def test_a_fix_that_mends_nothing_lifts_no_stop(stuck):
     autopack(stuck, "drain", "queued", code=1)
