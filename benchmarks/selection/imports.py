@@ -1,5 +1,6 @@
 """How long a backlog takes from its plan files into a store."""
 
+import json
 import time
 from pathlib import Path
 
@@ -25,16 +26,37 @@ def seconds_of_import(store: SqlStore, size: int) -> float:
     return seconds
 
 
-def seconds_of_reading(folder: Path) -> float:
-    """How long reading a plan file takes, for each phase in it."""
-    path = folder / "plan.yaml"
-    path.write_text("version: 1\nruns:\n" + "".join(map(_run_text, specs(PHASES_A_FILE))))
+def seconds_of_reading(folder: Path) -> dict[str, float]:
+    """How long reading a plan file takes, for each phase in it, by its format."""
+    wanted = list(specs(PHASES_A_FILE))
+    yaml = "version: 1\nruns:\n" + "".join(map(_run_text, wanted))
+    documents = {"YAML": yaml, "JSON": json.dumps({"version": 1, "runs": list(map(_run_object, wanted))})}
+    return {name: _seconds_of_file(folder / f"plan.{name.lower()}", text) for name, text in documents.items()}
+
+
+def _seconds_of_file(path: Path, text: str) -> float:
+    path.write_text(text)
     started = time.perf_counter()
     plan = read_plan(path)
     seconds = time.perf_counter() - started
     if sum(len(run.phases) for run in plan.runs) != PHASES_A_FILE:
-        raise SystemExit("the plan file was not read whole")
+        raise SystemExit(f"{path.name} was not read whole")
     return seconds / PHASES_A_FILE
+
+
+def _run_object(run: RunSpec) -> dict[str, object]:
+    phases = [_phase_object(spec) for spec in run.phases]
+    return {"id": run.run_id, "goal": run.goal, "order": run.order, "phases": phases}
+
+
+def _phase_object(spec: PhaseSpec) -> dict[str, object]:
+    return {
+        "id": spec.phase_id,
+        "goal": spec.goal,
+        "scope": {"paths": spec.scope.paths},
+        "deliverables": spec.deliverables,
+        "acceptance": spec.acceptance,
+    }
 
 
 def _run_text(run: RunSpec) -> str:
