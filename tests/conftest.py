@@ -110,21 +110,22 @@ def postgres_url(postgres_server: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def make_postgres_database():
-    """Makes an empty database on a server; it is gone when the context ends."""
+    """Makes a database on a server, empty unless a template is named; it is gone when the context ends."""
     return fresh_database
 
 
 @contextlib.contextmanager
-def fresh_database(server: str) -> Iterator[str]:
+def fresh_database(server: str, *, template: str = "template0") -> Iterator[str]:
+    """A database of its own, empty or a copy of one to which nobody is connected."""
     name = f"autopack_{uuid.uuid4().hex}"
     base = sa.make_url(server).set(drivername="postgresql")
-    _execute(base, "CREATE DATABASE {} TEMPLATE template0", name)
+    _execute(base, "CREATE DATABASE {} TEMPLATE {}", name, template)
     try:
         yield base.set(database=name).render_as_string(hide_password=False)
     finally:
         _execute(base, "DROP DATABASE {} WITH (FORCE)", name)
 
 
-def _execute(server: sa.URL, statement: str, name: str) -> None:
+def _execute(server: sa.URL, statement: str, *names: str) -> None:
     with psycopg.connect(server.render_as_string(hide_password=False), autocommit=True) as connection:
-        connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
+        connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))

@@ -3,21 +3,23 @@
 ``AUTOPACK_KILLS=50`` kills that often on each database and at every step; without it a few times.
 """
 
-import json
 import os
 import random
 import shutil
 import signal
 import subprocess
 import sys
-from contextlib import closing, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
-from leftovers import assert_nothing_is_left, processes_of, read_ledger
+import sqlalchemy as sa
+from drained import files_are_whole, phases, told
+from leftovers import assert_nothing_is_left, attempts_of, processes_of, read_ledger
 from project import Project, phase
-from workers import END_SECONDS, Gate, lines, log_of, log_path, make_project, start
+from workers import END_SECONDS, lines, log_of, log_path, make_project, start
 
 from autopack.domain.failure import FailureKind
 from autopack.domain.phase import PhaseState
@@ -37,52 +39,12 @@ RUNS = {"a": (Order.STRICT, ("one", "two")), "b": (Order.INDEPENDENT, ("bad", "g
 QUEUED_DRAIN = ("drain", "queued", "--workers", "2")
 
 
-def told(project):
-    """What all sessions together say was done, and every file of theirs."""
-    with project.store() as store:
-        sessions = sorted(store.drains.sessions(limit=100), key=lambda it: it.started_at)
-        results = [it for session in sessions for it in store.drains.results(session.session_id)]
-        known = store.drains.fingerprints(limit=100)
-        open_picks = store.drains.open_picks()
-    assert open_picks == ()
-    for session in sessions:
-        document = read_file(project, session.session_id)
-        assert document["total_processed"] == session.total_processed
-        assert (document["completed_at"] is None) is (session.completed_at is None)
-    return {
-        "totals": [sum(getattr(it, name) for it in sessions) for name in TOTALS],
-        "results": sorted((it.run_id, it.phase_id, it.attempt, it.final_state, it.failure_fingerprint) for it in results),
-        "counts": sorted(pair for it in sessions for pair in it.fingerprint_counts.items()),
-        "stopped": sorted(key for it in sessions for key in it.stopped_fingerprints),
-        "known": sorted((it.fingerprint, it.seen, it.stopped_at is not None) for it in known),
-    }  # fmt: skip
-
-
-TOTALS = ("picked", "total_processed", "total_success", "total_failed", "total_timeouts")
-
-
-def read_file(project, session_id):
-    return json.loads((project.root / ".autopack/sessions" / f"{session_id}.json").read_text())
-
-
-def files_are_whole(project):
-    for path in (project.root / ".autopack").glob("sessions/*.json"):
-        assert json.loads(path.read_text())["session_id"] == path.stem
-
-
-def phases(project, run_ids):
-    with project.store() as store:
-        found = [it for run_id in run_ids for it in store.phases(run_id)]
-        assert not store.in_flight()
-    return [(it.run_id, it.phase_id, it.state, it.failure_kind, it.attempts, it.commit) for it in found]
-
-
 # --- every step -----------------------------------------------------------------------------------------
 
 
-def prepare(root):
+def prepare(root, database_url):
     """A run that its stored answer completes, and three of one cause, all of them failed before."""
-    project = Project.make(root, FILES)
+    project = Project.make(root, FILES, database_url=database_url)
     project.configure(f'[ci]\ncommand = "true"\npython = "{sys.executable}"\n')
     for run_id in ("a", *BROKEN):
         project.plan(phase(paths=("docs/",), deliverables=("docs/out.md",)), run_id=run_id)
@@ -111,25 +73,47 @@ def drain(project, *words, kill=()):
         ).returncode
 
 
-def copy(template, root):
-    shutil.copytree(template.root, root, symlinks=True)
-    return replace(template, root=root)
+@pytest.fixture(scope="module")
+def copied(request, tmp_path_factory):
+    """Copies the prepared project, each copy with a database of its own, which is gone with the context."""
+    with ExitStack() as kept:
+        make = no_database
+        if getattr(request, "param", "sqlite") == "postgres":
+            server = request.getfixturevalue("postgres_server")
+            make = partial(request.getfixturevalue("make_postgres_database"), server)
+        url = kept.enter_context(make())
+        template = prepare(tmp_path_factory.mktemp("drain") / "template", url)
+
+        @contextmanager
+        def copy(root):
+            shutil.copytree(template.root, root, symlinks=True)
+            with make(template=sa.make_url(url).database) if url else make() as own:
+                yield replace(template, root=root, database_url=own)
+
+        yield copy
+
+
+def no_database():
+    """Nothing beside the repository's own SQLite file, which is copied with it."""
+    return nullcontext()
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory):
-    return prepare(tmp_path_factory.mktemp("drain") / "template")
-
-
-@pytest.fixture(scope="module")
-def undisturbed(template, tmp_path_factory):
-    project = copy(template, tmp_path_factory.mktemp("undisturbed") / "repo")
-    assert drain(project, *FAILED_DRAIN) == 1, log_of(project)
-    found = {**told(project), "phases": phases(project, ("a", *BROKEN))}
+def undisturbed(copied, tmp_path_factory):
+    """What comes of a drain of failed phases when nothing is killed, and how long that takes here and now."""
+    with copied(tmp_path_factory.mktemp("undisturbed") / "repo") as project:
+        began = os.times().elapsed
+        assert drain(project, *FAILED_DRAIN) == 1, log_of(project)
+        seconds = os.times().elapsed - began
+        found = stop_facts(project)
     # The cause was known from before: two attempts of it, and the third run is left alone.
     assert found["totals"] == [3, 3, 1, 2, 0], log_of(project)
     assert [seen for _, seen, is_stopped in found["known"] if is_stopped] == [2]
-    return found
+    return found, seconds
+
+
+def stop_facts(project):
+    return {**told(project), "phases": phases(project, ("a", *BROKEN))}
 
 
 STEPS = [
@@ -153,28 +137,39 @@ EVERY_STEP = [
 ]  # fmt: skip
 
 
+DATABASES = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
+# In a quick run the second database gets the steps between which two transactions of it lie.
+FEW = {"sqlite": STEPS, "postgres": [("pick", 1, "after"), ("mark", 1, "before"), ("book", 3, "after")]}
+CASES = [
+    pytest.param(name, step, id=f"{name} {' '.join(map(str, step))}", marks=marks)
+    for name, marks in {"sqlite": (), "postgres": pytest.mark.postgres}.items()
+    for step in (EVERY_STEP if IS_THOROUGH else FEW[name])
+]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "step", EVERY_STEP if IS_THOROUGH else STEPS, ids=lambda step: " ".join(map(str, step))
-)
+@pytest.mark.parametrize(("copied", "step"), CASES, indirect=["copied"])
 @pytest.mark.parametrize("goes_on", ["--resume"] if not IS_THOROUGH else ["--resume", "anew"])
-def test_killed_at_any_step_a_drain_ends_as_if_undisturbed(step, goes_on, template, undisturbed, tmp_path):
-    project = copy(template, tmp_path / "repo")
-    assert drain(project, *FAILED_DRAIN, kill=step) == -signal.SIGKILL, log_of(project)
-    files_are_whole(project)
-    go_on(project, FAILED_DRAIN, is_resumed=goes_on == "--resume")
-    assert {**told(project), "phases": phases(project, ("a", *BROKEN))} == undisturbed, log_of(project)
-    assert all(call.usage for call in read_ledger(project))
-    assert_nothing_is_left(project)
+def test_killed_at_any_step_a_drain_ends_as_if_undisturbed(step, goes_on, copied, undisturbed, tmp_path):
+    found, _ = undisturbed
+    with copied(tmp_path / "repo") as project:
+        assert drain(project, *FAILED_DRAIN, kill=step) == -signal.SIGKILL, log_of(project)
+        files_are_whole(project)
+        go_on(project, FAILED_DRAIN, is_resumed=goes_on == "--resume")
+        assert stop_facts(project) == found, log_of(project)
+        assert all(call.usage for call in read_ledger(project))
+        assert_nothing_is_left(project)
 
 
 def go_on(project, words, *, is_resumed):
     """What an operator does next: resume what is not ended, else drain what is left."""
+    assert drain(project, *words, *resumed_words(project, is_resumed=is_resumed)) in {0, 1}, log_of(project)
+
+
+def resumed_words(project, *, is_resumed):
     with project.store() as store:
         newest = store.drains.sessions(limit=1)
-    is_left = bool(newest) and newest[0].completed_at is None
-    resumed = ("--resume",) if is_resumed and is_left else ()
-    assert drain(project, *words, *resumed) in {0, 1}, log_of(project)
+    return ("--resume",) if is_resumed and newest and newest[0].completed_at is None else ()
 
 
 # --- time limits ----------------------------------------------------------------------------------------
@@ -242,51 +237,22 @@ def test_two_drains_and_a_worker_do_nothing_twice(database_url, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_drains_share_what_stops_a_cause(template, tmp_path):
-    project = copy(template, tmp_path / "repo")
+@pytest.mark.parametrize("copied", DATABASES, indirect=True)
+def test_two_drains_share_what_stops_a_cause(copied, tmp_path):
     words = [word if word != "2" else "1" for word in FAILED_DRAIN]
-    pair = [start(project, *words, AUTOPACK_BUILDER=project.builder) for _ in range(2)]
-    for program in pair:
-        assert program.wait(END_SECONDS) in {0, 1}, log_of(project)
+    with copied(tmp_path / "repo") as project:
+        pair = [start(project, *words) for _ in range(2)]
+        for program in pair:
+            assert program.wait(END_SECONDS) in {0, 1}, log_of(project)
+        check_shared_stop(project)
+
+
+def check_shared_stop(project):
     found = told(project)
     # As many as it may be seen, and one more for each further drain at most.
     assert 1 <= sum(count for _, count in found["counts"]) <= 1 + 2 - 1
     assert len(found["stopped"]) == 1
     assert project.phase(run_id="a").state is PhaseState.COMPLETE
-    assert_nothing_is_left(project)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "numbers",
-    [
-        pytest.param([signal.SIGINT], id="once: what is under way is finished"),
-        pytest.param([signal.SIGINT, signal.SIGINT], id="twice: it is stopped"),
-    ],
-)
-def test_an_interrupt_leaves_a_session_that_goes_on(numbers, tmp_path):
-    project = make_project(tmp_path / "repo", None, {"a": (Order.STRICT, ("one", "two"))}, is_gated=True)
-    with closing(Gate(project)) as gate:
-        controller = start(project, *QUEUED_DRAIN)
-        assert gate.wait() == ["a/one"]
-        for number in numbers:
-            controller.send_signal(number)
-            with suppress(subprocess.TimeoutExpired):
-                controller.wait(1)
-        if len(numbers) == 1:
-            gate.open()
-        assert controller.wait(END_SECONDS) == 130, log_of(project)
-        assert "--resume` goes on" in log_of(project)
-        files_are_whole(project)
-        resumed = start(project, *QUEUED_DRAIN, "--resume")
-        for _ in range(len(numbers)):
-            gate.wait()
-            gate.open()
-        assert resumed.wait(END_SECONDS) == 0, log_of(project)
-    found = told(project)
-    assert found["totals"] == [2, 2, 2, 0, 0]
-    assert [result[:3] for result in found["results"]] == [("a", "one", 1), ("a", "two", 1)]
-    assert len([call for call in read_ledger(project) if call.usage]) == 2
     assert_nothing_is_left(project)
 
 
@@ -302,34 +268,34 @@ def facts(project):
 
 
 def kill(project, controller, what):
-    """Kill the controller alone, or all that works for it too."""
-    pids = [controller.pid, *processes_of(project.root)] if what == "everything" else [controller.pid]
-    for pid in pids:
+    """Kill the attempts, the controller, or all that works for it; whether the controller is dead."""
+    pids = {"attempts": attempts_of, "everything": processes_of}.get(what, lambda _root: ())(project.root)
+    is_over = what != "attempts" or not pids
+    for pid in [*pids, *([controller.pid] if is_over else [])]:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    controller.wait(END_SECONDS)
+    if is_over:
+        controller.wait(END_SECONDS)
+    return is_over
 
 
-def work_off(project, rng, kills, seconds, *, is_resumed):
+def work_off(project, words, rng, kills, seconds):
     """Drain until nothing is left, and kill at ``kills`` instants; how many found something to kill."""
-    killed = 0
-    for _ in range(kills):
-        controller = start(project, *QUEUED_DRAIN, *resumed_words(project, is_resumed=is_resumed))
+    killed, is_over, is_resumed = 0, True, rng.choice([True, False])
+    controller = None
+    while killed < kills:
+        if is_over:
+            controller = start(project, *words, *resumed_words(project, is_resumed=is_resumed))
         with suppress(subprocess.TimeoutExpired):
             controller.wait(rng.uniform(0.05, seconds))
         if controller.returncode is not None:
             break
-        kill(project, controller, rng.choice(["controller", "everything"]))
+        is_over = kill(project, controller, rng.choice(["controller", "attempts", "everything"]))
         files_are_whole(project)
         killed += 1
-    go_on(project, QUEUED_DRAIN, is_resumed=is_resumed)
+    controller.wait(END_SECONDS)
+    go_on(project, words, is_resumed=is_resumed)
     return killed
-
-
-def resumed_words(project, *, is_resumed):
-    with project.store() as store:
-        newest = store.drains.sessions(limit=1)
-    return ("--resume",) if is_resumed and newest and newest[0].completed_at is None else ()
 
 
 @pytest.fixture(scope="module")
@@ -343,8 +309,11 @@ def quiet(tmp_path_factory):
     return found, os.times().elapsed - began
 
 
+BATCHES = -(-KILLS // KILLS_PER_PROJECT)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("batch", range(-(-KILLS // KILLS_PER_PROJECT)))
+@pytest.mark.parametrize("batch", range(BATCHES))
 def test_killed_at_random_instants_a_drain_ends_as_if_undisturbed(batch, new_database, quiet, tmp_path):
     found, seconds = quiet
     rng = random.Random(f"{SEED} {batch}")
@@ -353,14 +322,27 @@ def test_killed_at_random_instants_a_drain_ends_as_if_undisturbed(batch, new_dat
         # An instant may lie beyond the end of all work; then another project gets the kill that is left.
         with new_database() as url:
             project = make_project(tmp_path / f"{killed}-{rng.random()}/repo", url, RUNS)
-            now = work_off(
-                project, rng, KILLS_PER_PROJECT - killed, seconds, is_resumed=rng.choice([True, False])
-            )
+            now = work_off(project, QUEUED_DRAIN, rng, KILLS_PER_PROJECT - killed, seconds)
             assert facts(project) == found, log_of(project)
             lost = [call.phase for call in read_ledger(project) if call.usage is None]
             assert len(lost) <= now * len(RUNS)
             asked = lines(project, "asked")
             assert all(asked.count(name) <= 1 + lost.count(name) for name in asked)
             assert lines(project, "overlaps") == []
+            assert_nothing_is_left(project)
+        killed += now
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("copied", DATABASES, indirect=True)
+@pytest.mark.parametrize("batch", range(BATCHES if IS_THOROUGH else 1))
+def test_killed_at_random_instants_a_drain_forgets_no_stop(batch, copied, undisturbed, tmp_path):
+    found, seconds = undisturbed
+    rng = random.Random(f"{SEED} stops {batch}")
+    killed = 0
+    while killed < KILLS_PER_PROJECT:
+        with copied(tmp_path / f"{killed}-{rng.random()}/repo") as project:
+            now = work_off(project, FAILED_DRAIN, rng, KILLS_PER_PROJECT - killed, seconds)
+            assert stop_facts(project) == found, log_of(project)
             assert_nothing_is_left(project)
         killed += now
