@@ -1,6 +1,7 @@
 """What all drain sessions of a project came to, and their files."""
 
 import json
+from collections import Counter
 
 TOTALS = ("picked", "total_processed", "total_success", "total_failed", "total_timeouts")
 
@@ -13,6 +14,8 @@ def told(project):
         known = store.drains.fingerprints(limit=100)
         open_picks = store.drains.open_picks()
     assert open_picks == ()
+    # Where a new session takes over, each of the two has counted its own.
+    counts = sum((Counter(it.fingerprint_counts) for it in sessions), Counter())
     for session in sessions:
         document = read_file(project, session.session_id)
         assert document["total_processed"] == session.total_processed
@@ -20,7 +23,7 @@ def told(project):
     return {
         "totals": [sum(getattr(it, name) for it in sessions) for name in TOTALS],
         "results": sorted((it.run_id, it.phase_id, it.attempt, it.final_state, it.failure_fingerprint) for it in results),
-        "counts": sorted(pair for it in sessions for pair in it.fingerprint_counts.items()),
+        "counts": sorted(counts.items()),
         "stopped": sorted(key for it in sessions for key in it.stopped_fingerprints),
         "known": sorted((it.fingerprint, it.seen, it.stopped_at is not None) for it in known),
     }  # fmt: skip
