@@ -104,6 +104,7 @@ class Shop:
             predict_tokens=lambda _phase: 0,
             budget_stop=lambda _session_id, _tokens: None,
             is_paused=lambda: False,
+            check_room=lambda: None,
             on_event=lambda _event: None,
         )
         while not controller.tick():

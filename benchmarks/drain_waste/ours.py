@@ -73,6 +73,7 @@ def drain_by_recordings(
             predict_tokens=lambda _phase: 0,
             budget_stop=lambda _session_id, _tokens: None,
             is_paused=lambda: False,
+            check_room=lambda: None,
             on_event=lambda _event: None,
         )
         while not controller.tick():

@@ -1,14 +1,17 @@
 """A drain on a disk that is really full, and on one that cannot be written: told, nothing lost, gone on with afterwards."""
 
+import json
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import pytest
 from leftovers import read_ledger
 from project import Project, phase
+from workers import END_SECONDS, Gate, log_of, make_project, start
 
 from autopack.domain.phase import PhaseState
+from autopack.domain.run import Order
 
 SIZE = "24m"
 RUNS = ("a", "b", "c")
@@ -101,3 +104,93 @@ def test_a_drain_on_a_read_only_disk_says_so_and_goes_on_when_it_can_be_written(
     assert "can you write to its folder?" in said, said
     assert drain(project).returncode == 0
     assert_all_done(project)
+
+
+# --- half-way -------------------------------------------------------------------------------------------
+
+HALF_WAY = {"a": (Order.STRICT, ("one", "two")), "b": (Order.STRICT, ("one",))}
+ONE_BY_ONE = ("drain", "queued", "--workers", "1")
+
+
+@contextmanager
+def filled(project, _path):
+    ballast = fill(project)
+    yield
+    ballast.unlink()
+
+
+@contextmanager
+def read_only(_project, path):
+    """The folder as another file system, which takes nothing, would lie there."""
+    subprocess.run(["mount", "--bind", str(path), str(path)], check=True)
+    subprocess.run(["mount", "-o", "remount,bind,ro", str(path)], check=True)
+    yield
+    subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+@pytest.fixture
+def half_way(tmp_path):
+    """A drain on a small disk whose first attempt is done, and the agent of whose second one waits for leave."""
+    with mounted(tmp_path / "disk") as disk:
+        project = make_project(disk / "repo", None, HALF_WAY, is_gated=True)
+        with closing(Gate(project)) as gate:
+            controller = start(project, *ONE_BY_ONE)
+            assert gate.wait() == ["a/one"]
+            gate.open()
+            assert gate.wait() == ["a/two"]
+            yield project, gate, controller
+
+
+def work_off(project, gate, program, times):
+    """Let so many agents go on, and wait for the program's end."""
+    for _ in range(times):
+        gate.wait()
+        gate.open()
+    return program.wait(END_SECONDS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("fault", "folder", "says", "agents_after"),
+    [
+        # Neither the ledger nor the disk took the second answer, so that it is asked for once more.
+        pytest.param(filled, "", "its disk is full", 2, id="full disk"),
+        pytest.param(read_only, "logs", "/logs cannot be written: Read-only file system", 1, id="logs"),
+        pytest.param(
+            read_only, "worktrees", "/worktrees cannot be written: Read-only file system", 1, id="worktrees"
+        ),
+    ],
+)
+def test_what_cannot_be_written_half_way_ends_the_drain_and_not_the_backlog(
+    fault, folder, says, agents_after, half_way
+):
+    project, gate, controller = half_way
+    with fault(project, project.root / ".autopack" / folder):
+        gate.open()
+        assert controller.wait(END_SECONDS) == 1
+        said = log_of(project)
+    assert says in said, said
+    assert "`autopack drain queued --resume` goes on with batch-drain-" in said
+    assert "Traceback" not in said
+    assert project.phase("one", run_id="b").state is PhaseState.QUEUED, (
+        "no phase pays for a fault of the disk"
+    )
+    resumed = start(project, *ONE_BY_ONE, "--resume")
+    work_off(project, gate, resumed, agents_after)
+    with project.store() as store:
+        (session,) = store.drains.sessions(limit=10)
+    assert (session.total_processed, session.completed_at is None) == (3, False), log_of(project)
+    assert project.phase("one", run_id="b").state is PhaseState.COMPLETE
+
+
+@pytest.mark.slow
+def test_a_session_file_that_cannot_be_written_half_way_is_called_stale_and_mended_later(half_way):
+    project, gate, controller = half_way
+    with read_only(project, project.root / ".autopack/sessions"):
+        gate.open()
+        assert work_off(project, gate, controller, 1) == 0
+        (path,) = (project.root / ".autopack/sessions").glob("*.json")
+        assert json.loads(path.read_text())["total_processed"] == 1
+    assert f"session file: {path}, which could not be written: Read-only file system" in log_of(project)
+    assert start(project, *ONE_BY_ONE).wait(END_SECONDS) == 0
+    assert json.loads(path.read_text())["total_processed"] == 3

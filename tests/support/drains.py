@@ -195,6 +195,7 @@ class Bench:
             predict_tokens=lambda _phase: 50,
             budget_stop=lambda _session_id, _tokens: None,
             is_paused=lambda: False,
+            check_room=lambda: None,
             on_event=self.events.append,
         )
 

@@ -1,9 +1,14 @@
 """Ctrl-C, as an operator means it: once to finish what runs, twice to stop now."""
 
+import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
+
+_HANG_UP = getattr(signal, "SIGHUP", None)
+"""What a terminal sends when it is closed; None where there is no such signal."""
+_STANDARD_ENDS = (0, 1, 2)
 
 
 class Interrupts:
@@ -11,6 +16,7 @@ class Interrupts:
 
     def __init__(self) -> None:
         self._count = 0
+        self._terminals: tuple[int, ...] = ()
 
     def is_stopping(self) -> bool:
         """Whether nothing new is to be begun."""
@@ -22,8 +28,12 @@ class Interrupts:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Take SIGINT as one wish and SIGTERM as both; the handlers of before are put back."""
-        before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        """Take SIGINT and a closed terminal as one wish and SIGTERM as both; the handlers of before are put back.
+
+        A hang-up that whoever started us had us ignore, as ``nohup`` does, stays ignored.
+        """
+        self._terminals = tuple(end for end in _STANDARD_ENDS if os.isatty(end))
+        before = {number: signal.signal(number, self._note) for number in _wanted()}
         try:
             yield
         finally:
@@ -32,3 +42,20 @@ class Interrupts:
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
         self._count += 2 if number == signal.SIGTERM else 1
+        if number == _HANG_UP:
+            _let_go(self._terminals)
+
+
+def _wanted() -> Iterator[int]:
+    yield from (signal.SIGINT, signal.SIGTERM)
+    if _HANG_UP is not None and signal.getsignal(_HANG_UP) is not signal.SIG_IGN:
+        yield _HANG_UP
+
+
+def _let_go(terminals: Sequence[int]) -> None:
+    """Have what is said to terminals that are closed go nowhere: to write to one fails."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for end in terminals:
+        if not os.isatty(end):
+            os.dup2(null, end)
+    os.close(null)

@@ -1,8 +1,8 @@
 """Puts together what works a part of the backlog off."""
 
 import os
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from autopack.domain.phase import Phase
 from autopack.domain.run import refuse_own
 from autopack.domain.session import DrainResult, DrainScope, HeldBack, Session
 from autopack.domain.spending import Amount, budget_stop
+from autopack.errors import AutopackError, LeaseLostError
 from autopack.ports import EngineLimits, Store
 from autopack.settings import Settings
 
@@ -49,6 +50,8 @@ class DrainOutcome:
     was_interrupted: bool
     file: Path
     """The session's JSON file."""
+    file_problem: str = ""
+    """Why it does not tell all that was done; empty when it does."""
 
 
 def drive_drain(
@@ -62,6 +65,7 @@ def drive_drain(
 ) -> DrainOutcome:
     """Work a part of the backlog off until a rule stops it or nothing is left; Ctrl-C leaves it resumable."""
     from autopack.adapters.signals import Interrupts
+    from autopack.adapters.state_folder import check_writable
     from autopack.drain.failed import BatchDrainController
     from autopack.drain.selection import why_held
     from autopack.drain.session import FOLDER
@@ -97,10 +101,12 @@ def drive_drain(
             predict_tokens=predict,
             budget_stop=find_budget_stop,
             is_paused=lambda: is_paused(store, builder, clock),
+            check_room=lambda: check_writable(settings.state_folder),
             on_event=on_event,
         )
-        line.serve(EngineLimits(slots=workers), controller.tick)
-        session = controller.close()
+        with _resumable(session):
+            line.serve(EngineLimits(slots=workers), controller.tick)
+            session = controller.close()
     with closing(parts.open_workspace(settings)) as workspace:
         # Of attempts whose processes could not look themselves: those that died, or were ended at their time limit.
         notice_returns(store, workspace, now=clock.now())
@@ -110,7 +116,21 @@ def drive_drain(
         held_back=why_held(store.drains, session.scope, session.limits, session_id=session.session_id),
         was_interrupted=interrupts.is_stopping(),
         file=settings.state_folder / FOLDER / f"{session.session_id}.json",
+        file_problem=controller.file_problem,
     )
+
+
+@contextmanager
+def _resumable(session: Session) -> Iterator[None]:
+    """Have an error that ends a drain half-way name the command that goes on with it."""
+    try:
+        yield
+    except LeaseLostError:
+        raise
+    except AutopackError as error:
+        goes_on = f"Then `autopack drain {session.scope.kind} --resume` goes on with {session.session_id}."
+        error.hint = f"{error.hint} {goes_on}".strip()
+        raise
 
 
 def plan_drain(store: Store, request: DrainRequest) -> "DrainPlan":

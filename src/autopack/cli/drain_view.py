@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from autopack.cli.flags import Flags
-from autopack.cli.render import one_line, print_json, print_table, say, to_plain
+from autopack.cli.render import one_line, print_json, print_table, say, to_plain, while_read
 from autopack.cli.session import now
 from autopack.domain.drain_policy import Stop, StopRule
 from autopack.domain.session import DrainKind, DrainResult, HeldBack, KnownFingerprint, Pick, Session
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _TOP = 3
 _MOST_REASONS = 8
+_STOPPING = "stopping: nothing new is begun; Ctrl-C once more stops what is under way as well"
+_GOES_ON = "--resume goes on either way."
 OnEvent = Callable[["DrainEvent"], None]
 
 
@@ -35,22 +37,7 @@ def watch(flags: Flags) -> Iterator[OnEvent]:
         with _live() as on_event:
             yield on_event
     else:
-        yield _while_read(_print_event)
-
-
-def _while_read(show: OnEvent) -> OnEvent:
-    # A reader that leaves must not stop the work that it was reading about.
-    has_reader = True
-
-    def show_while_read(event: "DrainEvent") -> None:
-        nonlocal has_reader
-        if has_reader:
-            try:
-                show(event)
-            except BrokenPipeError:
-                has_reader = False
-
-    return show_while_read
+        yield while_read(_print_event)
 
 
 def _print_event(event: "DrainEvent") -> None:
@@ -60,9 +47,9 @@ def _print_event(event: "DrainEvent") -> None:
 
 
 def lines_of(event: "DrainEvent") -> Sequence[str]:
-    """One line for a booked attempt, and one for a cause that it stopped."""
+    """One line for a booked attempt, and one for a cause that it stopped; one when the end was asked for."""
     if event.booked is None:
-        return ()
+        return (_STOPPING,) if event.is_stopping else ()
     lines = [f"{_count(event.session)} {describe_result(event.booked)}"]
     if event.stopped is not None:
         stop = event.stopped
@@ -107,7 +94,7 @@ def _live() -> Iterator[OnEvent]:
                 live.console.print(Text(one_line(line)))
             board.event = event
 
-        yield _while_read(on_event)
+        yield while_read(on_event)
 
 
 class _Board:
@@ -139,7 +126,9 @@ def board_lines(event: "DrainEvent", *, now: float) -> Sequence[str]:
         f"now: {', '.join(_under_way(pick, now) for pick in event.under_way) or 'nothing is under way'}",
         *_causes(session),
         f"nearest limit: {_describe_next(event.next_stop)}",
-        "Ctrl-C: finish what is under way, then stop; again: stop at once. --resume goes on either way.",
+        f"{_STOPPING}. {_GOES_ON}"
+        if event.is_stopping
+        else f"Ctrl-C: finish what is under way, then stop; again: stop at once. {_GOES_ON}",
     )
 
 
@@ -186,7 +175,8 @@ def print_outcome(
     _print_held(session, outcome.held_back, waiting=waiting)
     if outcome.was_interrupted:
         say(f"interrupted; `autopack drain {session.scope.kind} --resume` goes on where it stopped")
-    say(f"session file: {outcome.file}" + ("" if outcome.file.exists() else ", which could not be written"))
+    problem = f", which could not be written: {outcome.file_problem}" if outcome.file_problem else ""
+    say(f"session file: {outcome.file}{problem}")
 
 
 def _print_fingerprints(session: Session, known: Mapping[str, KnownFingerprint]) -> None:

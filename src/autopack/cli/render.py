@@ -1,13 +1,15 @@
 """How results look: tables on a terminal, aligned plain lines in a pipe, one document as JSON."""
 
+import errno
 import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from pathlib import PurePath
+from typing import TypeVar
 
 import click
 
@@ -24,6 +26,11 @@ _STYLES = {
 }
 
 
+_Event = TypeVar("_Event")
+_NOBODY_READS = frozenset({errno.EPIPE, errno.EIO})
+"""What writing fails with when the other end of a pipe, or of a terminal, is gone."""
+
+
 def printable(text: str) -> str:
     """The text with every control character but line ends and tabs written out."""
     return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
@@ -37,6 +44,23 @@ def one_line(text: str) -> str:
 def say(text: str = "") -> None:
     """Print one or more lines of a result."""
     click.echo(printable(text))
+
+
+def while_read(show: Callable[[_Event], None]) -> Callable[[_Event], None]:
+    """A listener that is still once nobody reads: a reader that leaves must not stop the work it was reading about."""
+    has_reader = True
+
+    def show_while_read(event: _Event) -> None:
+        nonlocal has_reader
+        if has_reader:
+            try:
+                show(event)
+            except OSError as error:
+                if error.errno not in _NOBODY_READS:
+                    raise
+                has_reader = False
+
+    return show_while_read
 
 
 def print_json(document: object) -> None:

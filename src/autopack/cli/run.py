@@ -17,6 +17,7 @@ from autopack.cli.render import (
     reason_of,
     say,
     to_plain,
+    while_read,
 )
 from autopack.cli.session import load, open_store
 from autopack.domain.phase import Phase, PhaseState
@@ -79,22 +80,7 @@ def watch(flags: Flags, store: Store, run_id: str) -> Iterator[OnEvent]:
         with _bar(run_id, store.phases(run_id)) as on_event:
             yield on_event
     else:
-        yield _keep_going(_print_event)
-
-
-def _keep_going(show: OnEvent) -> OnEvent:
-    # A reader that leaves must not stop the work that it was reading about.
-    has_reader = True
-
-    def show_while_read(event: "RunEvent") -> None:
-        nonlocal has_reader
-        if has_reader:
-            try:
-                show(event)
-            except BrokenPipeError:
-                has_reader = False
-
-    return show_while_read
+        yield while_read(_print_event)
 
 
 def _print_event(event: "RunEvent") -> None:
@@ -128,4 +114,4 @@ def _bar(run_id: str, phases: Sequence[Phase]) -> Iterator[OnEvent]:
             if not event.phase.state.is_in_flight:
                 progress.console.print(Text(one_line(describe_event(event))))
 
-        yield _keep_going(on_event)
+        yield while_read(on_event)

@@ -33,6 +33,8 @@ class DrainEvent:
     booked: DrainResult | None = None
     stopped: Stop | None = None
     """A fingerprint that this result stopped."""
+    is_stopping: bool = False
+    """Whether an operator asked for the end, while attempts are still under way."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,17 +58,23 @@ class BatchDrainController:
     """The budget of a session or of the day that does not hold a call of so many tokens."""
     is_paused: Callable[[], bool]
     """Whether the Builder asked for patience: nothing is begun until it is over."""
+    check_room: Callable[[], None]
+    """Raises WorkspaceError when an attempt could not write what it has to: each would only fail of that."""
     on_event: Callable[[DrainEvent], None]
+    file_problem: str = field(default="", init=False)
+    """Why the session's file does not tell all that was done; empty when it does."""
     _stop: Stop | None = field(default=None, init=False)
     _beat_at: float | None = field(default=None, init=False)
     _results: list[DrainResult] = field(default_factory=list, init=False)
     _faults_in_row: int = field(default=0, init=False)
+    _is_stop_told: bool = field(default=False, init=False)
 
     def tick(self) -> bool:
         """Book what ended, begin what may begin; True when the session has nothing left to do here.
 
         Raises:
             LeaseLostError: Another process took the session over.
+            WorkspaceError: No attempt can be made here; what was picked is made when the session is resumed.
         """
         if self._beat_at is None:
             self._mend_files()
@@ -74,7 +82,7 @@ class BatchDrainController:
         self.dispatcher.bury_the_dead()
         open_picks = self._settle_open()
         if self.is_stopping():
-            return not any(self._is_held(pick) for pick in open_picks)
+            return self._has_come_to_rest(open_picks)
         if self.is_paused() and not self._only_replays():
             return False
         if self._stop is None:
@@ -130,6 +138,14 @@ class BatchDrainController:
         attempts = self.store.attempts(pick.address.run_id, pick.address.phase_id)
         return next((it for it in attempts if it.address == pick.address), None)
 
+    def _has_come_to_rest(self, open_picks: list[Pick]) -> bool:
+        """Whether nothing is under way any more; the first time that something is, it is told."""
+        is_at_rest = not any(self._is_held(pick) for pick in open_picks)
+        if not is_at_rest and not self._is_stop_told:
+            self._is_stop_told = True
+            self._tell()
+        return is_at_rest
+
     def _is_held(self, pick: Pick) -> bool:
         return self.store.phase(pick.address.run_id, pick.address.phase_id).state.is_in_flight
 
@@ -139,6 +155,7 @@ class BatchDrainController:
             phase = self.store.phase(pick.address.run_id, pick.address.phase_id)
             is_due = phase.retry_at is None or phase.retry_at <= now
             if phase.state is PhaseState.QUEUED and is_due:
+                self.check_room()
                 self.dispatcher.submit(pick.address, index=pick.phase_index)
 
     def _book(self, pick: Pick, phase: Phase, attempt: Attempt) -> None:
@@ -162,11 +179,14 @@ class BatchDrainController:
         # Read once: to read a long session's results after each attempt would cost more and more.
         if not self._results:
             self._results = list(self.drains.results(self.session.session_id))
-        with suppress(OSError):
+        self.file_problem = ""
+        try:
             export(self.state_folder / FOLDER, self.session, tuple(self._results))
+        except OSError as error:
+            # The file is a copy of the store for people and scripts: a full disk must not end the drain.
+            self.file_problem = error.strerror or str(error)
 
     def _write(self, session: Session) -> None:
-        # The file is a copy of the store for people and scripts: a full disk must not end the drain.
         with suppress(OSError):
             export(self.state_folder / FOLDER, session, tuple(self.drains.results(session.session_id)))
 
@@ -190,6 +210,7 @@ class BatchDrainController:
                 break
             # A pick in a session that is not ours any more would be nobody's.
             self._beat(at_once=True)
+            self.check_room()
             pick = self.drains.pick(self.session, now=self.clock.now())
             if pick is None:
                 break
@@ -235,6 +256,7 @@ class BatchDrainController:
             picked=picked,
             booked=booked,
             stopped=stopped,
+            is_stopping=self._is_stop_told,
         )
         self.on_event(event)
 

@@ -1,10 +1,7 @@
 """The drains as an operator types them: scripts and commands, and what they say when nothing may go."""
 
 import json
-import os
-import pty
 import re
-import select
 import subprocess
 import sys
 from contextlib import closing
@@ -12,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from project import Project, phase
+from terminal import Terminal
 
 from autopack import bootstrap
 from autopack.domain.failure import FailureKind, FailureReport
@@ -112,8 +110,7 @@ def test_a_terminal_shows_how_far_it_is_and_what_will_stop_it(project):
     for run_id in ("a", "b"):
         project.plan(phase(deliverables=("docs/out.md",)), run_id=run_id)
         project.answer(edits={"docs/else.md": "x\n"}, run_id=run_id)
-    shown = on_terminal(project, "drain", "queued", "--workers", "1", "--max-batches", "1")
-    seen = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
+    seen = on_terminal(project, "drain", "queued", "--workers", "1", "--max-batches", "1")
     assert "━" in seen
     assert re.search(r"batch-drain-[\d-]+: 1/10 attempts booked, 0 completed, 1 failed", seen)
     assert re.search(r"spent: 30 tokens; saved on what is known to be broken: 0", seen)
@@ -125,29 +122,10 @@ def test_a_terminal_shows_how_far_it_is_and_what_will_stop_it(project):
 
 def on_terminal(project, *words):
     """What a terminal of 200 columns gets from a command."""
-    leader, follower = pty.openpty()
-    environ = {
-        **project.executor_environ,
-        "AUTOPACK_BUILDER": project.builder,
-        "COLUMNS": "200",
-        "TERM": "xterm",
-    }
     command = [sys.executable, "-m", "autopack", "--root", str(project.root), *words]
-    with subprocess.Popen(command, env=environ, stdin=follower, stdout=follower, stderr=follower) as program:
-        os.close(follower)
-        said = b"".join(iter(lambda: read_some(leader), b""))
-        program.wait(END_SECONDS)
-    os.close(leader)
-    return said.decode()
-
-
-def read_some(leader):
-    assert select.select([leader], [], [], END_SECONDS)[0], "the program is silent"
-    try:
-        return os.read(leader, 65536)
-    except OSError:
-        # That is how a terminal says that nobody is at its other end.
-        return b""
+    environ = {**project.executor_environ, "AUTOPACK_BUILDER": project.builder}
+    with closing(Terminal(command, cwd=project.root, environ=environ)) as terminal:
+        return terminal.to_the_end(END_SECONDS)
 
 
 # --- without an attempt ---------------------------------------------------------------------------------

@@ -61,6 +61,8 @@ def test_an_interrupt_waits_for_what_is_under_way(bench):
     lease = bench.dispatcher.begin(pick.address)
     bench.is_stopping = True
     assert not controller.tick()
+    assert not controller.tick()
+    assert [event.is_stopping for event in bench.events] == [False, True], "it is told once"
     bench.dispatcher.finish(lease, GOOD)
     assert controller.tick()
     assert controller.close().total_success == 1
