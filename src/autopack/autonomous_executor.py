@@ -16,7 +16,6 @@ from functools import partial
 from pathlib import Path
 
 from autopack.domain.attempt import Attempt, AttemptAddress, Lease
-from autopack.domain.drafts import draft_of
 from autopack.domain.masked import masked
 from autopack.domain.phase import Phase, PhaseKind, PhaseState
 from autopack.domain.replay import Replay
@@ -229,7 +228,8 @@ class AutonomousExecutor:
 
     def _shown(self, run: Run, phase: Phase, commit: str) -> Shown:
         tree = self.workspace.tree(commit)
-        return Shown(read=reading(tree), placeholders=self._context(run, phase, tree).stubs)
+        stubs = self._context(run, phase, tree).stubs
+        return Shown(spec=phase.spec, read=reading(tree), placeholders=stubs)
 
     def _in_room(self, room: AttemptRoom, answer: BuildAnswer | None) -> AttemptOutcome:
         if answer is None and self._is_decided(room.lease.address):
@@ -265,7 +265,8 @@ class AutonomousExecutor:
         base = self.build.asked_on(room.lease) or room.base
         tree = self.workspace.tree(base)
         context = self._context(room.run, room.phase, tree)
-        if draft_of([answer.text], reading(tree), placeholders=context.stubs).fits:
+        shown = Shown(spec=room.phase.spec, read=reading(tree), placeholders=context.stubs)
+        if not self.build.needs_reply(answer, shown):
             return answer
         return self.build.mend(self._order(room, context, tree, base), answer, reading(tree))
 

@@ -42,6 +42,10 @@ class PatchError(AutopackError):
         self.excerpts = excerpts or ("",) * len(self.problems)
 
 
+class TooMuchError(PatchError):
+    """An answer asks for more work than any change is worth; nothing is said of whether it would fit."""
+
+
 class IllegalTransitionError(AutopackError):
     """A phase was asked to enter a state that its own state does not allow."""
 

@@ -13,10 +13,13 @@ HINT = (
     " they are to be and '>>>>>>> REPLACE'; or 'FILE path' and the whole content in a fence."
 )
 _OPENER = re.compile(r"(<{5,}) SEARCH\s*")
-_FENCE = re.compile(r"\s{0,3}(`{3,}|~{3,})\s*([^`]*)")
+# No two parts of a pattern that can take the same characters stand side by side: on a long line that would cost the
+# square of its length.
+_FENCE = re.compile(r"\s{0,3}(`{3,}|~{3,})([^`]*)")
 _FILE = re.compile(r"(?:#+ *|\*\*)?(FILE(?:\s*:)?|File:)\s+(\S.*)")
-_DELETE = re.compile(r"DELETE\s+(\S+|\".+\")\s*")
-_MOVE = re.compile(r"MOVE\s+(\S+|\".+\")\s+->\s+(\S+|\".+\")\s*")
+_PATH = r"(\"(?:[^\"\\]|\\.)+\"|\S+)"
+_DELETE = re.compile(rf"DELETE\s+{_PATH}\s*")
+_MOVE = re.compile(rf"MOVE\s+{_PATH}\s+->\s+{_PATH}\s*")
 _STRAY = re.compile(r"[<>]{5,}\s*(?:SEARCH|REPLACE|ORIGINAL|UPDATED)\b.*")
 _DIFFS = frozenset({"diff", "patch", "udiff"})
 _TEXT_WITH_FENCES = (".md", ".markdown", ".mdx", ".rst", ".txt")
@@ -198,7 +201,8 @@ class _Reader:
         return fences > bool(self.fence) and (is_glued or path.endswith(_TEXT_WITH_FENCES))
 
     def _until_next_step(self, start: int) -> Iterator[str]:
-        for line in self.lines[start:]:
+        for number in range(start, len(self.lines)):
+            line = self.lines[number]
             if _OPENER.fullmatch(line) or _FILE.fullmatch(line.rstrip()):
                 return
             yield line

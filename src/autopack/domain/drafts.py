@@ -56,9 +56,9 @@ def draft_of(
 def _with_answer(before: Draft, text: str, read: Read, placeholders: Mapping[str, bytes]) -> Draft:
     try:
         spoken, change = parse_answer(text)
+        trial = try_change(change, _overlaid(read, before.edits), placeholders=placeholders)
     except PatchError as error:
         return Draft(edits=before.edits, problem=str(error))
-    trial = try_change(change, _overlaid(read, before.edits), placeholders=placeholders)
     if trial.is_given_up:
         problem = f"{len(trial.misfits)} of its edits do not fit, and no more were tried; {trial.misfits[0]}"
         return Draft(spoken=spoken, edits=before.edits, problem=problem)

@@ -2,12 +2,14 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from autopack.domain.change import Passage
 from autopack.domain.ladder import FileLines, Found, NotFound, Rung, Splice, find_passage, form_of
+from autopack.domain.literal import replaced_at_once
+from autopack.domain.search import CLOSE_LOOK, CLOSE_PASSAGE, Search
 
 MOST_MISFITS = 20
 """An answer of which so much does not fit was made for other files; more of it is not worth the time."""
@@ -39,14 +41,28 @@ class Fitted:
     unplaced: tuple[Unplaced, ...] = ()
 
 
-def fit_passages(content: bytes, passages: Sequence[Passage]) -> Fitted:
+def fit_passages(content: bytes, passages: Sequence[Passage], search: Search) -> Fitted:
     """A file with every passage replaced that has one place in it, and what is wrong with each of the others.
 
     All passages are looked for in the file as it was; of two that overlap, the first in the file is placed. Lines
     written into a file with CRLF get CRLF. Behind ``MOST_MISFITS`` that have no place, none is looked for.
+
+    Raises:
+        TooMuchError: They are looked for in more than an answer's edits may be.
     """
+    search.look(len(content), times=len(passages))
+    if len(passages) == 1 and (made := replaced_at_once(content, passages[0])) is not None:
+        return Fitted(content=made[0], rungs=(made[1],))
+    return fit_by_lines(content, passages, search)
+
+
+def fit_by_lines(content: bytes, passages: Sequence[Passage], search: Search) -> Fitted:
+    """The same by the long way, which is sure to tell."""
+    search.look(len(content), times=CLOSE_LOOK)
     lines, is_ended = _split(content)
-    places = _without_overlaps(_places(lines, passages))
+    places = _without_overlaps(
+        _places(lines, passages, lambda: search.look(len(content), times=CLOSE_PASSAGE))
+    )
     passages = passages[: len(places)]
     found = [(one, place) for one, place in zip(passages, places, strict=True) if isinstance(place, Found)]
     splices = sorted((it for _, place in found for it in place.splices), key=_bounds)
@@ -75,12 +91,17 @@ def adopt_endings(text: str, before: bytes) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def _places(lines: Sequence[str], passages: Sequence[Passage]) -> list[Found | NotFound]:
+def _places(
+    lines: Sequence[str], passages: Sequence[Passage], look_closely: Callable[[], None]
+) -> list[Found | NotFound]:
     places: list[Found | NotFound] = []
     misfits = 0
     for passage in passages:
-        places.append(_place(lines, passage))
-        misfits += isinstance(places[-1], NotFound)
+        place = _place(lines, passage)
+        places.append(place)
+        if isinstance(place, NotFound) or place.rung is not Rung.EXACT:
+            look_closely()
+        misfits += isinstance(place, NotFound)
         if misfits == MOST_MISFITS:
             break
     return places

@@ -1,14 +1,17 @@
 """Where the pieces of an answer belong in a file: at exactly one place, or nowhere."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 from autopack.domain.change import Hunk, Replacement
-from autopack.errors import PatchError
+from autopack.domain.search import Search
+from autopack.errors import PatchError, TooMuchError
 
 _SHOWN_CHARACTERS = 80
+_SHOWN_PLACES = 5
 
 
-def place_hunks(content: bytes, hunks: Sequence[Hunk]) -> bytes:
+def place_hunks(content: bytes, hunks: Sequence[Hunk], search: Search) -> bytes:
     """A file's content after ``hunks``.
 
     Each hunk goes to its own line where its old lines stand there, else to the one other place where they
@@ -17,14 +20,18 @@ def place_hunks(content: bytes, hunks: Sequence[Hunk]) -> bytes:
 
     Raises:
         PatchError: A hunk fits nowhere, or in several places, or two hunks overlap. One problem a hunk.
+        TooMuchError: Too many of them do not stand at their lines.
     """
     lines = split_lines(content)
     keys = [_without_ending(line) for line in lines]
+    text = b"".join(keys)
     places: list[tuple[int, Hunk]] = []
     problems: list[str] = []
     for number, hunk in enumerate(hunks, start=1):
         try:
-            places.append((_find(hunk, lines, keys), hunk))
+            places.append((_find(hunk, lines, keys, text, search), hunk))
+        except TooMuchError:
+            raise
         except PatchError as error:
             problems.append(f"hunk {number} (line {hunk.line} of the answer) {error}")
     if not problems:
@@ -69,7 +76,7 @@ def uses_crlf(content: bytes) -> bool:
     return count > 0 and content.count(b"\r\n") == count
 
 
-def _find(hunk: Hunk, lines: Sequence[bytes], keys: Sequence[bytes]) -> int:
+def _find(hunk: Hunk, lines: Sequence[bytes], keys: Sequence[bytes], text: bytes, search: Search) -> int:
     old = hunk.old
     if not old:
         return _insertion_place(hunk, lines)
@@ -77,13 +84,12 @@ def _find(hunk: Hunk, lines: Sequence[bytes], keys: Sequence[bytes]) -> int:
     wanted = [_without_ending(line) for line in old]
     if _stands_at(wanted, keys, own):
         return own
-    found = [place for place in range(len(keys) - len(old) + 1) if _stands_at(wanted, keys, place)]
+    search.look(len(text))
+    found = list(islice(_occurrences(b"".join(wanted), text), _SHOWN_PLACES))
     if len(found) == 1:
         return found[0]
     if found:
-        raise PatchError(
-            f"fits in several places: at lines {', '.join(str(place + 1) for place in found[:5])}"
-        )
+        raise PatchError(f"fits in several places: at lines {', '.join(str(place + 1) for place in found)}")
     raise PatchError(f"fits nowhere: {_first_difference(wanted, keys, own)}")
 
 
@@ -96,6 +102,25 @@ def _insertion_place(hunk: Hunk, lines: Sequence[bytes]) -> int:
 def _stands_at(wanted: Sequence[bytes], keys: Sequence[bytes], place: int) -> bool:
     fits = 0 <= place <= len(keys) - len(wanted)
     return fits and keys[place] == wanted[0] and keys[place : place + len(wanted)] == wanted
+
+
+def _occurrences(wanted: bytes, text: bytes) -> Iterator[int]:
+    """The lines, from 0, at which whole lines stand in a text; it is searched as one, since lists compare slowly."""
+    if not wanted.endswith(b"\n"):
+        # The last line of a file, and no other.
+        first = len(text) - len(wanted)
+        if text.endswith(wanted) and (first == 0 or text[first - 1 : first] == b"\n"):
+            yield text.count(b"\n", 0, first)
+        return
+    if text.startswith(wanted):
+        yield 0
+    line = counted = 0
+    place = text.find(b"\n" + wanted)
+    while place >= 0:
+        line += text.count(b"\n", counted, place + 1)
+        counted = place + 1
+        yield line
+        place = text.find(b"\n" + wanted, place + 1)
 
 
 def _first_difference(wanted: Sequence[bytes], keys: Sequence[bytes], own: int) -> str:

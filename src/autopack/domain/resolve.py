@@ -26,7 +26,8 @@ from autopack.domain.ladder import Rung
 from autopack.domain.passages import MOST_MISFITS, Fitted, Unplaced, adopt_endings, fit_passages
 from autopack.domain.patch_binary import apply_delta
 from autopack.domain.placement import place_hunks, replace_once
-from autopack.errors import PatchError
+from autopack.domain.search import Search
+from autopack.errors import PatchError, TooMuchError
 
 File = tuple[bytes, str]
 NO_PLACEHOLDERS: Mapping[str, bytes] = MappingProxyType({})
@@ -79,6 +80,7 @@ def resolve(
 
     Raises:
         PatchError: A file or hunk does not fit. ``problems`` lists each one, with its path first.
+        TooMuchError: It has more edits than any change is worth, or they are to be looked for in too much.
     """
     trial = try_change(change, read, placeholders=placeholders)
     if trial.misfits:
@@ -96,11 +98,16 @@ def try_change(change: Change, read: Read, *, placeholders: Mapping[str, bytes] 
     """Hold a change against a tree, as ``resolve`` does, and tell of each piece that does not fit.
 
     A passage that does not fit leaves the others of its file, and the file's move, among what does.
+
+    Raises:
+        TooMuchError: As ``resolve`` does.
     """
     read = cache(read)
+    search = Search()
+    search.begin(sum(map(_looked_for, change.steps)))
     failed: set[int] = set()
     while True:
-        files = _Files(read, placeholders)
+        files = _Files(read, placeholders, search)
         misfits, failing = _try_steps(change, files, failed)
         # A file that cannot be moved stays, and what was to take its place is tried again with it there.
         if failing <= failed:
@@ -113,6 +120,13 @@ def try_change(change: Change, read: Read, *, placeholders: Mapping[str, bytes] 
         fitting=fitting,
         rungs=tuple(files.rungs),
     )
+
+
+def _looked_for(step: Step) -> int:
+    """How many texts of a step are looked for in its file; hunks of a patch say where they stand."""
+    if isinstance(step.body, Passages):
+        return len(step.body.items)
+    return int(isinstance(step.body, Replacement))
 
 
 def _try_steps(change: Change, files: "_Files", failed: AbstractSet[int]) -> tuple[list[Misfit], set[int]]:
@@ -128,6 +142,8 @@ def _try_steps(change: Change, files: "_Files", failed: AbstractSet[int]) -> tup
             break
         try:
             unplaced = _take(step, files, is_sequential=change.is_sequential)
+        except TooMuchError:
+            raise
         except PatchError as error:
             misfits += (
                 Misfit(step=number, path=step.path, where=step.where, reason=problem, excerpt=excerpt)
@@ -156,8 +172,9 @@ def _misfit(number: int, step: Step, unplaced: Unplaced) -> Misfit:
 class _Files:
     """The tree's files and what the steps so far made of them."""
 
-    def __init__(self, read: Read, placeholders: Mapping[str, bytes]) -> None:
+    def __init__(self, read: Read, placeholders: Mapping[str, bytes], search: Search) -> None:
         self._read = read
+        self.search = search
         self._placeholders = placeholders
         self._before: dict[str, File | None] = {}
         self.after: dict[str, File | None] = {}
@@ -197,13 +214,13 @@ def _take(step: Step, files: _Files, *, is_sequential: bool) -> tuple[Unplaced, 
     found = files.shown(source) if is_sequential or step.old_path is None else files.before(source)
     _check(step, files, found)
     if step.intent is Intent.DELETE:
-        _check_all_goes(step.body, found)
+        _check_all_goes(step.body, found, files.search)
         files.after[step.path] = None
         return ()
     content, mode = found or (b"", FILE_MODE)
     if step.intent is Intent.WRITE and files.now(step.path) is None:
         content = b""  # a placeholder is written over, not added to
-    fitted = _fitted(step.body, content)
+    fitted = _fitted(step.body, content, files.search)
     if fitted.unplaced and not fitted.rungs and files.before(source) is None:
         return fitted.unplaced  # else a placeholder would be left that nothing was put into
     files.rungs += fitted.rungs
@@ -227,30 +244,33 @@ def _is_taken(step: Step, files: _Files) -> bool:
     return step.path != step.old_path and files.now(step.path) is not None
 
 
-def _check_all_goes(body: Body, found: File | None) -> None:
+def _check_all_goes(body: Body, found: File | None, search: Search) -> None:
     if not isinstance(body, tuple | Passages) or found is None:
         return
-    fitted = _fitted(body, found[0])
+    fitted = _fitted(body, found[0], search)
     if fitted.content or fitted.unplaced:
         raise PatchError("cannot delete: the patch does not remove all of its lines")
 
 
-def _fitted(body: Body, content: bytes) -> Fitted:
+def _fitted(body: Body, content: bytes, search: Search) -> Fitted:
     if isinstance(body, Passages):
-        return fit_passages(content, body.items)
+        return fit_passages(content, body.items, search)
     if body is None:
         return Fitted(content=content)
-    return Fitted(content=body if isinstance(body, bytes) else _made_from(body, content))
+    return Fitted(content=body if isinstance(body, bytes) else _made_from(body, content, search))
 
 
-def _made_from(body: tuple[Hunk, ...] | Replacement | WholeText | BinaryDelta, content: bytes) -> bytes:
+def _made_from(
+    body: tuple[Hunk, ...] | Replacement | WholeText | BinaryDelta, content: bytes, search: Search
+) -> bytes:
+    search.look(len(content))
     if isinstance(body, Replacement):
         return replace_once(content, body)
     if isinstance(body, WholeText):
         return adopt_endings(body.text, content)
     if isinstance(body, BinaryDelta):
         return apply_delta(content, body)
-    return place_hunks(content, body)
+    return place_hunks(content, body, search)
 
 
 def _edits(change: Change, files: _Files) -> Iterator[FileEdit]:

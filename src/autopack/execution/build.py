@@ -12,15 +12,17 @@ from autopack.domain.change import Read
 from autopack.domain.drafts import Draft, draft_of, patch_of
 from autopack.domain.failure import FailureKind, FailureReport
 from autopack.domain.masked import masked_failure
-from autopack.domain.phase import Phase
+from autopack.domain.phase import Phase, PhaseSpec
 from autopack.domain.retry import pause_failure
 from autopack.domain.spending import OverBudget, Reservation, SpendingLimits, budget_failure
 from autopack.domain.telemetry import CallEvent
-from autopack.errors import UntakeableError
+from autopack.errors import PatchError, UntakeableError
 from autopack.execution.booking import Booking
 from autopack.execution.briefing import Prompt
+from autopack.execution.change import read_change, searched_paths
 from autopack.execution.context import ScopedContext
 from autopack.execution.failures import fault
+from autopack.execution.gates_paths import scope_of
 from autopack.execution.mending import notes_of, reply_to
 from autopack.execution.paid_answers import FIRST_TURN, MOST_TURNS, paid_answer, replayable
 from autopack.execution.usage_notes import BudgetWatch, UsageNotes
@@ -63,8 +65,9 @@ class BuildOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """What an answer in words is held against: what its model was shown."""
+    """What an answer in words is held against: what its model was shown, and what it may touch."""
 
+    spec: PhaseSpec
     read: Read
     """Gives the files of the commit."""
     placeholders: Mapping[str, bytes]
@@ -150,7 +153,7 @@ class BuildStep:
         if not said or len(said) < len(earlier) or not self._is_readable(paid.answer):
             return paid
         texts = tuple(it.text for it in said)
-        return replace(paid, answer=self._whole(texts, paid.answer, shown(paid.base_commit)))
+        return replace(paid, answer=self._noted(texts, paid.answer, shown(paid.base_commit)))
 
     def asked_on(self, lease: Lease) -> str | None:
         """The commit on which the stored answer was asked for."""
@@ -180,6 +183,10 @@ class BuildStep:
         """Whether what does not fit of an answer can be replied to."""
         return self.model is not None and self._is_readable(answer)
 
+    def needs_reply(self, answer: BuildAnswer, shown: Shown) -> bool:
+        """Whether something of an answer does not fit; of one that leaves the scope, nothing is looked for at all."""
+        return not _is_outside(answer.text, shown) and not _draft((), answer, shown).fits
+
     def mend(self, order: BuildOrder, answer: BuildAnswer, read: Read) -> BuildAnswer:
         """The answer once what does not fit of it was replied to, as often as the Builder's settings say.
 
@@ -199,6 +206,8 @@ class BuildStep:
             return answer
         last, said = answer, list[Exchange]()
         shown = _shown(order, read)
+        if _is_outside(answer.text, shown):
+            return answer
         draft = _draft((), last, shown)
         while not draft.fits and len(said) < min(model.mending_turns, MOST_TURNS - 1):
             said.append(Exchange(answer=last.text, reply=reply_to(draft, is_first=not said)))
@@ -206,7 +215,7 @@ class BuildStep:
             last = stored.answer if stored is not None else self._call(order, said, read=read)
             if last.failure is not None:
                 return last if last.failure.retryable else answer
-            if not self._is_readable(last):
+            if not self._is_readable(last) or _is_outside(last.text, shown):
                 return last
             draft = _draft([it.answer for it in said], last, shown)
         return _as_patch(last, draft, read) if said and draft.fits else answer
@@ -235,7 +244,7 @@ class BuildStep:
         try:
             if read is not None and self._is_readable(answer):
                 texts = tuple(it.answer for it in said)
-                paid = replace(paid, answer=self._whole(texts, answer, _shown(order, read)))
+                paid = replace(paid, answer=self._noted(texts, answer, _shown(order, read)))
         finally:
             # Whatever becomes of what is told about it: it was paid for.
             self._booking.settle(folder, paid)
@@ -263,8 +272,10 @@ class BuildStep:
         return self._builder.build(request, watch)
 
     @staticmethod
-    def _whole(said: Sequence[str], answer: BuildAnswer, shown: Shown) -> BuildAnswer:
+    def _noted(said: Sequence[str], answer: BuildAnswer, shown: Shown) -> BuildAnswer:
         """The answer with what became of its edits noted; all answers of the conversation as one, if it ends here."""
+        if _is_outside(answer.text, shown):
+            return answer
         draft = _draft(said, answer, shown)
         answer = replace(answer, notes={**answer.notes, **notes_of(draft)})
         return _as_patch(answer, draft, shown.read) if said and draft.fits else answer
@@ -364,7 +375,16 @@ def _taken(answer: BuildAnswer, worktree: Worktree) -> BuildAnswer:
 
 
 def _shown(order: BuildOrder, read: Read) -> Shown:
-    return Shown(read=read, placeholders=order.context.stubs)
+    return Shown(spec=order.phase.spec, read=read, placeholders=order.context.stubs)
+
+
+def _is_outside(text: str, shown: Shown) -> bool:
+    """Whether an answer in words is to change lines of a file outside the scope: the gates refuse it as it is."""
+    try:
+        paths = searched_paths(read_change(AnswerFormat.WORDS, text))
+    except PatchError:
+        return False
+    return scope_of(paths, shown.spec, is_folder=lambda key: shown.read(key) is None).is_blocking
 
 
 def _draft(said: Sequence[str], last: BuildAnswer, shown: Shown) -> Draft:

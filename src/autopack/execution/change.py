@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from autopack.domain.answer_formats import parse_answer
-from autopack.domain.change import Change, EditAction, FileEdit, Passages, Read
+from autopack.domain.change import Change, EditAction, FileEdit, Intent, Passages, Read, Replacement, Step
 from autopack.domain.edits import parse_edits
 from autopack.domain.patch import parse_patch
 from autopack.domain.resolve import NO_PLACEHOLDERS, resolve
@@ -27,8 +27,17 @@ def to_edits(
         max_bytes: Longer answers are refused unread.
 
     Raises:
-        PatchError: The answer was cut off, cannot be read, or does not fit the tree. ``problems`` lists each
-            file and hunk that does not fit.
+        PatchError: As ``change_of`` does, or the answer does not fit the tree. ``problems`` lists each file and hunk
+            that does not fit.
+    """
+    return resolve(change_of(answer, max_bytes=max_bytes), reading(tree), placeholders=stubs)
+
+
+def change_of(answer: BuildAnswer, *, max_bytes: int | None = None) -> Change:
+    """The change that an answer describes, held against nothing yet.
+
+    Raises:
+        PatchError: The answer was cut off, is longer than ``max_bytes``, or cannot be read.
     """
     if answer.is_truncated:
         raise PatchError(
@@ -40,7 +49,27 @@ def to_edits(
             f"the answer has {size_bytes} bytes, more than {max_bytes}",
             hint="Raise max_patch_bytes, or narrow the phase.",
         )
-    return resolve(read_change(answer.format, answer.text), reading(tree), placeholders=stubs)
+    return read_change(answer.format, answer.text)
+
+
+def searched_paths(change: Change) -> tuple[str, ...]:
+    """Files in which something is looked for, by the path that they are to have, and by their old one; sorted.
+
+    A text that is replaced by itself changes nothing, and is left out.
+    """
+    steps = [step for step in change.steps if _is_searched(step)]
+    return tuple(sorted({path for step in steps for path in (step.path, step.old_path) if path is not None}))
+
+
+def _is_searched(step: Step) -> bool:
+    body = step.body
+    if step.intent not in {Intent.MODIFY, Intent.RENAME, Intent.COPY}:
+        return False
+    if isinstance(body, Passages):
+        return any(it.old != it.new for it in body.items)
+    if isinstance(body, Replacement):
+        return body.search != body.replace
+    return isinstance(body, tuple)
 
 
 def read_change(answer_format: AnswerFormat, text: str) -> Change:

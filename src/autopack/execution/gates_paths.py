@@ -1,8 +1,10 @@
 """Which paths a change may touch: those of its scope, and none that are protected."""
 
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from autopack.domain.failure import FailureKind
+from autopack.domain.phase import PhaseSpec
 from autopack.domain.scope import is_within, match_length
 from autopack.domain.verdicts import GateVerdict
 from autopack.execution.gates_case import GateInput, block_or_pass, touched_paths
@@ -15,14 +17,18 @@ def scope(case: GateInput) -> GateVerdict:
     A deliverable is inside: a phase may always write what it must leave behind. A path that ``read_only``
     names more exactly than ``paths`` does is outside. Both ends of a rename count.
     """
-    writable = (*case.spec.scope.paths, *case.spec.deliverables)
-    is_folder = partial(_is_no_file, case.tree)
+    return scope_of(touched_paths(case.edits), case.spec, is_folder=partial(_is_no_file, case.tree))
+
+
+def scope_of(paths: Iterable[str], spec: PhaseSpec, *, is_folder: Callable[[str], bool]) -> GateVerdict:
+    """The same for the paths that an answer names, before it is held against any file."""
+    writable = (*spec.scope.paths, *spec.deliverables)
     problems: list[str] = []
-    for path in touched_paths(case.edits):
+    for path in paths:
         allowed = match_length(path, writable, is_folder=is_folder)
         if allowed == 0:
             problems.append(f"Outside scope: {path}")
-        elif match_length(path, case.spec.scope.read_only, is_folder=is_folder) > allowed:
+        elif match_length(path, spec.scope.read_only, is_folder=is_folder) > allowed:
             problems.append(f"Outside scope: {path} (read only)")
     hint = f"The scope is: {', '.join(writable) or 'nothing'}."
     return block_or_pass("scope", FailureKind.SCOPE_VIOLATION, problems, hint=hint)

@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from autopack.domain.attempt import Lease
-from autopack.domain.change import FileEdit
+from autopack.domain.change import Change, FileEdit
 from autopack.domain.ci_report import CiReport
 from autopack.domain.phase import Phase, PhaseKind, PhaseState
+from autopack.domain.resolve import resolve
 from autopack.domain.run import Run
 from autopack.domain.verdicts import AttemptOutcome, GateVerdict, first_failure
 from autopack.errors import PatchError
-from autopack.execution.change import given_whole, to_edits, without_untouched
+from autopack.execution.change import change_of, given_whole, reading, searched_paths, without_untouched
 from autopack.execution.collection import CollectionJudgement, CollectionRequest
 from autopack.execution.context import ScopedContext, kept_placeholders
 from autopack.execution.failures import failed, not_approved, rejected
@@ -19,6 +20,7 @@ from autopack.execution.finalize import Finalizer
 from autopack.execution.foresight import Foresight, Outlook
 from autopack.execution.gates import GateInput, judge_after, judge_before
 from autopack.execution.gates_imports import ImportGate
+from autopack.execution.gates_paths import scope_of
 from autopack.execution.moved_base import check_not_overwriting
 from autopack.ports import BuildAnswer, CiRunner, Clock, Research, Store, Tree, Workspace, Worktree
 from autopack.settings import Settings
@@ -74,7 +76,14 @@ class Judge:
         """The verdict on an answer without a failure; COMPLETE once its change is committed."""
         self._enter(room, PhaseState.GATE)
         try:
-            edits = self._read_edits(room, context, answer)
+            change = change_of(answer, max_bytes=self.settings.attempt.max_patch_bytes)
+            # Before anything is looked for in a file: what is outside is refused wherever it would stand.
+            named = scope_of(
+                searched_paths(change), room.phase.spec, is_folder=lambda key: room.tree.mode(key) is None
+            )
+            if named.failure is not None:
+                return failed(named.failure, [named])
+            edits = self._to_edits(room, context, answer, change)
         except PatchError as error:
             return failed(rejected(error, answer))
         kept = kept_placeholders(context.stubs, room.phase.spec.deliverables, edits)
@@ -91,11 +100,10 @@ class Judge:
             return failed(failure, gates)
         return self._judge_worktree(room, case, (*edits, *kept), gates)
 
-    def _read_edits(
-        self, room: AttemptRoom, context: ScopedContext, answer: BuildAnswer
+    def _to_edits(
+        self, room: AttemptRoom, context: ScopedContext, answer: BuildAnswer, change: Change
     ) -> tuple[FileEdit, ...]:
-        limit = self.settings.attempt.max_patch_bytes
-        edits = to_edits(answer, room.tree, stubs=context.stubs, max_bytes=limit)
+        edits = resolve(change, reading(room.tree), placeholders=context.stubs)
         if room.asked_on not in {None, room.base}:
             asked = self.workspace.tree(str(room.asked_on))
             check_not_overwriting(given_whole(answer, edits), asked=asked, now=room.tree)

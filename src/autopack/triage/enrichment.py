@@ -122,7 +122,7 @@ def _paid(phase: Phase, store: Store) -> BuildAnswer:
 
 
 def _ask(phase: Phase, lease: Lease, prompt: str, reader: Reader, *, base: str) -> BuildAnswer:
-    nothing_shown = Shown(read=lambda _key: None, placeholders={})
+    nothing_shown = Shown(spec=phase.spec, read=lambda _key: None, placeholders={})
     reader.build.recover(lease, logs_of=reader.logs_of, shown=lambda _commit: nothing_shown)
     if (paid := reader.build.stored(lease)) is not None:
         return paid

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections import Counter
+from dataclasses import replace
 from textwrap import dedent
 from unicodedata import is_normalized
 
@@ -11,12 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autopack.domain.answer_formats import Spoken, parse_answer
-from autopack.domain.change import EditAction, Intent, Passage, Passages, Step, WholeText, apply_edits
+from autopack.domain.change import EditAction, Hunk, Intent, Passage, Passages, Step, WholeText, apply_edits
 from autopack.domain.drafts import draft_of
 from autopack.domain.ladder import Rung
 from autopack.domain.loose_patch import parse_loose_patch
+from autopack.domain.passages import fit_passages
+from autopack.domain.placement import place_hunks
 from autopack.domain.resolve import resolve, try_change
-from autopack.errors import PatchError
+from autopack.domain.search import Search
+from autopack.errors import PatchError, TooMuchError
 
 FILE = "100644"
 BASE = {
@@ -457,6 +461,66 @@ REFUSED = [
 def test_an_answer_that_is_damaged_or_fits_nowhere_changes_nothing(text, named):
     with pytest.raises(PatchError, match=named):
         after(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("".join(block("src/a.py", f"x{n}\n", "y\n") for n in range(5001)), id="blocks"),
+        pytest.param(diff("src/a.py", *("@@ @@\n-x\n+y\n" for _ in range(5001))), id="hunks in words"),
+    ],
+)
+def test_too_many_edits_are_refused_before_any_is_looked_for(text):
+    draft = draft_of([text], BASE.get)
+    assert not draft.fits
+    assert "has 5,001 edits that are looked for in files, more than 5,000" in draft.problem
+
+
+PASSAGE = Passage(line=1, old=("x = 1",), new=("x = 2",))
+HUNK = (("-", b"x = 1\n"), ("+", b"x = 2\n"))
+MEGABYTE = b"x = 1\n" + b"y = 2\n" * 166_665
+LOOKS = [
+    pytest.param(
+        lambda search: fit_passages(MEGABYTE, [PASSAGE], search), 1, id="a block that stands literally"
+    ),
+    pytest.param(
+        lambda search: fit_passages(MEGABYTE, [replace(PASSAGE, old=(" x = 1",))], search),
+        41,
+        id="a block that does not",
+    ),
+    pytest.param(
+        lambda search: place_hunks(MEGABYTE, [Hunk(line=1, old_start=9, lines=HUNK)], search),
+        1,
+        id="a hunk that stands at another line",
+    ),
+]
+
+
+@pytest.mark.parametrize(("look", "times"), LOOKS)
+def test_what_edits_are_looked_for_in_is_counted_and_has_a_limit(look, times):
+    assert look(Search(most_bytes=times * len(MEGABYTE)))
+    with pytest.raises(TooMuchError, match="MiB of files"):
+        look(Search(most_bytes=times * len(MEGABYTE) - 1))
+
+
+def test_nine_hundred_blocks_of_a_megabyte_are_made():
+    lines = [f"    line {n} = value\n" for n in range(40_000)]
+    text = "".join(block("long.py", lines[n], lines[n].upper()) for n in range(900))
+    made = after(text, {"long.py": ("".join(lines).encode(), FILE)})["long.py"][0]
+    assert made == "".join([it.upper() for it in lines[:900]] + lines[900:]).encode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("```" + " " * 200_000 + "`\n", id="a fence and blanks"),
+        pytest.param('MOVE "' + '" -> "' * 40_000 + "x y\n", id="a move with many arrows"),
+        pytest.param("FILE a\n```\n```\n" * 5_000, id="many files"),
+    ],
+)
+def test_a_long_text_is_read_in_one_go(text):
+    with contextlib.suppress(PatchError):
+        parse_answer(text)
 
 
 def test_one_bad_block_refuses_all_and_shows_what_the_file_has():

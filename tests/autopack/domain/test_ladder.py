@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from autopack.domain.change import Passage
 from autopack.domain.drafts import draft_of
 from autopack.domain.ladder import Found, NotFound, find_passage
-from autopack.domain.passages import fit_passages
+from autopack.domain.literal import replaced_at_once
+from autopack.domain.passages import fit_by_lines, fit_passages
+from autopack.domain.search import Search
 
 LINE = st.sampled_from(
     ["", " ", "a", "a ", " a", "\ta", "  a", "b", "b\r", "\u201ca\u201d", '"a"', "...", "c d e"]
@@ -53,7 +55,7 @@ def test_all_but_the_place_that_is_replaced_stays_as_it_was(lines, old, new, is_
     # An open last line that is empty is no line.
     assume(is_ended or lines[-1])
     content = "\n".join(lines).encode() + b"\n" * is_ended
-    fitted = fit_passages(content, [passage(old, new)])
+    fitted = fit_passages(content, [passage(old, new)], Search())
     after = fitted.content
     if fitted.unplaced:
         assert after == content
@@ -72,8 +74,24 @@ def test_a_file_with_crlf_keeps_it_in_every_line(lines, is_ended):
     content = "\r\n".join(["first", *lines]).encode() + (b"\r\n" if is_ended else b"")
     if not lines and not is_ended:
         return
-    fitted = fit_passages(content, [passage(["first"], ["one", "two"])])
+    fitted = fit_passages(content, [passage(["first"], ["one", "two"])], Search())
     assert fitted.content == content.replace(b"first", b"one\r\ntwo", 1)
+
+
+@given(
+    st.lists(st.sampled_from(["", "a", " a", "b ", "a\r", "\u00e9"]), max_size=8),
+    st.lists(st.sampled_from(["", "a", " a", "b "]), min_size=1, max_size=3),
+    st.lists(st.sampled_from(["", "a", "c"]), max_size=2),
+    st.sampled_from([b"\n", b"\r\n"]),
+    st.booleans(),
+)
+def test_what_is_replaced_at_once_is_what_the_ladder_would_make_of_it(lines, old, new, end, is_open):
+    content = b"".join(line.encode() + end for line in lines)
+    content = content.removesuffix(end) if is_open else content
+    at_once = replaced_at_once(content, passage(old, new))
+    if at_once is not None:
+        fitted = fit_by_lines(content, [passage(old, new)], Search())
+        assert at_once == (fitted.content, fitted.rungs[0])
 
 
 @given(LINES.map(lambda lines: [f"{n} {line.strip()}" for n, line in enumerate(lines)]), st.data())
@@ -83,7 +101,7 @@ def test_each_passage_that_fits_is_placed_whatever_else_does_not(lines, data):
     passages = [passage([lines[number]], [f"new {number}", "more"]) for number in wanted]
     passages += [passage([f"no such line {number}"], ["x"]) for number in range(wrong)]
     fitted = fit_passages(
-        "".join(f"{line}\n" for line in lines).encode(), data.draw(st.permutations(passages))
+        "".join(f"{line}\n" for line in lines).encode(), data.draw(st.permutations(passages)), Search()
     )
     written = [
         part for n, line in enumerate(lines) for part in ([f"new {n}", "more"] if n in wanted else [line])
@@ -123,7 +141,7 @@ def test_an_answer_that_fits_nowhere_is_given_up_in_seconds():
 
 @pytest.mark.parametrize("number", [19, 20, 500])
 def test_no_more_than_twenty_passages_without_a_place_are_looked_for(number):
-    fitted = fit_passages(b"a\nb\n", [passage(["a"], ["x"]), *[passage(["c"], ["y"])] * number])
+    fitted = fit_passages(b"a\nb\n", [passage(["a"], ["x"]), *[passage(["c"], ["y"])] * number], Search())
     assert len(fitted.unplaced) == min(number, 20)
 
 
@@ -131,5 +149,5 @@ def test_no_more_than_twenty_passages_without_a_place_are_looked_for(number):
 def test_a_megabyte_takes_seconds_at_most(lines, old):
     content = "\n".join(lines).encode()
     started = perf_counter()
-    assert fit_passages(content, [passage(old, ["new"])]).unplaced
+    assert fit_passages(content, [passage(old, ["new"])], Search()).unplaced
     assert perf_counter() - started < 20

@@ -8,7 +8,7 @@ from autopack.adapters.answer_journal import FileJournal
 from autopack.domain.attempt import AttemptAddress
 from autopack.domain.budget import Usage
 from autopack.domain.failure import FailureKind, FailureReport
-from autopack.domain.phase import PhaseSpec, PhaseState
+from autopack.domain.phase import PhaseSpec, PhaseState, Scope
 from autopack.domain.plan import Plan
 from autopack.domain.run import Order, RunSpec
 from autopack.domain.spending import UNLIMITED
@@ -54,7 +54,8 @@ class Bench:
         self.folder = folder
         self.store = MemoryStore()
         self.clock = FrozenClock()
-        phases = tuple(PhaseSpec(phase_id=name, goal="g") for name in ("one", "two"))
+        scope = Scope(paths=("a.py",))
+        phases = tuple(PhaseSpec(phase_id=name, goal="g", scope=scope) for name in ("one", "two"))
         run = RunSpec(run_id="shop", goal="g", phases=phases, order=Order.INDEPENDENT)
         self.store.import_plan(Plan(runs=(run,)), now=1.0)
 

@@ -87,6 +87,15 @@ def test_an_answer_in_blocks_becomes_a_commit(bench):
     assert it.sums_agree()
 
 
+def test_an_answer_that_leaves_the_scope_is_neither_replied_to_nor_looked_for(bench):
+    it = bench(Scripted(text=MISQUOTED + block("tests/test_core.py", "no such line\n", "x\n")))
+    outcome = it.attempt()
+    assert outcome.failure.kind is FailureKind.SCOPE_VIOLATION
+    assert outcome.failure.details == ("Outside scope: tests/test_core.py",)
+    assert len(it.calls()) == 1
+    assert it.sums_agree()
+
+
 def test_the_prompt_shows_rules_files_a_map_of_the_rest_and_what_was_done_before(bench):
     it = bench(Scripted(text=GOOD))
     it.attempt()

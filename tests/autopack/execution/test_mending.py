@@ -9,7 +9,7 @@ from autopack.adapters.answer_journal import FileJournal
 from autopack.adapters.builders.direct_factory import make_direct
 from autopack.adapters.meter.loopback import LoopbackMeter
 from autopack.domain.failure import FailureKind, FailureReport
-from autopack.domain.phase import PhaseSpec, PhaseState
+from autopack.domain.phase import PhaseSpec, PhaseState, Scope
 from autopack.domain.plan import Plan
 from autopack.domain.run import Order, RunSpec
 from autopack.domain.verdicts import AttemptOutcome
@@ -49,7 +49,8 @@ class Bench:
     def begin_anew(self, **settings):
         """A store as it is before the first call, and a step for it."""
         self.store = MemoryStore()
-        phases = tuple(PhaseSpec(phase_id=name, goal="g") for name in "pq")
+        scope = Scope(paths=("a.py", "b.py"))
+        phases = tuple(PhaseSpec(phase_id=name, goal="g", scope=scope) for name in "pq")
         run = RunSpec(run_id="r", goal="g", phases=phases, order=Order.INDEPENDENT)
         self.store.import_plan(Plan(runs=(run,)), now=1.0)
         self.step = self.make_step(**settings)
@@ -96,7 +97,8 @@ class Bench:
         return self.folder / str(address.number)
 
     def recover(self):
-        shown = Shown(read=reading(self.tree), placeholders={})
+        spec = self.store.phase("r", "p").spec
+        shown = Shown(spec=spec, read=reading(self.tree), placeholders={})
         self.step.recover(self.lease, logs_of=self.logs_of, shown=lambda _commit: shown)
 
     def answer(self):
