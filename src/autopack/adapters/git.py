@@ -13,6 +13,7 @@ from pathlib import Path
 from autopack.adapters.git_command import DURABLE, Git, check_version
 from autopack.adapters.git_merge import holds, is_ancestor, merge
 from autopack.adapters.git_pool import WorktreePool
+from autopack.adapters.git_sizes import ChangeLimits
 from autopack.adapters.git_tree import CommitTree, ObjectReader
 from autopack.adapters.git_worktree import GitWorktree
 from autopack.domain.attempt import AttemptAddress
@@ -23,6 +24,7 @@ CACHED_TREES = 8
 PAGE = 500
 """Commits that are looked at together when one is searched for."""
 MAX_SLOTS = 64
+_DEFAULT_LIMITS = ChangeLimits()
 _PATIENT = ("-c", "core.filesRefLockTimeout=2000")
 
 
@@ -48,7 +50,9 @@ class GitWorkspace:
     In the repository it leaves branches ``autopack/*``, the commits on them, and git's own notes of the worktrees.
     """
 
-    def __init__(self, place: _Place, git: Git, *, state_folder: Path, max_slots: int) -> None:
+    def __init__(
+        self, place: _Place, git: Git, *, state_folder: Path, max_slots: int, limits: ChangeLimits
+    ) -> None:
         """Use ``open_workspace``, which checks that these belong together."""
         self.root = place.top
         self.state_folder = state_folder
@@ -65,6 +69,7 @@ class GitWorkspace:
             object_format=place.object_format,
             max_slots=max_slots,
             modules_of=lambda commit: tree(commit).modules,
+            limits=limits,
         )
         self.close = weakref.finalize(self, reader.close)
         """Ends what this workspace keeps running; done by itself when the workspace is dropped."""
@@ -271,13 +276,20 @@ class GitWorkspace:
         return None
 
 
-def open_workspace(root: Path, *, state_folder: Path, max_slots: int = MAX_SLOTS) -> GitWorkspace:
+def open_workspace(
+    root: Path,
+    *,
+    state_folder: Path,
+    max_slots: int = MAX_SLOTS,
+    limits: ChangeLimits = _DEFAULT_LIMITS,
+) -> GitWorkspace:
     """The repository at ``root``.
 
     Args:
         root: The top folder of the operator's checkout.
         state_folder: Where worktrees and locks are kept; made, and hidden from git, when missing.
         max_slots: How many worktrees there may be at a time.
+        limits: How much is taken from a worktree as its change.
 
     Raises:
         WorkspaceError: There is no git repository with a checkout and a commit, or the folder cannot be written.
@@ -293,7 +305,7 @@ def open_workspace(root: Path, *, state_folder: Path, max_slots: int = MAX_SLOTS
             f"the repository {root} has no commit yet",
             hint="Make a first one: git add -A && git commit -m 'first commit'",
         )
-    return GitWorkspace(place, git, state_folder=state_folder, max_slots=max_slots)
+    return GitWorkspace(place, git, state_folder=state_folder, max_slots=max_slots, limits=limits)
 
 
 def _discover(root: Path) -> _Place:

@@ -10,6 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from autopack.adapters.git_command import Git
+from autopack.adapters.git_sizes import ChangeLimits
 from autopack.adapters.git_worktree import GitWorktree, Slot
 from autopack.errors import WorkspaceError
 
@@ -31,6 +32,7 @@ class WorktreePool:
         object_format: str,
         max_slots: int,
         modules_of: Callable[[str], Sequence[str]],
+        limits: ChangeLimits,
     ) -> None:
         """Use the pool of a repository.
 
@@ -41,6 +43,7 @@ class WorktreePool:
             object_format: ``sha1`` or ``sha256``.
             max_slots: How many checkouts there may be at most.
             modules_of: The submodules of a commit.
+            limits: How much is taken from a checkout as its change.
         """
         self._git = git
         self._folder = state_folder / "worktrees"
@@ -50,6 +53,7 @@ class WorktreePool:
         self._object_format = object_format
         self._max_slots = max_slots
         self._modules_of = modules_of
+        self._limits = limits
 
     @contextmanager
     def take(self) -> Iterator[GitWorktree]:
@@ -115,6 +119,7 @@ class WorktreePool:
             prepare=lambda: self._prepare(slot, git),
             remake=lambda: self._remake(slot, git),
             modules_of=self._modules_of,
+            limits=self._limits,
         )
 
     def _prepare(self, slot: Slot, git: Git) -> Path:

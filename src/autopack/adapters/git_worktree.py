@@ -14,6 +14,7 @@ from pathlib import Path
 
 from autopack.adapters.file_edits import write_edits
 from autopack.adapters.git_command import DURABLE, Git
+from autopack.adapters.git_sizes import ChangeLimits, check_sizes
 from autopack.domain.change import EditAction, FileEdit
 from autopack.errors import UntakeableError, WorkspaceError
 
@@ -77,6 +78,7 @@ class GitWorktree:
         prepare: Callable[[], Path],
         remake: Callable[[], None],
         modules_of: Callable[[str], Sequence[str]],
+        limits: ChangeLimits,
     ) -> None:
         """Use a checkout.
 
@@ -86,6 +88,7 @@ class GitWorktree:
             prepare: Makes sure of the checkout's link to the repository and gives its administrative folder.
             remake: Throws the checkout away and makes it anew.
             modules_of: The submodules of a commit; raises WorkspaceError when there is no such commit.
+            limits: How much ``diff`` takes.
         """
         self.path = slot.path
         self._slot = slot
@@ -93,6 +96,7 @@ class GitWorktree:
         self._prepare = prepare
         self._remake = remake
         self._modules_of = modules_of
+        self._limits = limits
         self._admin = Path()
         self._commit = ""
         self._written: dict[str, FileEdit | None] = {}
@@ -129,10 +133,12 @@ class GitWorktree:
         Repositories that were made inside lose their ``.git``: their files are files like all others.
 
         Raises:
-            UntakeableError: A file's name is not UTF-8, or a file was put into a submodule.
+            UntakeableError: A file's name is not UTF-8, a file was put into a submodule, or the change is too large.
         """
         base = self._base()
         with self._scratch() as scratch:
+            self._clear()
+            check_sizes(self._git(), self.path, base, self._limits)
             git = self._capture(self._with_own_objects(scratch))
             names = git.run("diff-index", "--cached", "--name-only", "-z", "--no-renames", base)
             for name in names.split(b"\0"):
@@ -154,6 +160,8 @@ class GitWorktree:
         base = self._base()
         with self._scratch():
             git = self._git()
+            if not self._written:
+                self._clear()
             git = self._stage(git, base) if self._written else self._capture(git)
             tree = git.run(*DURABLE, "write-tree").decode().strip()
         # The same change on the same parent must be the same commit, whenever it is made: a process that died
@@ -219,8 +227,8 @@ class GitWorktree:
 
     # --- capturing
 
-    def _capture(self, git: Git) -> Git:
-        """Git with an index of all files as they are, ignored ones left out."""
+    def _clear(self) -> None:
+        """Take away what would hide files from git, and refuse what no change can hold."""
         for module in self._modules_of(self._commit):
             folder = self.path / module
             if folder.is_dir() and any(folder.iterdir()):
@@ -230,6 +238,9 @@ class GitWorktree:
                 )
         for _ in _sweep(self.path):
             pass
+
+    def _capture(self, git: Git) -> Git:
+        """Git with an index of all files as they are, ignored ones left out."""
         git = self._with_scratch_index(git)
         git.run("add", "-A", "--", ".")
         forced = "".join(f"{path}\0" for path in self._written)

@@ -23,8 +23,13 @@ def open_store(settings: Settings, *, create: bool = False) -> SqlStore:
 def open_workspace(settings: Settings) -> "GitWorkspace":
     """The repository that the settings are for."""
     from autopack.adapters import git
+    from autopack.adapters.git_sizes import ChangeLimits
 
-    return git.open_workspace(settings.root, state_folder=settings.state_folder)
+    limits = settings.attempt
+    most = ChangeLimits(
+        file_bytes=limits.max_file_bytes, total_bytes=limits.max_file_bytes * limits.max_changed_files
+    )
+    return git.open_workspace(settings.root, state_folder=settings.state_folder, limits=most)
 
 
 def death_watch(settings: Settings, clock: Clock) -> Callable[[str, float], bool]:

@@ -1,0 +1,86 @@
+"""How large a change may be that is taken from a worktree, looked at before any of its content is read."""
+
+import os
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from autopack.adapters.git_command import Git
+from autopack.errors import UntakeableError
+
+_HEADING_BYTES = 1_000
+"""What a file adds to a change besides its content; a million empty files are a large change too."""
+_HINT = "Raise [attempt] max_file_bytes, or keep what was built there out of the repository with .gitignore."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeLimits:
+    """What the change of a worktree may come to."""
+
+    file_bytes: int = 1 << 20
+    """Of one file, unless it was larger before."""
+    total_bytes: int = 200 << 20
+    """Of all changed files, as they were and as they are."""
+
+
+def check_sizes(git: Git, root: Path, base: str, limits: ChangeLimits) -> None:
+    """Look at the sizes of all files that differ from a commit.
+
+    Args:
+        git: Git on the worktree, with an index of the commit.
+        root: The worktree.
+        base: The commit.
+        limits: What they may come to.
+
+    Raises:
+        UntakeableError: A file, or all together, are too large; the message names the file and the limit.
+    """
+    names = _changed(git)
+    before = _sizes_before(git, base, names)
+    total = largest = 0
+    largest_name = b""
+    for name in names:
+        now, old = _size_now(root, name), before.get(name, 0)
+        if now > max(limits.file_bytes, old):
+            raise UntakeableError(
+                f"change too large: {os.fsdecode(name)} has {now:,} bytes, more than {limits.file_bytes:,}",
+                hint=_HINT,
+            )
+        total += now + old + _HEADING_BYTES
+        if now + old > largest:
+            largest, largest_name = now + old, name
+    if total > limits.total_bytes:
+        raise UntakeableError(
+            f"change too large: {len(names):,} files with {total:,} bytes before and after, more than"
+            f" {limits.total_bytes:,}; the largest is {os.fsdecode(largest_name)} with {largest:,}",
+            hint=_HINT,
+        )
+
+
+def _changed(git: Git) -> Sequence[bytes]:
+    listed = git.run("ls-files", "-m", "-o", "--exclude-standard", "-z")
+    return list(dict.fromkeys(listed.split(b"\0")[:-1]))
+
+
+def _size_now(root: Path, name: bytes) -> int:
+    try:
+        found = os.lstat(os.path.join(os.fsencode(root), name))  # noqa: PTH118 - a name need not be text
+    except OSError:
+        return 0
+    return found.st_size if stat.S_ISREG(found.st_mode) else 0
+
+
+def _sizes_before(git: Git, base: str, names: Sequence[bytes]) -> Mapping[bytes, int]:
+    # A line of the question is a name; one with a line break in it would ask for others, and is small enough to skip.
+    asked = [name for name in names if b"\n" not in name]
+    question = b"".join(b"%s:%s\n" % (base.encode(), name) for name in asked)
+    told = git.run("cat-file", "--batch-check=%(objecttype) %(objectsize)", stdin=question)
+    return dict(_blobs(asked, told.splitlines()))
+
+
+def _blobs(names: Sequence[bytes], told: Sequence[bytes]) -> Iterator[tuple[bytes, int]]:
+    for name, line in zip(names, told, strict=True):
+        kind, _, size = line.partition(b" ")
+        if kind == b"blob" and size.isdigit():
+            yield name, int(size)
