@@ -98,7 +98,7 @@ class ProcessError(AutopackError):
     """A program could not be started at all."""
 
 
-class RoomError(ProcessError):
+class RoomError(AutopackError):
     """The sandbox made no room for a program: nothing is said against the program, and trying again may help."""
 
 

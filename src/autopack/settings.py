@@ -82,8 +82,8 @@ class SandboxSettings:
     """What they may change beside the worktree; written in the same way."""
     builder_network: str = field(default="host", metadata={"choices": ("host", "none")})
     """What ``command:`` Builders reach: what this machine does, or nothing."""
-    max_processes: int = 2000
-    """How many processes a program may have at a time; it is killed when there are more."""
+    max_processes: int = 4000
+    """How many processes and threads a program may have at a time; it is killed when there are more."""
     max_memory_share: float = field(default=0.8, metadata={"least": 0, "most": 1})
     """Of this machine's memory, for a program and all that it starts; 0 sets no limit."""
     max_file_bytes: int = 8_589_934_592

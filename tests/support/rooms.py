@@ -86,7 +86,9 @@ class Den:
     def run(self, *argv: str, **changes: object) -> Finished:
         """Run a program in the room; ``changes`` are the room's, or the command's."""
         own = {
-            name: changes.pop(name) for name in ("env", "timeout_seconds", "stdin_text") if name in changes
+            name: changes.pop(name)
+            for name in ("env", "timeout_seconds", "stdin_text", "room_note")
+            if name in changes
         }
         command = Command(
             **{

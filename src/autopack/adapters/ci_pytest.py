@@ -27,7 +27,7 @@ from autopack.adapters.ci_rootdir import own_configuration
 from autopack.adapters.ci_verdict import CiRun, could_not_load_recorder, find_exit_problem, find_problem
 from autopack.adapters.sandbox.none import NoSandbox
 from autopack.domain.ci_report import CiCase, CiOutcome, CiReport, CiStage
-from autopack.errors import ProcessError, RoomError
+from autopack.errors import ProcessError
 from autopack.ports import CiRequest, Command, Finished, Processes, Sandbox
 from autopack.settings import CiSettings
 
@@ -211,8 +211,6 @@ class CommandCi:
                 timeout_seconds=request.timeout_seconds,
             )
             finished = self._processes.run(self._confine(started, python, logs))
-        except RoomError:
-            raise
         except ProcessError as exc:
             return _not_started(request, exc, logs), None
         run = _read_run(request, finished, logs)

@@ -2,7 +2,9 @@
 
 Run by its path with ``python -I -S``, so it imports only small parts of the standard library. Arguments: the pid
 that started it, the file descriptor it listens on, the one it reports on, the names of variables that are
-not the program's own, its limits as ``RESOURCE:VALUE`` (both lists with commas), and the program with its arguments.
+not the program's own, its limits as ``RESOURCE:VALUE`` (both lists with commas), the name of a variable or nothing, and
+the program with its arguments. A variable is named where the program first furnishes its room: it finds there the
+descriptor to report on, and says ``entered 1`` or ``roomless WHY``.
 It kills when the listening end is hung up (a time limit, a cancellation, the death of the one who started it), on a
 signal, and when the program has ended.
 
@@ -33,7 +35,7 @@ STOP_ROUNDS = 100
 def main() -> None:
     """Start the program, wait, leave nothing behind."""
     parent, listen, report = map(int, sys.argv[1:4])
-    foreign, limits, argv = sys.argv[4], sys.argv[5], sys.argv[6:]
+    foreign, limits, entrance, argv = sys.argv[4], sys.argv[5], sys.argv[6], sys.argv[7:]
     for end in (listen, report):
         os.set_inheritable(end, False)  # noqa: FBT003 (it takes no keyword)
     for name in foreign.split(","):
@@ -49,7 +51,7 @@ def main() -> None:
     if parent and os.getppid() != parent:
         # Who started us died before we asked to be told.
         return
-    program = _start(argv, report, limits)
+    program = _start(argv, report, limits, entrance)
     _tell(report, "started", program)
     # Our copies of the output files would keep a reader of a pipe waiting; stderr stays for our own errors.
     os.close(0)
@@ -95,7 +97,7 @@ def _listen_to_signals() -> int:
     return reader
 
 
-def _start(argv: list[str], report: int, limits: str) -> int:
+def _start(argv: list[str], report: int, limits: str, entrance: str) -> int:
     guard = os.getpid()
     program = os.fork()
     if program:
@@ -109,6 +111,9 @@ def _start(argv: list[str], report: int, limits: str) -> int:
             # Python ignores these, and what is ignored stays so in the program.
             signal.signal(number, signal.SIG_DFL)
         _limit(limits)
+        if entrance:
+            os.set_inheritable(report, True)  # noqa: FBT003 (it takes no keyword)
+            os.environ[entrance] = str(report)
         if os.getppid() == guard:
             os.execvp(argv[0], argv)  # noqa: S606 (the program as it was given, no shell)
     except OSError as error:

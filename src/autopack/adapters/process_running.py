@@ -23,6 +23,8 @@ GUARD_EXIT_SECONDS = 15
 GUARD = Path(__file__).with_name("process_guard.py")
 BASE_PYTHON = str(getattr(sys, "_base_executable", None) or sys.executable)
 """The interpreter below a virtual environment: all that the guard needs of it is beside it."""
+ENTERED = "AUTOPACK_ENTRANCE"
+"""The variable that tells a program which furnishes its own room where to say that it is done."""
 _ROOT = re.compile(rb'"child-pid": *(\d+)')
 
 
@@ -121,8 +123,8 @@ class Guarded:
 
     def result(self) -> tuple[int, bool]:
         """See ``Running.result``."""
-        lines = dict(line.split(" ", 1) for line in self._report.decode().splitlines())
-        name = self._command.argv[self._command.wrapper_words]
+        lines = dict(line.split(" ", 1) for line in self._report.decode("utf-8", "replace").splitlines())
+        name = _program(self._command)
         if "failed" in lines:
             raise ProcessError(
                 f"cannot start {name}: {os.strerror(int(lines['failed']))}",
@@ -135,6 +137,8 @@ class Guarded:
                 f"the guard of {name} ended with {self._guard.returncode} before its work was done",
                 hint="Something killed it, perhaps for want of memory; the program was killed too.",
             )
+        if self._command.entrance_words and "entered" not in lines and "ended" in lines:
+            raise _roomless(self._command, lines.get("roomless", ""))
         if lines["left"] != "0":
             logger.warning("process.survived", extra={"program": name, "survivors": int(lines["left"])})
         ended_by_itself = "ended" in lines
@@ -181,9 +185,10 @@ class Roomed(Guarded):
 
     def stop(self) -> None:
         """See ``Running.stop``."""
+        # Told before we hang up: the guard ends at once then, which would look as if it had been killed from inside.
+        self._was_stopped = not self.wait(0)
         self._hang_up()
         with _opened_process(self.root) as root:
-            self._was_stopped = not self.wait(0)
             try:
                 self._guard.kill()
                 self._guard.wait()
@@ -198,13 +203,7 @@ class Roomed(Guarded):
     def result(self) -> tuple[int, bool]:
         """See ``Running.result``."""
         if b"started" not in self._report and b"failed" not in self._report:
-            if self._command.room_note is not None:
-                self._command.room_note.unlink(missing_ok=True)
-            raise RoomError(
-                f"the sandbox could not make a room for {self._command.argv[self._command.wrapper_words]}:"
-                f" {_last_line(self._command.stderr_path)}",
-                hint='`autopack doctor` tries the sandbox; sandbox = "off" does without one.',
-            )
+            raise _roomless(self._command)
         ended_by_itself = b"ended" in self._report
         if not ended_by_itself and not self._was_stopped:
             # A program of the room killed the guard, and so itself.
@@ -258,7 +257,23 @@ def _guard(python: str, command: Command, parent: int, listen: int, report: int)
     """The guard's words, up to the program's own."""
     foreign = ",".join(name for name in ("LC_CTYPE", "PWD") if name not in command.env)
     numbers = map(str, (parent, listen, report))
-    return [python, "-I", "-S", str(GUARD), *numbers, foreign, _resource_limits(command.limits)]
+    entrance = ENTERED if command.entrance_words else ""
+    return [python, "-I", "-S", str(GUARD), *numbers, foreign, _resource_limits(command.limits), entrance]
+
+
+def _program(command: Command) -> str:
+    """The program that is meant, past the words of the room."""
+    return command.argv[command.wrapper_words + command.entrance_words]
+
+
+def _roomless(command: Command, why: str = "") -> RoomError:
+    """The error of a program that never began for want of a room; that the sandbox works here is forgotten."""
+    if command.room_note is not None:
+        command.room_note.unlink(missing_ok=True)
+    return RoomError(
+        f"the sandbox could not make a room for {_program(command)}: {why or _last_line(command.stderr_path)}",
+        hint='`autopack doctor` tries the sandbox; sandbox = "off" does without one.',
+    )
 
 
 def _resource_limits(limits: RoomLimits) -> str:

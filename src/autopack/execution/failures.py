@@ -12,6 +12,7 @@ from autopack.errors import (
     PatchError,
     ProcessError,
     ProcessLostError,
+    RoomError,
     StoreError,
     WorkspaceError,
 )
@@ -30,7 +31,7 @@ def fault(error: Exception, *, may_pass: bool = True) -> FailureReport:
         error: Raised by what the attempt needs, or by a bug of ours.
         may_pass: Whether the same may go well later, for errors of the kinds of which that is true.
     """
-    passing = (StoreError, WorkspaceError, ProcessError, ProcessLostError, OSError)
+    passing = (StoreError, WorkspaceError, ProcessError, RoomError, ProcessLostError, OSError)
     if isinstance(error, passing):
         return _surroundings(error, retryable=may_pass)
     return _surroundings(error, retryable=False) if isinstance(error, AutopackError) else _bug(error)

@@ -52,5 +52,6 @@ class CiRunner(Protocol):
 
         Raises:
             ProcessError: The child could not be started, or ended before it was done; nothing is known then.
+            RoomError: The sandbox made no room for it.
         """
         ...

@@ -12,7 +12,7 @@ class RoomLimits:
     """What a program and all that it starts may use; None sets no limit."""
 
     memory_bytes: int | None = None
-    """Of all its processes together, as they stand in memory."""
+    """Of all its processes together; what they share counts once, and files that lie in the room's own memory count."""
     cpu_seconds: int | None = None
     """Of one process."""
     file_bytes: int | None = None
@@ -20,6 +20,7 @@ class RoomLimits:
     open_files: int | None = None
     """Of one process."""
     processes: int | None = None
+    """Processes and threads at a time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +41,9 @@ class Command:
     wrapper_words: int = 0
     """How many words of ``argv`` come from a sandbox that makes a room with processes of its own; ``argv`` holds
     as it is for whoever starts the program in another way."""
+    entrance_words: int = 0
+    """How many words of ``argv`` behind those are a program's that furnishes the room from inside, and then becomes the
+    program; it tells the guard when it does."""
     room_note: Path | None = None
     """Where it is kept that the sandbox works here; forgotten when it makes no room, so that it is tried anew."""
 
@@ -90,6 +94,7 @@ class Processes(Protocol):
 
         Raises:
             ProcessError: The program cannot be started (missing, not executable, no such folder).
+            RoomError: Its sandbox made no room for it.
             ProcessLostError: Its guard was killed, and it with it.
         """
         ...
@@ -102,6 +107,7 @@ class Processes(Protocol):
 
         Raises:
             ProcessError: The program cannot be started; also raised by ``stop``, since that may show late.
+            RoomError: Its sandbox made no room for it (by ``stop``).
             ProcessLostError: Its guard was killed, and it with it (by ``stop``).
         """
         ...

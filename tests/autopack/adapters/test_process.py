@@ -354,6 +354,7 @@ def test_ten_gigabytes_of_output_end_soon_and_leave_little(processes, tmp_path):
 
 # Whatever becomes of this test, it ends by itself: three hundred processes, for half a minute.
 BOMB = "import os, time\nfor _ in range(300):\n    if not os.fork():\n        time.sleep(30)\n        os._exit(0)\ntime.sleep(30)"
+THREADS = "import threading, time\nfor _ in range(300):\n    threading.Thread(target=time.sleep, args=(30,), daemon=True).start()\ntime.sleep(30)"
 HOARD = "import time\nheld = b'x' * 200_000_000\ntime.sleep(30)"
 
 
@@ -361,7 +362,8 @@ HOARD = "import time\nheld = b'x' * 200_000_000\ntime.sleep(30)"
 @pytest.mark.parametrize(
     ("code", "limits", "overuse"),
     [
-        pytest.param(BOMB, {"processes": 50}, "more than 50 processes", id="processes"),
+        pytest.param(BOMB, {"processes": 50}, "more than 50 processes and threads", id="processes"),
+        pytest.param(THREADS, {"processes": 50}, "more than 50 processes and threads", id="threads"),
         pytest.param(HOARD, {"memory_bytes": 100_000_000}, "(limit 95 MiB)", id="memory"),
     ],
 )

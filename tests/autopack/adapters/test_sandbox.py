@@ -18,7 +18,7 @@ from autopack.adapters.process import GuardedProcesses
 from autopack.adapters.sandbox import attack, bwrap
 from autopack.adapters.sandbox.attack import keyrings
 from autopack.adapters.sandbox.places import CONFIGURATION
-from autopack.errors import ProcessError
+from autopack.errors import ProcessError, RoomError
 from autopack.ports import Network, RoomLimits
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="the sandboxes are Linux's")
@@ -87,13 +87,26 @@ for server in (socket.create_server(("127.0.0.1", 0)), socket.create_server("s",
         assert den.python(code).returncode == 0, den.err
         assert den.out == "b'hello'\nb'hello'\n"
 
-    def test_what_cannot_be_started_is_said(self, den):
-        if den.sandbox.description.startswith("Landlock"):
-            assert den.run("no-such-program").returncode == 127
-            assert "no-such-program" in den.err
-        else:
-            with pytest.raises(ProcessError, match="no-such-program: No such file"):
-                den.run("no-such-program")
+    @pytest.mark.parametrize("relay", [False, True], ids=["", "with a relay"])
+    def test_what_cannot_be_started_is_said(self, den, relay):
+        more = {"network": Network.RELAY, "relay_socket": den.folder, "relay_port": 18434} if relay else {}
+        with pytest.raises(ProcessError, match="no-such-program: No such file"):
+            den.run("no-such-program", **more)
+
+    @pytest.mark.parametrize("returncode", [126, 127])
+    def test_a_code_that_looks_like_a_rooms_is_the_programs_own(self, den, returncode):
+        relay = {"network": Network.RELAY, "relay_socket": den.folder, "relay_port": 18435}
+        code = f"import os, sys; print(os.environ.get('AUTOPACK_ENTRANCE'), os.listdir('/proc/self/fd')); sys.exit({returncode})"
+        assert den.python(code, **relay).returncode == returncode
+        assert den.out == "None ['0', '1', '2', '3']\n"
+
+    def test_a_room_that_cannot_be_furnished_is_no_verdict_on_the_program(self, den):
+        note = den.folder / "note"
+        note.touch()
+        relay = {"network": Network.RELAY, "relay_socket": den.folder, "relay_port": 99_999}
+        with pytest.raises(RoomError, match="could not make a room for true: OverflowError"):
+            den.run("true", room_note=note, **relay)
+        assert not note.exists()
 
     def test_a_readable_place_can_be_read_and_not_written(self, den):
         place = den.folder / "place"
@@ -308,12 +321,67 @@ def _environ_of(process: psutil.Process) -> dict[str, str]:
 BOMB = "import os, time\nfor _ in range(300):\n    if not os.fork():\n        time.sleep(30)\n        os._exit(0)\ntime.sleep(30)"
 
 
+THREADS = "import threading, time\nfor _ in range(300):\n    threading.Thread(target=time.sleep, args=(30,), daemon=True).start()\ntime.sleep(30)"
+# Nothing of it is mapped, and so no process holds it.
+FILES = """
+import os, time
+file = open(os.path.join(os.environ["TMPDIR"], "file"), "wb", 0)
+for _ in range(200):
+    file.write(bytes(1_000_000))
+time.sleep(30)
+"""
+SHARED = """
+import mmap, os, time
+held = mmap.mmap(-1, 60_000_000)
+for place in range(0, len(held), 4096):
+    held[place] = 1
+for _ in range(4):
+    if not os.fork():
+        sum(held[place] for place in range(0, len(held), 4096))
+        time.sleep(1)
+        os._exit(0)
+os.wait()
+"""
+
+
 class TestLimits:
+    def test_threads_count_too(self, den):
+        finished = den.python(THREADS, limits=RoomLimits(processes=50))
+        assert finished.overuse == "more than 50 processes and threads", (finished, den.err)
+
+    def test_files_that_lie_in_the_rooms_memory_count(self, den):
+        if den.sandbox.description.startswith("Landlock"):
+            pytest.skip("its folder for temporary files is on the disk")
+        assert "(limit 95 MiB)" in den.python(FILES, limits=RoomLimits(memory_bytes=100_000_000)).overuse
+
+    def test_what_processes_share_counts_once(self, den):
+        finished = den.python(SHARED, limits=RoomLimits(memory_bytes=150_000_000))
+        assert (finished.returncode, finished.overuse) == (0, "")
+        finished = den.python(SHARED, limits=RoomLimits(memory_bytes=50_000_000))
+        assert "(limit 48 MiB)" in finished.overuse
+
+    @pytest.mark.parametrize("name", ["", "run/", "dev/", "etc/"])
+    def test_nothing_is_written_where_no_size_is_set(self, den, name):
+        assert den.run("sh", "-c", f"echo x > /{name}file").returncode != 0
+        assert den.run("sh", "-c", f"mkdir /{name}folder").returncode != 0
+
+    def test_devices_are_written_to_all_the_same(self, den):
+        assert den.run("sh", "-c", "echo x > /dev/null && head -c 3 /dev/zero > /dev/full").returncode != 0
+        assert den.run("sh", "-c", "echo x > /dev/null").returncode == 0
+
+    @pytest.mark.parametrize("name", ["/tmp", "/var/tmp", "/dev/shm", "$HOME"])
+    def test_each_folder_in_memory_has_a_size(self, den, name):
+        if den.sandbox.description.startswith("Landlock"):
+            pytest.skip("it has none")
+        den.run("sh", "-c", f'df -k --output=size "{name}" | tail -1')
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        assert 0 < int(den.out) * 1024 <= memory // 4 + 4096
+
     def test_a_fork_bomb_is_killed(self, den):
         finished = den.python(
             BOMB, env={**den.env, "MARKED": str(den.folder)}, limits=RoomLimits(processes=50)
         )
-        assert finished.overuse == "more than 50 processes"
+        assert finished.overuse == "more than 50 processes and threads"
         assert finished.duration_seconds < 20
         assert [
             it.pid for it in psutil.process_iter() if _environ_of(it).get("MARKED") == str(den.folder)

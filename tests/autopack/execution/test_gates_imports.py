@@ -2,6 +2,7 @@
 
 import os
 import sys
+from dataclasses import dataclass
 
 import pytest
 from rooms import best_sandbox
@@ -13,7 +14,8 @@ from autopack.domain.change import EditAction, FileEdit
 from autopack.domain.failure import FailureKind
 from autopack.domain.phase import PhaseSpec
 from autopack.domain.verdicts import GateStatus
-from autopack.errors import ProcessError
+from autopack.errors import ProcessError, RoomError
+from autopack.execution.failures import fault
 from autopack.execution.gates_case import GateInput
 from autopack.execution.gates_imports import ImportGate, importable_modules
 from autopack.settings import CiSettings
@@ -178,3 +180,24 @@ def test_an_interpreter_that_cannot_be_started_blocks_as_unrunnable(tmp_path, tr
     verdict = gate(case)
     assert verdict.status is GateStatus.UNRUNNABLE
     assert verdict.failure.hint == "Install one."
+
+
+@dataclass(frozen=True)
+class Roomless:
+    """A runner whose sandbox makes no room."""
+
+    def import_modules(self, *_args, **_more):
+        raise RoomError("no room")
+
+
+def test_a_room_that_cannot_be_made_is_no_verdict_on_the_change(tree_of, tmp_path):
+    gate = ImportGate(
+        runner=Roomless(), worktree=tmp_path, log_folder=tmp_path / "logs", base_failures=lambda _modules: {}
+    )
+    case = GateInput(
+        spec=PhaseSpec(phase_id="p", goal="g"), edits=(edit("src/pkg/good.py"),), tree=tree_of(BASE)
+    )
+    with pytest.raises(RoomError) as raised:
+        gate(case)
+    failure = fault(raised.value)
+    assert (failure.kind, failure.retryable) == (FailureKind.INFRASTRUCTURE, True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from autopack.adapters.process_running import BASE_PYTHON, GUARD
-from autopack.adapters.sandbox.entrance import ENTRANCE, enter
+from autopack.adapters.sandbox.entrance import ENTRANCE, WORDS, enter
 from autopack.adapters.sandbox.places import Keep, places_of, system_places
 from autopack.ports import Command, Network, Room
 
@@ -83,11 +83,18 @@ class BwrapSandbox:
             *(str(self._program), *_WALLS, *(("--share-net",) if room.network is Network.HOST else ())),
             *_HABITS,
             *self._mounts(room, env).words(),
-            *("--remount-ro", "/", "--chdir", str(command.cwd), "--"),
+            # The room's root and its /dev are kept in memory too, and have no size.
+            *("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", str(command.cwd), "--"),
         ]
-        argv = command.argv if room.network is not Network.RELAY else enter(BASE_PYTHON, command.argv, room)
+        is_entered = room.network is Network.RELAY
+        argv = enter(BASE_PYTHON, command.argv, room) if is_entered else command.argv
         return replace(
-            command, argv=(*wrapper, *argv), env=env, wrapper_words=len(wrapper), limits=room.limits
+            command,
+            argv=(*wrapper, *argv),
+            env=env,
+            wrapper_words=len(wrapper),
+            entrance_words=WORDS if is_entered else 0,
+            limits=room.limits,
         )
 
     def _mounts(self, room: Room, env: Mapping[str, str]) -> _Mounts:

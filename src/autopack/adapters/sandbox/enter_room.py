@@ -5,7 +5,9 @@ which may be missing: ``limits`` as in ``RoomLimits``; ``relay`` with a ``port``
 ``socket`` that it leads to; ``walls`` of Landlock with the paths that are ``readable`` and ``writable`` and whether
 there is a ``network``. It needs Python 3.9 and, for walls, Linux.
 
-Exit code 126 says that the room could not be made, 127 that the program could not be started.
+Where the guard said on which descriptor, it is told ``entered 1`` right before the program begins, ``roomless WHY``
+where the room could not be made, and ``failed ERRNO`` where the program could not be started. For whoever starts this
+without the guard, exit code 126 says the one and 127 the other.
 """
 
 # ruff: noqa: PTH112 - plain strings, for a fast start
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 _SIZE = 65536
+_LINE = 1000
+_ENTERED = "AUTOPACK_ENTRANCE"
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS, _PR_CAPBSET_DROP = 1, 38, 24
 _CLONE_NEWNET = 0x40000000
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
@@ -40,24 +44,40 @@ _LAST_CAPABILITY = 63
 
 def main() -> None:
     """Follow the orders, then be the program."""
-    orders, argv = json.loads(sys.argv[1]), sys.argv[2:]
+    report = _report()
     try:
-        _leave_keyring()
-        walls = orders.get("walls")
-        has_own_network = bool(walls) and not walls["network"] and _leave_network()
-        if "relay" in orders:
-            shares_network = bool(walls) and not has_own_network
-            _start_relay(orders["relay"]["port"], orders["relay"]["socket"], may_be_there=shares_network)
-        _limit(orders.get("limits") or {})
-        if walls:
-            keeps_tcp = bool(walls["network"]) or has_own_network
-            _put_up(walls, None if keeps_tcp else [orders.get("relay", {}).get("port")])
-    except OSError as error:
-        _leave(126, "the room cannot be made", error)
+        _furnish(json.loads(sys.argv[1]), report)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is not the program's
+        _leave(126, "the room cannot be made", error, report, f"roomless {error!r}")
+    _tell(report, "entered 1")
+    argv = sys.argv[2:]
     try:
         os.execvp(argv[0], argv)  # noqa: S606 - the program as it was given, no shell
     except OSError as error:
-        _leave(127, argv[0], error)
+        _leave(127, argv[0], error, report, f"failed {error.errno}")
+
+
+def _report() -> "int | None":
+    """Where the guard is told; the program finds neither the descriptor nor the word of it."""
+    number = os.environ.pop(_ENTERED, "")
+    if not number:
+        return None
+    os.set_inheritable(int(number), False)  # noqa: FBT003 - it takes no keyword
+    return int(number)
+
+
+def _furnish(orders: "Any", report: "int | None") -> None:
+    _leave_keyring()
+    walls = orders.get("walls")
+    has_own_network = bool(walls) and not walls["network"] and _leave_network()
+    if "relay" in orders:
+        shares_network = bool(walls) and not has_own_network
+        relay = orders["relay"]
+        _start_relay(relay["port"], relay["socket"], report, may_be_there=shares_network)
+    _limit(orders.get("limits") or {})
+    if walls:
+        keeps_tcp = bool(walls["network"]) or has_own_network
+        _put_up(walls, None if keeps_tcp else [orders.get("relay", {}).get("port")])
 
 
 def _leave_keyring() -> None:
@@ -67,10 +87,16 @@ def _leave_keyring() -> None:
         _libc().syscall(ctypes.c_long(number), _JOIN_SESSION_KEYRING, None)
 
 
-def _leave(code: int, what: str, error: OSError) -> None:
+def _leave(code: int, what: str, error: Exception, report: "int | None", told: str) -> None:
     sys.stderr.write(f"{what}: {error}\n")
     sys.stderr.flush()
+    _tell(report, told)
     os._exit(code)
+
+
+def _tell(report: "int | None", line: str) -> None:
+    if report is not None:
+        os.write(report, line.replace("\n", " ").encode("utf-8", "replace")[:_LINE] + b"\n")
 
 
 def _limit(limits: "dict[str, int | None]") -> None:
@@ -90,7 +116,7 @@ def _lower(now: int, wanted: int) -> int:
     return wanted if now < 0 else min(now, wanted)
 
 
-def _start_relay(port: int, path: str, *, may_be_there: bool) -> None:
+def _start_relay(port: int, path: str, report: "int | None", *, may_be_there: bool) -> None:
     """Listen in a process that ends with the program, and is no child of it.
 
     In the machine's own network the port may be taken already: by what the socket leads to, which chose it.
@@ -108,6 +134,9 @@ def _start_relay(port: int, path: str, *, may_be_there: bool) -> None:
         os.close(program)
         os.waitpid(child, 0)
         return
+    if report is not None:
+        # Whoever waits for the end of the report is not to wait for us.
+        os.close(report)
     if os.fork():
         os._exit(0)
     os.setsid()

@@ -8,6 +8,8 @@ from pathlib import Path
 from autopack.ports import Room
 
 ENTRANCE = Path(__file__).with_name("enter_room.py")
+WORDS = 5
+"""How many ``enter`` puts in front of a program."""
 
 
 def enter(

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from autopack.adapters.process_running import BASE_PYTHON, GUARD
-from autopack.adapters.sandbox.entrance import ENTRANCE, enter
+from autopack.adapters.sandbox.entrance import ENTRANCE, WORDS, enter
 from autopack.adapters.sandbox.places import Keep, places_of, system_places
 from autopack.ports import Command, Network, Room
 
@@ -66,7 +66,7 @@ class LandlockSandbox:
             "network": room.network is Network.HOST,
         }
         argv = enter(BASE_PYTHON, command.argv, room, walls=walls)
-        return replace(command, argv=argv, env=env, limits=room.limits, scratch=own)
+        return replace(command, argv=argv, env=env, entrance_words=WORDS, limits=room.limits, scratch=own)
 
 
 def _without(place: Path, room: Room) -> list[Path]:

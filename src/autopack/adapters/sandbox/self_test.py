@@ -12,7 +12,7 @@ from pathlib import Path
 from autopack.adapters.process_running import BASE_PYTHON
 from autopack.adapters.sandbox.attack import at_path, keyrings
 from autopack.adapters.sandbox.findings import Findings
-from autopack.errors import ProcessError
+from autopack.errors import ProcessError, RoomError
 from autopack.ports import Command, Processes, Room, Sandbox
 
 ATTACK = Path(__file__).with_name("attack.py")
@@ -107,7 +107,7 @@ def _attack(sandbox: Sandbox, processes: Processes, command: Command, room: Room
         finished = processes.run(sandbox.confine(command, room))
         told = command.stdout_path.read_text("utf-8", errors="replace")
         said = command.stderr_path.read_text("utf-8", errors="replace").strip().splitlines()
-    except (ProcessError, OSError) as error:
+    except (ProcessError, RoomError, OSError) as error:
         return Findings(problem=str(error))
     try:
         done = dict(json.loads(told))

@@ -151,7 +151,7 @@ def test_one_that_uses_too_much_of_the_machine_is_no_answer(workshop):
     workshop.sandbox = OpenRoom(limits=RoomLimits(processes=4))
     failure = workshop.build(fake_spec("swarm")).failure
     assert failure is not None
-    assert failure.message == "The agent was killed: it used more than 4 processes"
+    assert failure.message == "The agent was killed: it used more than 4 processes and threads"
     assert workshop.record["cause"] == "overused"
 
 
