@@ -272,7 +272,8 @@ def _drain(
     settings = load(flags, builder=builder, workers=workers)
     with open_store(flags, settings, writes=not dry_run) as store:
         if dry_run:
-            print_plan(flags, bootstrap.plan_drain(store, request))
+            queued = store.totals().get(PhaseState.QUEUED, 0)
+            print_plan(flags, bootstrap.plan_drain(store, request), queued=queued)
             return 0
         with watch(flags) as on_event:
             outcome = bootstrap.drive_drain(

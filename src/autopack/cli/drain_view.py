@@ -52,12 +52,17 @@ def lines_of(event: "DrainEvent") -> Sequence[str]:
         return (_STOPPING,) if event.is_stopping else ()
     lines = [f"{_count(event.session)} {describe_result(event.booked)}"]
     if event.stopped is not None:
-        stop = event.stopped
-        lines.append(
-            f"  cause {stop.subject} is stopped everywhere, seen {stop.seen:g} times of {stop.limit:g}; once it is "
-            f"mended: autopack drain lift {stop.subject} --why REASON"
-        )
+        lines.append(f"  {describe_stop(event.stopped)}")
     return lines
+
+
+def describe_stop(stop: Stop) -> str:
+    """The rule that stopped a cause, its numbers, the attempts that they were counted from, and what lifts it."""
+    return (
+        f"{stop.rule}: cause {stop.subject} was seen {stop.seen:g} times of {stop.limit:g} "
+        f"({', '.join(stop.evidence)}) and is stopped everywhere; once it is mended: "
+        f"autopack drain lift {stop.subject} --why REASON"
+    )
 
 
 def _count(session: Session) -> str:
@@ -202,6 +207,8 @@ def _print_held(session: Session, held: Sequence[HeldBack], *, waiting: int) -> 
 
     if session.total_processed == 0 and session.scope.kind is DrainKind.QUEUED:
         say(_why_no_queued(waiting))
+    elif session.scope.kind is DrainKind.QUEUED and waiting:
+        say(f"left in the queue: {waiting}; autopack status RUN shows what each waits for")
     elif session.total_processed == 0:
         say("no failed phase may be drained now" + (":" if held else "; there is none"))
     elif held:
@@ -224,14 +231,19 @@ def _why_no_queued(waiting: int) -> str:
 # --- before it begins -----------------------------------------------------------------------------------
 
 
-def print_plan(flags: Flags, plan: "DrainPlan") -> None:
-    """Print what would be drained, skipped and why."""
+def print_plan(flags: Flags, plan: "DrainPlan", *, queued: int) -> None:
+    """Print what would be drained, skipped and why; ``queued`` is how many phases of all runs are QUEUED now."""
     if flags.as_json:
         print_json(to_plain(plan))
         return
-    say(f"{len(plan.next_attempts)} attempts would be made, in this order as far as it is known:")
+    attempts = "1 attempt" if len(plan.next_attempts) == 1 else f"{len(plan.next_attempts)} attempts"
+    say(f"{attempts} would be made, in this order as far as it is known:")
     for address in plan.next_attempts:
         say(f"  {address}")
+    if plan.scope.kind is DrainKind.QUEUED and queued > len(plan.next_attempts):
+        say(
+            f"of {queued} queued phases; the others follow one of a run at a time, once what they need is COMPLETE"
+        )
     if plan.held_back:
         say("left alone:")
     _print_reasons(plan.held_back)

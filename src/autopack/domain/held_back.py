@@ -48,7 +48,7 @@ def by_late(blocker: str) -> Hold:
 def by_attempts(limit: int) -> Hold:
     """The session tried them as often as it may."""
     return Hold(
-        reason=f"this session tried them {limit} times",
+        reason=f"this session tried them {'once' if limit == 1 else f'{limit} times'}",
         hint="start another session, or raise --max-attempts-per-phase",
     )
 
@@ -56,7 +56,7 @@ def by_attempts(limit: int) -> Hold:
 def by_faults(limit: int) -> Hold:
     """The session met a fault of the surroundings at each of them as often as it may."""
     return Hold(
-        reason=f"{limit} attempts of each were ended by faults of the surroundings",
+        reason=f"{'an attempt' if limit == 1 else f'{limit} attempts'} of each ended by a fault of the surroundings",
         hint="autopack doctor; then start another session, or raise --max-faults-per-phase",
     )
 
@@ -64,6 +64,6 @@ def by_faults(limit: int) -> Hold:
 def by_timeouts(limit: int) -> Hold:
     """The session leaves their runs alone."""
     return Hold(
-        reason=f"{limit} attempts of their run timed out",
+        reason=f"{'an attempt' if limit == 1 else f'{limit} attempts'} of their run timed out",
         hint="raise --phase-timeout-seconds or --max-timeouts-per-run",
     )

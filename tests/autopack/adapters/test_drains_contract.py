@@ -555,8 +555,8 @@ class TestHeldBack:
         assert stopped == (1, 1, ("held/a",), f"autopack drain lift {key} --why REASON")
         assert told["--skip-run-prefix skip-"][:3] == (2, 2, ("skip-1/a", "skip-2/a"))
         assert told["an attempt of their run is under way"][:3] == (1, 1, ("busy/b",))
-        assert told["this session tried them 1 times"][:3] == (2, 2, ("slow/a", "spent/a"))
-        assert told["1 attempts of their run timed out"][:3] == (2, 1, ("slow/a", "slow/b"))
+        assert told["this session tried them once"][:3] == (2, 2, ("slow/a", "spent/a"))
+        assert told["an attempt of their run timed out"][:3] == (2, 1, ("slow/a", "slow/b"))
 
     def test_nothing_that_may_go_is_held(self, record):
         record.backlog(one={"a": cause("ann")})

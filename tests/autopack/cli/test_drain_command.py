@@ -213,7 +213,9 @@ def test_a_look_ahead_takes_nothing(backlog, autopack):
     code, out, _ = autopack("drain", "failed", "--dry-run", "--batch-size", "2")
     assert code == 0
     assert "2 attempts would be made" in out
-    assert autopack("drain", "queued", "--dry-run")[0] == 0
+    code, out, _ = autopack("drain", "queued", "--dry-run", "--run-id", "a.b")
+    assert (code, out.splitlines()[0]) == (0, "0 attempts would be made, in this order as far as it is known:")
+    assert re.search(r"^of \d+ queued phases; the others follow one of a run at a time", out, re.MULTILINE)
     assert autopack("status", "--json")[1] == before
     assert json.loads(autopack("drain", "sessions", "--json")[1]) == []
 

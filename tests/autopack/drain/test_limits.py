@@ -3,6 +3,7 @@
 import pytest
 from drains import GOOD, PARKED, End, broken, late, overloaded
 
+from autopack.cli.drain_view import lines_of
 from autopack.domain.drain_policy import StopRule
 from autopack.domain.failure import FailureKind
 from autopack.domain.phase import PhaseState
@@ -201,3 +202,13 @@ def test_failed_phases_wait_for_queued_ones_of_their_run(bench):
     assert bench.dispatcher.asked == ["r/p0/2"]
     bench.drain(batch_size=None, scope={"skip_runs_with_queued": False})
     assert bench.dispatcher.asked == ["r/p0/2", "s/p0/2"]
+
+
+def test_a_stopped_cause_is_told_with_its_rule_its_numbers_and_its_evidence(bench):
+    bench.add("r", *[broken()] * 4, failed=OTHER)
+    (key,) = bench.drain(max_fingerprint_repeats=3, max_attempts_per_phase=1).stopped_fingerprints
+    (line,) = [line for event in bench.events for line in lines_of(event) if "stopped" in line]
+    assert line == (
+        f"  max_fingerprint_repeats: cause {key} was seen 3 times of 3 (r/p0/2, r/p1/2, r/p2/2) and is stopped "
+        f"everywhere; once it is mended: autopack drain lift {key} --why REASON"
+    )
