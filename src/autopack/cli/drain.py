@@ -303,6 +303,8 @@ def exit_code(outcome: "DrainOutcome") -> int:
 @click.option("--why", required=True, help="What changed; kept with the fingerprint.")
 def lift(flags: Flags, fingerprint: str, why: str) -> None:
     """Let the phases of a stopped fingerprint be tried again."""
+    if not why.strip():
+        raise click.BadParameter("the text is empty", param_hint="--why")
     settings = load(flags)
     with open_store(flags, settings, writes=True) as store:
         freed = store.drains.lift(fingerprint, why=why, now=now())

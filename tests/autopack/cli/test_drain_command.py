@@ -185,6 +185,11 @@ def test_what_cannot_be_done_is_said_with_a_hint(words, code, says, backlog, aut
     assert "Traceback" not in out + err
 
 
+def test_a_reason_of_spaces_lifts_nothing(backlog, autopack):
+    code, _, err = autopack("drain", "lift", "1:x:0", "--why", "  ")
+    assert (code, "the text is empty" in err) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("prefixes", "left"),
     [
@@ -214,7 +219,10 @@ def test_a_look_ahead_takes_nothing(backlog, autopack):
     assert code == 0
     assert "2 attempts would be made" in out
     code, out, _ = autopack("drain", "queued", "--dry-run", "--run-id", "a.b")
-    assert (code, out.splitlines()[0]) == (0, "0 attempts would be made, in this order as far as it is known:")
+    assert (code, out.splitlines()[0]) == (
+        0,
+        "0 attempts would be made, in this order as far as it is known:",
+    )
     assert re.search(r"^of \d+ queued phases; the others follow one of a run at a time", out, re.MULTILINE)
     assert autopack("status", "--json")[1] == before
     assert json.loads(autopack("drain", "sessions", "--json")[1]) == []
