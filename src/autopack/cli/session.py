@@ -47,6 +47,7 @@ def open_store(flags: Flags, settings: Settings, *, writes: bool) -> Iterator[St
     """The repository's store; a command that writes says first which database that is."""
     from autopack import bootstrap
 
+    tell_warnings()
     with closing(bootstrap.open_store(settings)) as store:
         if writes:
             say_database(flags, store.identity)
@@ -72,6 +73,12 @@ def start_logging() -> None:
     logger = logging.getLogger("autopack")
     logger.handlers = [handler]
     logger.setLevel(logging.INFO)
+
+
+def tell_warnings() -> None:
+    """Have warnings say their fields, where an operator did not ask for all events: a name alone tells nobody."""
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(_FieldFormatter("%(levelname)s: %(message)s"))
 
 
 class _FieldFormatter(logging.Formatter):

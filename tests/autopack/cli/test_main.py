@@ -280,6 +280,15 @@ def test_a_reader_that_leaves_is_no_bug(root):
     assert (done.returncode, done.stderr) == (141, "")
 
 
+def test_a_warning_says_what_it_is_about():
+    program = (
+        "import logging\nfrom autopack.cli.session import tell_warnings\ntell_warnings()\n"
+        "logging.getLogger('autopack.adapters').warning('attempt.not_concluded', extra={'attempt': 'r/p/1'})"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr == "WARNING: attempt.not_concluded attempt=r/p/1\n"
+
+
 def test_nothing_asked_for_shows_the_help(autopack):
     code, out, err = autopack()
     assert (code, out) == (2, "")
