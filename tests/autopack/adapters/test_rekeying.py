@@ -12,6 +12,7 @@ from autopack.adapters.store.tables import attempt, blocker, drain_attempt, fing
 from autopack.domain.blocker import BlockerEvent, BlockerState
 from autopack.domain.drain_policy import DrainLimits
 from autopack.domain.failure import FailureKind
+from autopack.domain.fingerprint import VERSION
 from autopack.domain.session import DrainResult
 
 EMPTY = FailureKind.EMPTY_CHANGE
@@ -45,7 +46,7 @@ def with_old_keys(record):
                 column = table.c[name]
                 old = sa.case(
                     (column.contains(EMPTY), f"1:{EMPTY}:000000000000"),
-                    else_=sa.func.replace(column, "2:", "1:"),
+                    else_=sa.func.replace(column, f"{VERSION}:", "1:"),
                 )
                 db.execute(table.update().where(column.is_not(None)).values({name: old}))
         empty = fingerprint.c.fingerprint.contains(EMPTY)
@@ -54,7 +55,7 @@ def with_old_keys(record):
         shared = {"fingerprint": f"1:{EMPTY}:000000000000", "occurrences": 4, "seen": 2, "canonical": EMPTY}
         stopped = {"stopped_at": record.now, "stopped_by": "s", "stop_limit": 2}
         db.execute(fingerprint.update().where(empty).values(**shared, **stopped))
-        others = sa.func.replace(fingerprint.c.fingerprint, "2:", "1:")
+        others = sa.func.replace(fingerprint.c.fingerprint, f"{VERSION}:", "1:")
         db.execute(fingerprint.update().where(~empty).values(fingerprint=others))
         db.execute(phase.update().where(phase.c.failure_fingerprint.is_not(None)).values(is_stopped=True))
 
@@ -93,7 +94,7 @@ def test_old_keys_become_what_the_rules_of_today_make_of_the_failures(record):
         rekey(db)
     after = facts(record)
     assert after == before
-    assert {it.fingerprint.split(":")[0] for it in after["known"]} == {"2"}
+    assert {it.fingerprint.split(":")[0] for it in after["known"]} == {VERSION}
     # The idle answers of two phases have nothing in common: neither stops the other.
     assert [it.stopped_at for it in after["known"] if it.kind == EMPTY] == [None, None]
 

@@ -5,7 +5,7 @@ The engine keeps tables of its own in the same database; ``owns`` tells which ar
 
 import sqlalchemy as sa
 
-SCHEMA_REVISION = "0008"
+SCHEMA_REVISION = "0009"
 """The newest migration; an older or newer database is not worked with."""
 VERSION_TABLE = "autopack_schema"
 

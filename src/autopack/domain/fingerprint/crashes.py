@@ -20,6 +20,8 @@ _SESSION_END = re.compile(
 _NESTED_CODE = re.compile(r"\b(?:rc|exit code|exit status|returncode)\"?[=: ]{1,2}(-\d+|1[34]\d)\b")
 _CODE_WORDS = ('rc"', "rc=", "exit code ", "exit status ", "returncode")
 _ANY_CODE = re.compile(r"\b(?:rc|returncode)\"?[=: ]{1,2}(-?\d+)\b")
+_JOB = re.compile(r"\A[^\n]{0,300}?: line \d+: +\d+ +(?=[A-Z])")
+"""What a shell puts before the word of a signal that ended one of its jobs."""
 _SIGNAL_WORDS = {
     "Segmentation fault": 11,
     "Aborted": 6,
@@ -94,7 +96,7 @@ def _signal(text: str, returncode: int | None) -> int:
         return -code
     if 129 <= code < 160:
         return code - 128
-    last = text.rstrip().rpartition("\n")[2]
+    last = _JOB.sub("", text.rstrip().rpartition("\n")[2])
     return next((number for word, number in _SIGNAL_WORDS.items() if last.startswith(word)), 0)
 
 

@@ -16,6 +16,7 @@ _EVENT = re.compile(
     | error:[ ](?P<tap>["'|][^\n]*)
     | name:[ ]'(?P<name>\w{1,60})'
     | (?:at[ ])?(?:async[ ])?[^\s(][^\n(]{1,201}+(?<=[ ])\((?P<path>[^\n()]{1,400}):\d+:\d+\)
+    | \u276f[ ](?:[^\s()]{1,200}[ ])?(?P<vite>[^\s()]{1,400}):\d+:\d+
     | at[ ](?:async[ ])?(?P<bare>[^\n()]{1,400}):\d+:\d+
     | (?=[^\n:]*+:(?:\d|//))(?P<head>(?:file://)?[^\s:][^\n:]{0,300}\.[cm]?[jt]sx?):\d+
     )(?=\n|$)""",
@@ -24,7 +25,8 @@ _EVENT = re.compile(
 _MODULE = re.compile(r"Cannot find (?:module|package) '([^'\n]{1,300})'")
 _SUMMARY = re.compile(r"(?:test|\d+ subtests?) failed")
 """What a suite says when a test of it failed."""
-_TRIGGERS = ("    at ", "failureType:", "\nNode.js v")
+_IMPORT = re.compile(r"Failed to resolve import \"([^\"\n]{1,300})\" from \"([^\"\n]{1,300})\"")
+_TRIGGERS = ("    at ", " \u276f ", "failureType:", "\nNode.js v")
 
 
 @dataclass(slots=True)
@@ -61,7 +63,7 @@ def _find(text: str) -> list[_Thrown]:
         elif event["head"] is not None:
             head = _place(event["head"])
         elif last is not None and not last.place:
-            last.place = _place(event["path"] or event["bare"])
+            last.place = _place(event["path"] or event["vite"] or event["bare"])
     return thrown
 
 
@@ -75,6 +77,11 @@ def _judge(thrown: _Thrown) -> Cause:
         name = found[1]
         name = place_of(name) if name.startswith(("/", ".")) else name
         return Cause(kind=FailureKind.IMPORT_ERROR, parts=("no module", name), why="a module, by its name")
+    if found := _IMPORT.search(thrown.text):
+        # What a file beside it is called says nothing without the file that asks for it.
+        asks = place_of(found[2]) if found[1].startswith(".") else ""
+        parts = ("no module", found[1].removeprefix("./"), asks)
+        return Cause(kind=FailureKind.IMPORT_ERROR, parts=parts, why="a module, by its name")
     kind = FailureKind.SYNTAX_ERROR if thrown.name == "SyntaxError" else FailureKind.TEST_REGRESSION
     # What an assertion says are the values of the moment.
     says = (

@@ -164,6 +164,33 @@ def _no_file(found: re.Match[str], place: str) -> Cause:
     )
 
 
+def _library(found: re.Match[str], place: str) -> Cause:  # noqa: ARG001 -- the library says it
+    return _cause(FailureKind.IMPORT_ERROR, "no library", found[1], why="a shared library, by its name")
+
+
+def _login(found: re.Match[str], place: str) -> Cause:  # noqa: ARG001 -- the user says it
+    return _cause(
+        FailureKind.INFRASTRUCTURE, "database login", found[1], why="a database's refusal, by the user"
+    )
+
+
+def _settings(found: re.Match[str], place: str) -> Cause:  # noqa: ARG001 -- whichever setting is asked for first
+    return _cause(FailureKind.UNRUNNABLE, "no settings", why="settings that are not configured")
+
+
+def _revision(found: re.Match[str], place: str) -> Cause:  # noqa: ARG001 -- the revision says it
+    return _cause(FailureKind.INFRASTRUCTURE, "no revision", found[1], why="a migration, by its revision")
+
+
+def _heads(found: re.Match[str], place: str) -> Cause:  # noqa: ARG001 -- its shape is all that it says
+    return _cause(FailureKind.INFRASTRUCTURE, "several heads", why="migrations with several heads")
+
+
+def _validation(found: re.Match[str], place: str) -> Cause:  # noqa: ARG001 -- the model and its field say it
+    parts = ("invalid", found[1], found[2], template(found[3]))
+    return _cause(FailureKind.TEST_REGRESSION, *parts, why="a value of a model, by the model, field and rule")
+
+
 def _timeout(found: re.Match[str], place: str) -> Cause:  # noqa: ARG001 -- the limit is not the cause
     return hung(place)
 
@@ -186,6 +213,13 @@ _SHAPES = tuple(
     _Shape(prefilter, pattern, make)
     for prefilter, pattern, make in (
         ("No module named", r"No module named (?:'([\w.]+)'|([\w.]+)(?=[\s;]|$))", _module),
+        ("cannot open shared object", r"([\w.+-]+\.so[\w.]*): cannot open shared object file", _library),
+        ("version `", r"version `(\w+_[\d.]+)' not found", _library),
+        (
+            "validation error",
+            r"\d+ validation errors? for ([\w.]+)[^\n]*\n(?:E +)?([\w.\[\]-]+)\n(?:E )? *([^\n\[]+)",
+            _validation,
+        ),
         (
             "cannot import name",
             r"cannot import name '(\w+)' from (?:partially initialized module )?'([\w.]+)'",
@@ -228,6 +262,10 @@ _SHAPES = tuple(
             r"(?:relation|column|database|role|table) \"[\w.]+\"(?: of relation \"\w+\")? does not exist",
             _database,
         ),
+        ("password authentication", r"password authentication failed for user \"([^\"\n]+)\"", _login),
+        ("settings are not configured", r"settings are not configured", _settings),
+        ("Can't locate revision", r"Can't locate revision identified by '(\w+)'", _revision),
+        ("Multiple head revisions", r"Multiple head revisions are present", _heads),
         ("server closed the connection", r"server closed the connection unexpectedly", _database),
     )
 )

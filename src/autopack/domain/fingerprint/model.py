@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from autopack.domain.failure import FailureKind
 
-VERSION = "2"
+VERSION = "3"
 """Changes with every change of any key, so that stored keys of two versions are never compared."""
 
 

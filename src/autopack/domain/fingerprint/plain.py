@@ -17,6 +17,8 @@ _TELLING = re.compile(
 # it, so the lines that say nothing are told by two patterns: one for how they begin and one for what they hold.
 _FRAME_BEGINS = re.compile(
     r"\w*make(?:\[\d+\])?: \*\*\*|(?:hint|note|info|warning):|FAILED \((?:errors|failures)|\d+ (?:failed|errors?)\b"
+    r"|(?:BUILD|Build) (?:FAILED|failed)|Found \d+ error|✖|║|\d+ (?:Error|Warning)\(s\)|\d+ items? had failures"
+    r"|Failed! +- Failed:|webpack \S+ compiled with|error: could not compile|(?:Analysis of|-- Configuring)\b"
     r"|npm error$|\[Help \d|To see |For more information|-> |(?=\S++$)\S+?://\S|Ran \d+ test|=|!|-+$|_+ |[#>|*]|\{[\"']"
     r"|(?:plugins|rootdir|configfile|platform|collected|cachedir)\b|[.FEsxX]+(?: +\[ *\d+%\])?$"
 )
@@ -26,6 +28,15 @@ _FRAME_HOLDS = re.compile(
     r"|originates from a subprocess|npm-debug|failed to push some refs|CalledProcessError|starting attempt"
     r"|Command failed with"
 )
+_WORDS = re.compile(r"[^\W\d_]+")
+_OF_SUMMARIES = frozenset(
+    {"assertions", "be", "compiled", "completed", "deselected", "duration", "elapsed", "error", "errors",
+     "example", "examples", "fail", "failed", "failing", "fails", "failure", "failures", "file", "files",
+     "found", "in", "issues", "left", "m", "ms", "pass", "passed", "passing", "pending", "problem",
+     "problems", "reformatted", "run", "s", "seconds", "skipped", "suites", "test", "tests", "time",
+     "took", "total", "unchanged", "warning", "warnings", "with", "would"}
+)  # fmt: skip
+"""Words of lines that count what failed: such a line is the same for every cause."""
 _KEY_BEGINS = "-----BEGIN "
 _LONGEST = 400
 _READ_CHARACTERS = 20_000
@@ -59,4 +70,8 @@ def _of_last_line(text: str) -> Cause | None:
 
 def _is_frame(line: str) -> bool:
     """Whether a line belongs to every report of a failure and says nothing about this one."""
-    return bool(_FRAME_BEGINS.match(line) or _FRAME_HOLDS.search(line))
+    return bool(_FRAME_BEGINS.match(line) or _FRAME_HOLDS.search(line) or _only_counts(line))
+
+
+def _only_counts(line: str) -> bool:
+    return any(map(str.isdigit, line)) and _OF_SUMMARIES.issuperset(_WORDS.findall(line.lower()))

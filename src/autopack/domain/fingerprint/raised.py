@@ -17,7 +17,8 @@ _EVENT = re.compile(
           )|[ ]?)(?=\n|$)
     | (?P<type>(?:(?:[A-Za-z_]\w{0,60}+|<locals>)\.){0,20}+
         (?:_{0,2}[A-Z]\w{0,100}+|error|timeout|[gh]\w{0,4}error)
-      )(?::[ ](?P<text>[^\n]*+))?(?=\n|$)
+      )(?::[ ](?P<text>\d++[ ]validation[ ]errors?[ ]for[ ][^\n]*+\n(?:E[ ]++)?[\w.\[\]-]++\n(?:E[ ])?[ ]++[^\n]*+
+            |[^\n]*+))?(?=\n|$)
     | (?P<other>(?<=[ E])[^\n]*+)
     )""",
     re.VERBOSE,

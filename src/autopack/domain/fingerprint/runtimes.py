@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from autopack.domain.failure import FailureKind
+from autopack.domain.fingerprint.messages import named_cause
 from autopack.domain.fingerprint.model import Cause
 from autopack.domain.fingerprint.paths import is_foreign, place_of
 from autopack.domain.fingerprint.templates import template
@@ -35,6 +36,10 @@ _DOTNET = re.compile(r"Unhandled exception\.? (?P<type>[\w.]{1,200}): (?P<text>[
 _DOTNET_FRAME = re.compile(r"\n[ ]+at [^\n]{1,300} in (?P<path>[^\n:]{1,300}\.cs):line \d+")
 _RUBY = re.compile(
     r"\n(?P<path>[^\s:]{1,300}\.rb):\d+:in [`'][^\n']{1,200}': (?P<text>[^\n]{1,300}) \((?P<type>[\w:]{1,100})\)"
+)
+_RUBY_LOAD = re.compile(r"cannot load such file -- ([^\s(]{1,300})")
+_PHP_MISSING = re.compile(
+    r"PHP Fatal error:[^\n]{1,100}?(?:Class|Interface|Trait|function) \"?([\w\\]{1,200})\"?(?:\(\))? not found"
 )
 _PHP = re.compile(
     r"PHP (?:Fatal|Parse) error:  (?P<text>[^\n]{1,300}) in (?P<path>[^\s:]{1,300}\.php)(?: on line |:)\d+"
@@ -70,6 +75,8 @@ def _java(text: str) -> tuple[str, ...] | None:
         root = later
     frames = _JAVA_FRAME.finditer(text, raised[0].end())
     own = next((frame["file"] for frame in frames if not frame["name"].startswith(_JAVA_FOREIGN)), "")
+    if named := named_cause(root["text"] or ""):
+        return named.parts
     name = root["type"].rpartition(".")[2]
     is_assertion = name in {"AssertionError", "AssertionFailedError", "ComparisonFailure"}
     return name, "" if is_assertion else template(root["text"] or "", keeps_names=True), own
@@ -102,6 +109,18 @@ def _dotnet(text: str) -> tuple[str, ...] | None:
     return found["type"].rpartition(".")[2], template(found["text"], keeps_names=True), place
 
 
+def _named(pattern: re.Pattern[str], label: str) -> Callable[[str], tuple[str, ...] | None]:
+    """By the name of what is not there, wherever it is asked for."""
+
+    def find(text: str) -> tuple[str, ...] | None:
+        found = pattern.search(text)
+        if not found:
+            return None
+        return label, place_of(found[1]) if found[1].startswith(("/", ".")) else found[1]
+
+    return find
+
+
 def _with_place(pattern: re.Pattern[str], name: str) -> Callable[[str], tuple[str, ...] | None]:
     def find(text: str) -> tuple[str, ...] | None:
         found = pattern.search(text)
@@ -119,6 +138,8 @@ _RUNTIMES = (
     _Runtime("--- FAIL: ", _go),
     _Runtime("panicked at ", _rust),
     _Runtime("Unhandled exception", _dotnet),
+    _Runtime("cannot load such file", _named(_RUBY_LOAD, "no module")),
     _Runtime(".rb:", _with_place(_RUBY, "ruby")),
+    _Runtime("PHP ", _named(_PHP_MISSING, "no class")),
     _Runtime("PHP ", _with_place(_PHP, "php")),
 )

@@ -12,6 +12,7 @@ from autopack.domain.fingerprint.templates import template
 
 _PATCH, _UNRUNNABLE, _FAULT = FailureKind.PATCH_REJECTED, FailureKind.UNRUNNABLE, FailureKind.INFRASTRUCTURE
 _SYNTAX, _COLLECTION = FailureKind.SYNTAX_ERROR, FailureKind.COLLECTION_ERROR
+_IMPORT, _TEST = FailureKind.IMPORT_ERROR, FailureKind.TEST_REGRESSION
 
 
 class _Line(NamedTuple):
@@ -42,7 +43,7 @@ def _name(group: str) -> str:
     """A name as it is; an absolute path without its root; a message without its values."""
     if " " in group and not group.startswith("/"):
         return template(group, keeps_names=True)
-    path = group.replace("\\", "/").strip("'\"`‘’")
+    path = group.removeprefix("file://").replace("\\", "/").strip("'\"`‘’")
     if path.startswith("/") or path[1:3] == ":/":
         return place_of(path)
     return path.removeprefix("./")
@@ -95,12 +96,27 @@ _LINES = tuple(
         (_FAULT, "git access", "Permission denied (publickey)", r"Permission denied \(publickey"),
         (_UNRUNNABLE, "pathspec", "did not match any file", r"pathspec '([^'\n]+)' did not match any file"),
         (_UNRUNNABLE, "not a repository", "not a git repository", r"not a git repository"),
+        # what a compiler lacks, by its name wherever it is asked for
+        (_IMPORT, "no module", "error[E0432]", r"error\[E0432\]: unresolved imports? `([\w:]+)`"),
+        (_IMPORT, "no module", "error[E0433]", r"(?:undeclared crate or module|unresolved module or unlinked crate) `(\w+)`"),
+        (_IMPORT, "no module", "error TS2307", r"error TS2307: Cannot find module '([^.'\n][^'\n]*)'"),
+        (_IMPORT, "no module", "no such module", r"error: no such module '([^'\n]+)'"),
+        (_IMPORT, "no type", "error CS0246", r"error CS0246: [^'\n]*'(\w+)"),
+        (_UNRUNNABLE, "no header", "No such file or directory", r": fatal error: ([^\s:']+): No such file or directory"),
+        (_UNRUNNABLE, "no header", "file not found", r": fatal error: '([^'\n]+)' file not found"),
+        (_UNRUNNABLE, "go module", "no required module provides", r"no required module provides package ([^\s;]+)"),
+        (_UNRUNNABLE, "go package", "is not in std", r"package (\S+) is not in (?:std|GOROOT)"),
         # compilers and linters: the first error is the root, the rest follow from it
         (_SYNTAX, "compile", ": fatal error: ", rf"\n{_PATH}:\d+(?::\d+)?: fatal error: ([^\n]+)"),
         (_SYNTAX, "compile", "error TS", r"\n((?:[A-Za-z]:)?[^\s:'\"][^\n:'\"]{0,300}?)[(:]\d+[,:]\d+\)?:? (?:- )?error TS\d+: ([^\n]+)"),
+        (_SYNTAX, "compile", "): error ", r"\n[ ]*((?:[A-Za-z]:)?[^\s:'\"(][^\n:'\"(]{0,300})\(\d+,\d+\): error (\w+): ([^\n\[]+)"),
         (_SYNTAX, "compile", "error[E", r"error\[(E\d+)\]: ([^\n]+)\n[ ]*--> ([^\s:]+):\d+"),
         (_SYNTAX, "compile", ": error: ", rf"\n{_PATH}:\d+(?::\d+)?: error: ([^\n]+)"),
         (_SYNTAX, "compile", ":[", rf"\n{_PATH}:\[\d+,\d+\] ([^\n]+)"),
+        (_SYNTAX, "compile", "\ne: ", r"\ne: (?:file://)?([^\s:]+\.kts?):\d+:\d+:? ([^\n]+)"),
+        (_SYNTAX, "compile", ".scala:", r"\n([^\s:]{1,300}\.scala):\d+(?::\d+)?: (?:error: )?([^\n]+)"),
+        (_SYNTAX, "compile", "** (", r"\n\*\* \((\w+)\) (?:([^\s:]+\.exs?):\d+: )?([^\n]+)"),
+        (_SYNTAX, "compile", "\nerror: ", r"\nerror: ([^\n]+)\n +--> ([^\s:]+):\d+:\d+"),
         (_SYNTAX, "compile", ".go:", r"\n([^\s:]{1,300}\.go):\d+:\d+: ([^\n]+)"),
         (_SYNTAX, "link", "undefined reference to", r"undefined reference to [`'‘]([^'`’\n]+)"),
         (_SYNTAX, "link", "cannot find -l", r"cannot find -l(\S+)"),
@@ -109,14 +125,29 @@ _LINES = tuple(
         (_SYNTAX, "makefile", "missing separator", rf"\n{_PATH}:\d+: \*\*\* missing separator"),
         (_UNRUNNABLE, "no npm script", "Missing script", r"Missing script: ['\"]?([\w:.-]+)"),
         (_UNRUNNABLE, "npm lock", "are in sync", r"package\.json and [^\n]{0,60} are in sync"),
+        (_UNRUNNABLE, "npm lock", "ockfile", r"frozen-lockfile|lockfile would have been modified|[Ll]ockfile needs to be updated"),
         (_UNRUNNABLE, "npm package", "404 Not Found", r"404 Not Found - GET \S+/(\S+?)(?: |\n|$)"),
         (_UNRUNNABLE, "npm version", "No matching version found for", r"No matching version found for ([^\s@]*[^\s.@]+)"),
+        (_UNRUNNABLE, "npm conflict", "peer ", r"ERESOLVE[^\0]{0,2000}?\n *peer (@?[^\s@]+)@[^\n]{1,100}? from (@?[^\s@]+)"),
         (_UNRUNNABLE, "npm conflict", "ERESOLVE", r"ERESOLVE[^\0]{0,400}?(?:Found: |While resolving: )([^\s@]*[^\s@]+)"),
         (_UNRUNNABLE, "npm package file", "package.json", r"ENOENT[^\n]*package\.json"),
         (_UNRUNNABLE, "maven dependency", "Could not resolve dependencies", r"Could not (?:find artifact|transfer artifact) ([\w.-]+:[\w.-]+)"),
+        (_IMPORT, "no module", "Cannot find package ", r"Cannot find package ['\"]([^'\"\n]+)['\"]"),
+        (_IMPORT, "no module", "Module not found \"", r"Module not found \"([^\"\n]+)\""),
+        (_IMPORT, "no module", "Can't resolve '", r"Can't resolve '([^.'\n][^'\n]*)' in "),
+        (_IMPORT, "no module", "Can't resolve '", r"Can't resolve '(\.[^'\n]*)' in '([^'\n]+)'"),
+        (_IMPORT, "no module", "Could not resolve \"", r"Could not resolve \"([^.\"\n][^\"\n]*)\"\n"),
+        (_IMPORT, "no module", "Cannot find module '", r"Cannot find module '([^.'\n][^'\n]*)' from '"),
+        (_IMPORT, "no module", "Cannot find module '", r"Cannot find module '(\.[^'\n]*)' from '([^'\n]+)'"),
+        (_IMPORT, "no module", "ailed to resolve import", r"ailed to resolve import \"([^.\"\n][^\"\n]*)\""),
+        (_IMPORT, "no module", "ailed to resolve import", r"ailed to resolve import \"(\.[^\"\n]*)\" from \"([^\"\n]+)\""),
+        (_UNRUNNABLE, "no browser", "Executable doesn't exist at", r"Executable doesn't exist at "),
         (_UNRUNNABLE, "gradle task", "not found in root project", r"Task '([^'\n]+)' not found in root project"),
-        (_UNRUNNABLE, "go module", "no required module provides", r"no required module provides package ([^\s;]+)"),
-        (_UNRUNNABLE, "go package", "is not in std", r"package (\S+) is not in (?:std|GOROOT)"),
+        (_TEST, "failed test", " FAILED\n", r"\n\w[^\n]{1,300} > [^\n]{1,300} FAILED\n[ ]+[\w.]*?(\w+) at (\w+\.(?:java|kt|groovy|scala)):\d+"),
+        (_UNRUNNABLE, "gradle", "What went wrong:", r"What went wrong:\n[^\n]*\n(?:[ ]*> [^\n]*\n)*?[ ]*> ((?!There were failing tests)[^\n]+)\n(?![ ]*> )"),
+        (_UNRUNNABLE, "cmake package", "CMake Error", r"package configuration file provided by\s+\"([\w.+-]+)\""),
+        (_UNRUNNABLE, "cmake", "CMake Error", r"CMake Error at ([^\s:]+):\d+[^\n]*\n\s*([^\n]+)"),
+        (_UNRUNNABLE, "bazel package", "no such package", r"no such package '([^'\n]+)'"),
         (_UNRUNNABLE, "crate", "no matching package", r"no matching package named `([^`\n]+)` found"),
         # pip and its relatives
         (_UNRUNNABLE, "requirement", "No matching distribution found for", r"No matching distribution found for ([\w.-]+)"),
@@ -152,6 +183,18 @@ _LINES = tuple(
         (_UNRUNNABLE, "image", "pull access denied", r"pull access denied for ([^\s,]+)"),
         (_FAULT, "port in use", "port is already allocated", r"port is already allocated"),
         (_UNRUNNABLE, "build context", "failed to compute cache key", r"\"?(/[^\s\"]+)\"?: not found"),
+        (_UNRUNNABLE, "terraform", "│ Error: ", r"│ Error: ([^\n]+)(?:\n│[^\n]*){0,30}?\n│ (\w[^\n]*)"),
+        # linters and doctest: by file, and by the rule or the example
+        (_TEST, "lint", "  error  ", r"\n(\S[^\n]{0,300}\.[cm]?[jt]sx?)\n[ ]+\d+:\d+[ ]+error[ ]+[^\n]*?[ ]([\w@/-]+)(?=\n)"),
+        (_TEST, "lint", "\n  --> ", r"\n([A-Z]{1,4}\d{3,4}) [^\n]+\n +--> ([^\s:]+):\d+:\d+"),
+        (_TEST, "lint", ": ", rf"\n{_PATH}:\d+:\d+: ([A-Z]{{1,4}}\d{{3,4}}):? "),
+        (_TEST, "format", "ould reformat", r"\n[Ww]ould reformat:? ([^\n]+)"),
+        (_TEST, "format", "\n[warn] ", r"\n\[warn\] (\S+\.\w+)\n"),
+        # tests of other languages: by the class of the error, where there is one, and the first file of the user's
+        (_TEST, "failed test", "Failure/Error: ", r"Failure/Error: [^\n]*\n\s*(?:([A-Z]\w*(?:::\w+)*):\n)?(?:[^\n]*\n){0,40}?[ ]+# (?!/usr/|\S*/gems/)(\S+?\.rb):\d+"),
+        (_TEST, "failed test", ".php:", r"\n\d+\) \w[\w\\]*::\w+[^\n]*\n(?:(?!\S*\.php:\d)[^\n]*\n){1,40}?((?!\S*/vendor/)\S+\.php):\d+"),
+        (_TEST, "failed test", "Error Message:\n", r"\n[ ]+Error Message:\n[ ]+([^\n]+)\n(?:[^\n]*\n){0,40}?[ ]+at [^\n]+ in ([^\n:]+\.[cf]s):line \d+"),
+        (_TEST, "doctest", "Failed example:", r"File \"([^\"\n]+)\", line \d+, in ([\w.<>]+)\nFailed example:"),
         # pytest and argparse
         (_UNRUNNABLE, "no such test", "file or directory not found", r"file or directory not found: ([^\s:]+)"),
         (_UNRUNNABLE, "unknown option", "unrecognized arguments", r"unrecognized arguments: ([^\s=]+)"),

@@ -22,7 +22,9 @@ _PREFIX = re.compile(
 # A terminal of eighty columns breaks a record after a space; the rest has no time of its own.
 _BROKEN_RECORD = re.compile(r"(\n\[?\d{4}-\d\d-\d\d[^\n]{41,401}+(?<=[ ]))\n(?=[^\s\[\d-])")
 _DOCKER = re.compile(r"\n[\w.-]{1,60}[ ]+\|[ ]")
-_PIPELINE = re.compile(r"\n(?:##\[\w+\]|::error[^:\n]{0,200}::|remote:[ ]|npm ERR! |npm error |\[ERROR\][ ])")
+_PIPELINE = re.compile(
+    r"\n(?:##\[\w+\]|::error[^:\n]{0,200}::|remote:[ ]|npm ERR! |npm error |\[(?:ERROR|error)\][ ])"
+)
 _GROUP = re.compile(r"\n[ ]*(?:\|[ ]?|\+-?[+-]?(?=[- ]))")
 _INDENTED_TRACE = re.compile(r"\n([ │]{2,12})Traceback \(most recent call last\):")
 
