@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from autopack.adapters.ci_pytest import CommandCi
 from autopack.adapters.process import GuardedProcesses
-from autopack.domain.blocker import Blocker
+from autopack.domain.blocker import Blocker, BlockerState
 from autopack.domain.drain_policy import PRESETS, DrainLimits, Preset
 from autopack.domain.phase import Phase, PhaseState
 from autopack.domain.replay import Replay
@@ -64,7 +64,7 @@ def failed(shop: Shop) -> Iterator[Phase]:
 
 def closed_loop(shop: Shop, size: int) -> list[ReleaseReport]:
     """Find the blockers in the record, validate each mend, release what each held, drain what is left."""
-    limits = PRESETS[Preset.STRICT]
+    limits = wide(PRESETS[Preset.STRICT], size)
     validator = make_validator(shop)
     reports = []
     for view in survey(shop.store, shop.workspace, shop.project.settings, now=shop.clock.now()):
@@ -75,11 +75,18 @@ def closed_loop(shop: Shop, size: int) -> list[ReleaseReport]:
             view.blocker, view.validation, commit, store=shop.store, validator=validator, clock=shop.clock
         )
         assert judged.passed, judged.text
-        releaser = Releaser(store=shop.store, workspace=shop.workspace, clock=shop.clock, drain=shop.drain)
-        reports.append(releaser.release(validated, wide(limits, size)))
+        reports.append(release(shop, validated, limits))
     # What is left failed of its own answer: another one each, under the limits of a drain.
-    shop.drain(DrainScope(kind=DrainKind.FAILED), wide(limits, size))
-    return reports
+    shop.drain(DrainScope(kind=DrainKind.FAILED), limits)
+    # Runs that no blocker held met a mended cause on their old base: their changes are paid for by now.
+    late = [it for it in shop.store.triage.blockers() if it.state is BlockerState.VALIDATED]
+    return [*reports, *(release(shop, it, limits) for it in late)]
+
+
+def release(shop: Shop, blocker: Blocker, limits: DrainLimits) -> ReleaseReport:
+    """What ``autopack remediate release`` does for one blocker."""
+    releaser = Releaser(store=shop.store, workspace=shop.workspace, clock=shop.clock, drain=shop.drain)
+    return releaser.release(blocker, limits)
 
 
 def wide(limits: DrainLimits, size: int) -> DrainLimits:
@@ -120,5 +127,6 @@ def make_validator(shop: Shop) -> Validator:
         processes=processes,
         settings=settings,
         environ=environ,
+        sandbox="",
         rehearse=rehearse,
     )

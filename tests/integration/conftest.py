@@ -1,6 +1,10 @@
 """Databases for programs of their own."""
 
+from contextlib import ExitStack, closing
+
 import pytest
+from order_runner import Runner
+from release_scenes import THOROUGH, Databases, prepare
 from workers import no_url
 
 
@@ -18,3 +22,29 @@ def new_database(request):
 def database_url(new_database):
     with new_database() as url:
         yield url
+
+
+# --- mends and releases that are killed -----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def runner():
+    with closing(Runner()) as made:
+        yield made
+
+
+@pytest.fixture(
+    scope="module", params=["sqlite", pytest.param("postgres", marks=[pytest.mark.postgres, THOROUGH])]
+)
+def databases(request):
+    with ExitStack() as stack:
+        if request.param == "sqlite":
+            yield Databases(stack)
+        else:
+            server = request.getfixturevalue("postgres_server")
+            yield Databases(stack, server, request.getfixturevalue("make_postgres_database"))
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory, runner, databases):
+    return prepare(tmp_path_factory.mktemp("release") / "template", runner, databases)

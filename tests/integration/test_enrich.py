@@ -1,16 +1,14 @@
 """A model's reading of a remediation plan: marked, booked, budgeted, asked once, and nothing without it is missing."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
-from contextlib import closing
 
 import pytest
 from leftovers import read_ledger
-from order_runner import Runner
 from project import Project, phase
+from release_scenes import THOROUGH
 
 from autopack.domain.phase import PhaseState
 from autopack.triage.enrichment import RUN
@@ -113,15 +111,6 @@ def test_a_model_adds_to_the_plan_and_never_takes_its_place(stuck):
 # --- killed ---------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def runner():
-    with closing(Runner()) as made:
-        yield made
-
-
-THOROUGH = pytest.mark.skipif(
-    "AUTOPACK_KILLS" not in os.environ, reason="AUTOPACK_KILLS=50 kills at every step"
-)
 ENRICH = ("remediate", "plan", "--run-id", "fix", "--enrich")
 
 

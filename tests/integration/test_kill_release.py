@@ -1,124 +1,33 @@
 """Mends and releases that are killed at every step that matters and at random instants, and what is true in the end.
 
-``AUTOPACK_KILLS=50`` kills at every step and that often at random; without it once.
+``AUTOPACK_KILLS=50`` kills at every step and that often at random, on each database; without it once, on SQLite.
 """
 
-import json
 import os
 import random
 import shutil
 import signal
 import subprocess
 import sys
-from contextlib import closing, suppress
-from dataclasses import replace
+from contextlib import suppress
 
 import pytest
-import sqlalchemy as sa
 from leftovers import assert_nothing_is_left, processes_of, read_ledger
-from order_runner import Runner
-from project import Project, phase
+from release_scenes import END_SECONDS, FIXED, RELEASE, RUNS, THOROUGH, copy, facts, go_on, log_of, prepare
 
 from autopack.domain.blocker import BlockerState
 from autopack.domain.phase import PhaseState
 
-IS_THOROUGH = "AUTOPACK_KILLS" in os.environ
 KILLS = int(os.environ.get("AUTOPACK_KILLS", "0"))
 SEED = int(os.environ.get("AUTOPACK_KILL_SEED", "20261129"))
-END_SECONDS = 180
 MOST_CALLS = 2
 """Of what is called again and again, the first calls are steps of their own."""
-RUNS = ("a", "d", "e")
-"""The change of ``a`` needs the mend alone; those of ``d`` and ``e`` are bad by themselves too."""
-CI = """
-test ! -e docs/out.md || grep -q mended rules.txt || { echo "error: rules.txt lacks what docs need"; exit 1; }
-test ! -e docs/bad.md || { echo "error: docs are bad"; exit 1; }
-"""
-FILES = {"docs/old.txt": "old\n", "rules.txt": "none\n", "ci.sh": CI}
-GOOD = {"docs/out.md": "x\n"}
-BAD = {"docs/out.md": "x\n", "docs/bad.md": "x\n"}
 
 
 @pytest.fixture(scope="module")
-def runner():
-    with closing(Runner()) as made:
-        yield made
-
-
-def prepare(root, runner, *, is_canary_bad=False):
-    """Three runs held up by one cause, each with a change that was paid for, and the commit of a mend."""
-    project = Project.make(root, FILES)
-    project.configure(f'[ci]\ncommand = "sh ci.sh"\npython = "{sys.executable}"\n')
-    for run_id in RUNS:
-        project.plan(phase(paths=("docs/",)), run_id=run_id)
-        project.answer("p.1", GOOD if run_id == "a" else BAD, run_id=run_id, usage=(1000, 200))
-        assert project.attempt(run_id=run_id).final_state is PhaseState.FAILED
-        project.answer("p", BAD if is_canary_bad else GOOD, run_id=run_id, usage=(100, 20))
-    assert runner.run(project, "triage")["code"] == 0
-    project.write({"rules.txt": "mended\n"})
-    project.git("checkout", "-q", "-b", "mend")
-    project.commit("Mend the rules")
-    project.git("checkout", "-q", "main")
-    # A checkout knows its place, which is not the copies'.
-    shutil.rmtree(root / ".autopack/worktrees")
-    shutil.rmtree(root / ".git/worktrees")
-    return project
-
-
-def copy(template, root):
-    shutil.copytree(template.root, root, symlinks=True)
-    return replace(template, root=root)
-
-
-FIXED = ("remediate", "fixed", "B1", "--commit", "mend")
-RELEASE = ("remediate", "release", "B1", "--workers", "2")
-
-
-def facts(project):
-    """All that the world sees of the blocker and its phases."""
-    with project.store() as store:
-        blocker = store.triage.blocker("B1")
-        phases = [store.phase(run_id, "p") for run_id in RUNS]
-        counts = store.triage.release_counts(blocker)
-        cause = store.drains.fingerprint(blocker.cause.fingerprint)
-        assert store.drains.open_picks() == ()
-        assert not store.in_flight()
-    assert_canary_came_first(project)
-    return {
-        "blocker": (blocker.state, blocker.recurrences, cause.stopped_at is not None),
-        "phases": [(it.run_id, it.state, it.attempts, it.commit) for it in phases],
-        "released": counts,
-        "branches": project.git("for-each-ref", "refs/heads"),
-        "paid": sorted((call.phase, call.usage) for call in read_ledger(project) if call.usage),
-    }
-
-
-def assert_canary_came_first(project):
-    """New work of a release begins with one phase; the next is asked for when that one is COMPLETE."""
-    engine = sa.create_engine(project.settings.database_url)
-    query = "SELECT scope, picked_at, booked_at, result FROM drain_attempt ORDER BY picked_at"
-    with closing(engine.connect()) as connection:
-        rows = connection.execute(sa.text(query)).all()
-    engine.dispose()
-    fresh = [row for row in rows if json.loads(row.scope)["replay"] == "off"]
-    for row in fresh[1:]:
-        assert row.picked_at >= fresh[0].booked_at
-        assert json.loads(fresh[0].result)["success"]
-
-
-def log_of(project):
-    return project.root.with_name("programs.log").read_text()
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory, runner):
-    return prepare(tmp_path_factory.mktemp("release") / "template", runner)
-
-
-@pytest.fixture(scope="module")
-def undisturbed(template, tmp_path_factory, runner):
+def undisturbed(template, tmp_path_factory, runner, databases):
     """What comes of it when nothing is killed, and the steps of the two commands."""
-    project = copy(template, tmp_path_factory.mktemp("undisturbed") / "repo")
+    project = copy(template, tmp_path_factory.mktemp("undisturbed") / "repo", databases)
     steps = {}
     for words in (FIXED, RELEASE):
         done = runner.run(project, *words)
@@ -150,30 +59,21 @@ WRITES = frozenset(
             "triage.mark_conflict",
             "triage.mark_unpaid",
             "triage.reopen",
+            "triage.begin_release",
+            "triage.hold_phases",
         ),
     }
 )
 """Steps that change anything: to be killed at a reading is to be killed after the change before it."""
 
 
-def go_on(project, runner):
-    """What an operator does next: the same again until it is done."""
-    with project.store() as store:
-        state = store.triage.blocker("B1").state
-    if state not in {BlockerState.VALIDATED, BlockerState.RELEASED}:
-        assert runner.run(project, *FIXED).get("code") == 0, log_of(project)
-    assert runner.run(project, *RELEASE).get("code") == 0, log_of(project)
-
-
-def kill_at(step, template, runner, root):
-    """A copy of the project whose command was killed at the step."""
+def kill_at(step, project, runner):
+    """Kill the project's command at the step."""
     words, kill = step
-    project = copy(template, root)
     if words is RELEASE:
         assert runner.run(project, *FIXED).get("code") == 0, log_of(project)
     done = runner.run(project, *words, kill=kill)
     assert done == {"signal": signal.SIGKILL}, (done, log_of(project))
-    return project
 
 
 def name_of(step):
@@ -183,16 +83,21 @@ def name_of(step):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("step", STEPS, ids=name_of)
-def test_killed_at_a_step_a_release_ends_as_if_undisturbed(step, template, undisturbed, runner, tmp_path):
-    project = kill_at(step, template, runner, tmp_path / "repo")
+def test_killed_at_a_step_a_release_ends_as_if_undisturbed(
+    step, template, undisturbed, runner, databases, tmp_path
+):
+    project = copy(template, tmp_path / "repo", databases)
+    kill_at(step, project, runner)
     go_on(project, runner)
     assert facts(project) == undisturbed[0], log_of(project)
     assert_nothing_is_left(project)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not IS_THOROUGH, reason="AUTOPACK_KILLS=50 kills at every step")
-def test_killed_at_every_step_a_release_ends_as_if_undisturbed(template, undisturbed, runner, tmp_path):
+@THOROUGH
+def test_killed_at_every_step_a_release_ends_as_if_undisturbed(
+    template, undisturbed, runner, databases, tmp_path
+):
     found, steps = undisturbed
     every = [
         (words, (name, number, where))
@@ -204,40 +109,24 @@ def test_killed_at_every_step_a_release_ends_as_if_undisturbed(template, undistu
     ]
     wrong = []
     for count, step in enumerate(every):
-        project = kill_at(step, template, runner, tmp_path / f"{count}" / "repo")
+        project = copy(template, tmp_path / f"{count}" / "repo", databases)
         try:
+            kill_at(step, project, runner)
             go_on(project, runner)
             assert facts(project) == found
             assert_nothing_is_left(project)
         except AssertionError as error:
             wrong.append((name_of(step), str(error)[:2000]))
         shutil.rmtree(project.root)
+        databases.drop(project.database_url)
     assert not wrong, f"{len(wrong)} of {len(every)} steps: {wrong[:5]}"
-
-
-# --- the mend -------------------------------------------------------------------------------------------
-
-
-@pytest.mark.slow
-def test_a_remediation_run_that_was_killed_is_found_and_asks_for_no_finished_fix_again(
-    template, runner, tmp_path
-):
-    project = copy(template, tmp_path / "repo")
-    project.answer("mend-b1", {"rules.txt": "mended\n"}, run_id="fix")
-    words = ("remediate", "run", "--run-id", "fix")
-    assert runner.run(project, *words, kill=("validate", 1, "before")) == {"signal": signal.SIGKILL}
-    assert runner.run(project, "remediate", "run")["code"] == 0, log_of(project)
-    assert [it.phase for it in read_ledger(project)].count("fix/mend-b1") == 1
-    with project.store() as store:
-        assert {it.run_id for it in store.runs()} == {*RUNS, "fix"}
-        assert store.triage.blocker("B1").state is BlockerState.VALIDATED
 
 
 @pytest.mark.slow
 def test_where_no_command_shows_the_cause_one_paid_change_is_tried_before_the_stop_is_lifted(
-    template, runner, tmp_path
+    template, runner, databases, tmp_path
 ):
-    project = copy(template, tmp_path / "repo")
+    project = copy(template, tmp_path / "repo", databases)
     drain = ("drain", "failed", "--batch-size", "1", "--max-fingerprint-repeats", "1")
     assert runner.run(project, *drain)["code"] == 1
     heads = project.git("for-each-ref", "refs/heads/autopack")
@@ -264,17 +153,17 @@ CANARY_STEPS = [("drains.book", 4, "before"), ("submit", 4, "after"), ("drains.b
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not IS_THOROUGH, reason="AUTOPACK_KILLS=50 kills at every step")
+@THOROUGH
 @pytest.mark.parametrize("step", CANARY_STEPS, ids=str)
-def test_a_canary_that_failed_while_its_release_was_dead_stops_it_as_ever(step, runner, tmp_path):
-    template = prepare(tmp_path / "template", runner, is_canary_bad=True)
+def test_a_canary_that_failed_while_its_release_was_dead_stops_it_as_ever(step, runner, databases, tmp_path):
+    template = prepare(tmp_path / "template", runner, databases, is_canary_bad=True)
     assert runner.run(template, *FIXED)["code"] == 0
-    calm = copy(template, tmp_path / "calm" / "repo")
+    calm = copy(template, tmp_path / "calm" / "repo", databases)
     assert runner.run(calm, *RELEASE)["code"] == 1
     found = facts(calm)
     assert [it[1] for it in found["phases"]] == [PhaseState.COMPLETE, PhaseState.FAILED, PhaseState.FAILED]
     assert len(found["paid"]) == 4, "the canary's call, and none for the other"
-    project = copy(template, tmp_path / "killed" / "repo")
+    project = copy(template, tmp_path / "killed" / "repo", databases)
     assert runner.run(project, *RELEASE, kill=step) == {"signal": signal.SIGKILL}, log_of(project)
     assert runner.run(project, *RELEASE)["code"] == 1
     assert facts(project) == found, log_of(project)
@@ -286,10 +175,10 @@ def test_a_canary_that_failed_while_its_release_was_dead_stops_it_as_ever(step, 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", range(KILLS))
 def test_killed_at_a_random_instant_a_release_ends_as_if_undisturbed(
-    number, template, undisturbed, runner, tmp_path
+    number, template, undisturbed, runner, databases, tmp_path
 ):
     rng = random.Random(f"{SEED} {number}")
-    project = copy(template, tmp_path / "repo")
+    project = copy(template, tmp_path / "repo", databases)
     if rng.random() > 0.2:
         assert runner.run(project, *FIXED)["code"] == 0
     kill_sometime(project, rng)

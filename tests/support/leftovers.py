@@ -22,24 +22,29 @@ class Call:
     """Tokens in and out; None for a call of which nobody heard the end."""
 
 
-def read_ledger(project):
-    """All Builder calls, oldest first."""
+def read_rows(project, query):
+    """What a query finds in the project's database."""
     url = sa.make_url(project.settings.database_url)
     if url.drivername.startswith("postgres"):
         url = url.set(drivername="postgresql+psycopg")
     engine = sa.create_engine(url)
-    query = (
-        "SELECT run_id, phase_id, settled_at, input_tokens, output_tokens FROM builder_call ORDER BY call_id"
-    )
     with closing(engine.connect()) as connection:
         rows = connection.execute(sa.text(query)).all()
     engine.dispose()
+    return rows
+
+
+def read_ledger(project):
+    """All Builder calls, oldest first."""
+    query = (
+        "SELECT run_id, phase_id, settled_at, input_tokens, output_tokens FROM builder_call ORDER BY call_id"
+    )
     return [
         Call(
             phase=f"{row.run_id}/{row.phase_id}",
             usage=None if row.settled_at is None else (row.input_tokens, row.output_tokens),
         )
-        for row in rows
+        for row in read_rows(project, query)
     ]
 
 

@@ -17,13 +17,13 @@ class Runner:
             [sys.executable, str(KILLING)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
-    def run(self, project, *words, kill=None):
+    def run(self, project, *words, kill=None, environ=()):
         order = {
             "root": str(project.root),
             "words": words,
             "kill": kill,
             "log": str(project.root.with_name("programs.log")),
-            "environ": {**project.executor_environ, "AUTOPACK_BUILDER": project.builder},
+            "environ": {**project.executor_environ, "AUTOPACK_BUILDER": project.builder, **dict(environ)},
         }
         self._program.stdin.write(json.dumps(order) + "\n")
         self._program.stdin.flush()
