@@ -50,6 +50,8 @@ class BarRow:
 
     label: str
     bars: tuple[Bar, ...]
+    note: str = ""
+    """What the label means, where there is room for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,12 +242,25 @@ _CAUSE_TONES: Mapping[Cause, Tone] = {
 }
 
 
+_CAUSE_WORDS: Mapping[Cause, str] = {
+    Cause.USEFUL: "the answer completed a phase, at once or later",
+    Cause.PENDING: "not judged yet",
+    Cause.TRANSIENT: "lost to a fault of the surroundings",
+    Cause.DOOMED: "paid for before the base was found to be broken",
+    Cause.TIMEOUT: "the attempt ran out of time",
+    Cause.FLAKY: "the failure went away by itself",
+    Cause.SYSTEMIC: "lost to a cause that several phases share",
+    Cause.REJECTED: "the work itself was not good enough",
+}
+
+
 def draw_waste(ledger: Ledger) -> BarChart:
-    """Tokens by what became of them; every cause is shown."""
+    """Tokens by what became of them; a cause without any is left out."""
     whole = ledger.total.tokens
     rows = [
         BarRow(
             label=str(cause),
+            note=_CAUSE_WORDS[cause],
             bars=(
                 Bar(
                     value=sums.tokens,
@@ -255,6 +270,7 @@ def draw_waste(ledger: Ledger) -> BarChart:
             ),
         )
         for cause, sums in ledger.by_cause().items()
+        if sums.tokens
     ]
     return BarChart(name="waste", title="Where the tokens went", unit="tokens", rows=tuple(rows))
 

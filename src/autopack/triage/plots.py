@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from autopack.domain.backtest import Backtest
 from autopack.errors import ReportError
 from autopack.triage.backtesting import Comparison
-from autopack.triage.charts import BarChart, Chart, RangeChart, Timeline, Tone, printable
+from autopack.triage.charts import BarChart, BarRow, Chart, RangeChart, Timeline, Tone, printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -126,7 +126,7 @@ def _draw_bars(axes: "Axes", chart: BarChart) -> None:
             axes.annotate(
                 bar.text, (bar.value, at), xytext=(4, 0), textcoords="offset points", va="center", fontsize=9
             )
-    _set_rows(axes, range(len(chart.rows)), [row.label for row in chart.rows])
+    _set_rows(axes, range(len(chart.rows)), [_named(row) for row in chart.rows])
     axes.set_xlim(0, chart.most * 1.25)
     axes.locator_params(axis="x", nbins=5, integer=True)
     axes.xaxis.set_major_formatter(_thousands)
@@ -135,6 +135,10 @@ def _draw_bars(axes: "Axes", chart: BarChart) -> None:
     if chart.series:
         handles = [axes.barh(0, 0, color=tone, label=name) for name, tone in chart.series.items()]
         axes.legend(handles=handles, frameon=False, loc="lower right", fontsize=9)
+
+
+def _named(row: BarRow) -> str:
+    return f"{row.label}: {row.note}" if row.note else row.label
 
 
 def _draw_timeline(axes: "Axes", chart: Timeline) -> None:
@@ -160,7 +164,8 @@ def _draw_ranges(axes: "Axes", chart: RangeChart) -> None:
         )
     _set_rows(axes, range(len(chart.rows)), [row.label for row in chart.rows])
     axes.set_ylim(len(chart.rows) - 0.3, -0.6)
-    axes.set_xlim(0, 100)
+    # Room for what stands at 0, beside the name of its row.
+    axes.set_xlim(-2, 102)
     axes.set_xlabel("per cent; the black line is the bar")
     _title(axes, chart.title)
 

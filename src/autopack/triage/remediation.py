@@ -73,7 +73,10 @@ def make_plan(  # noqa: PLR0913 - everything that the document tells of
     """
     holding = sorted((it for it in views if it.blocker.is_holding), key=_order)
     return RemediationPlan(
-        title=f"{len(holding)} blockers hold {sum(it.blocker.cause.phases for it in holding)} failed phases",
+        title=(
+            f"{count(len(holding), 'blocker')} {'holds' if len(holding) == 1 else 'hold'} "
+            f"{count(sum(it.blocker.cause.phases for it in holding), 'failed phase')}"
+        ),
         made_at=datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds"),
         identity=identity,
         session=session,
@@ -88,6 +91,11 @@ def make_plan(  # noqa: PLR0913 - everything that the document tells of
     )
 
 
+def count(number: int, noun: str) -> str:
+    """``1 phase``, ``2 phases``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def _order(view: BlockerView) -> tuple[str, int, int]:
     return (priority(view), -view.blocker.cause.phases, view.blocker.number)
 
@@ -100,16 +108,17 @@ def priority(view: BlockerView) -> str:
 def _proven(views: Sequence[BlockerView], session: Session | None) -> tuple[str, ...]:
     phases = sum(it.blocker.cause.phases for it in views)
     tokens = sum(it.blocker.cause.tokens for it in views)
-    lines = [f"{phases} failed phases share {len(views)} causes; each cause was seen in several phases."]
+    lines = [
+        f"{count(phases, 'failed phase')} share {count(len(views), 'cause')}, each seen in several phases."
+    ]
     if session is not None:
         lines.append(
             f"The session made {session.total_processed} attempts: {session.total_success} completed,"
             f" {session.total_failed} failed; {session.total_telemetry_events} Builder calls were made."
         )
         if session.stopped_fingerprints:
-            lines.append(
-                f"{len(session.stopped_fingerprints)} causes reached their limit and stopped everywhere."
-            )
+            stopped = count(len(session.stopped_fingerprints), "cause")
+            lines.append(f"{stopped} reached the limit of repeats and stopped everywhere.")
     lines.append(f"{tokens:,} tokens were spent on attempts that ended with one of them.")
     return tuple(lines)
 
@@ -204,6 +213,7 @@ def render(plan: RemediationPlan) -> str:
         runs_of=runs_of,
         priority=priority,
         moment=moment,
+        count=count,
     )
 
 

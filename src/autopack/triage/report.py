@@ -8,12 +8,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 from autopack.domain.attempt import Attempt
-from autopack.domain.blocker import BlockerState, Release
+from autopack.domain.blocker import Release
 from autopack.domain.bucket import Bucket, Distribution, distribute
 from autopack.domain.failure import FailureReport
-from autopack.domain.phase import PhaseState
-from autopack.domain.session import DrainKind, DrainResult, Session
-from autopack.domain.waste import Saving
+from autopack.domain.session import DrainResult, Session
 from autopack.ports import Store
 from autopack.triage.charts import (
     Chart,
@@ -29,7 +27,8 @@ from autopack.triage.charts import (
 )
 from autopack.triage.ledger import Cut, LedgerRow, LedgerSummary, read_ledger, rows_of, summarise
 from autopack.triage.overview import Overview, overview
-from autopack.triage.remediation import is_mendable
+from autopack.triage.remediation import count
+from autopack.triage.report_words import SAVING_WORDS, Savings, Step, cause_words, in_short, next_steps
 from autopack.triage.survey import BlockerView
 
 _MOST_RUNS = 10
@@ -64,7 +63,7 @@ class Cause:
     """A bucket with what is known of its fingerprint."""
 
     name: str
-    """What the chart calls it: the blocker, if it is one, and the first line of the cause."""
+    """What the chart calls it: the blocker, if it is one, the sort of failure, and the cause."""
     bucket: Bucket
     canonical: str
     forecast: str
@@ -84,19 +83,13 @@ class BlockerCard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """What to do next."""
-
-    command: str
-    why: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """Everything that the page says."""
 
     made_at: str
     identity: str
+    in_short: tuple[tuple[str, str], ...]
+    """Causes, what was done, what it saved, what is next: a word for each, and the text."""
     overview: Overview
     before: Distribution
     """Failures when the session began; without a session as they are now."""
@@ -104,8 +97,7 @@ class Report:
     waste: tuple[LedgerRow, ...]
     runs: tuple[LedgerRow, ...]
     """Those that used the most."""
-    saved: Mapping[Saving, tuple[int, int]]
-    """Calls that were not made, and the tokens that they were expected to use."""
+    saved: Savings
     causes: tuple[Cause, ...]
     blockers: tuple[BlockerCard, ...]
     attempts: tuple[AttemptLine, ...]
@@ -150,21 +142,24 @@ def make_report(
     )
     ledger = read_ledger(store)
     causes = tuple(_causes(store, seen, views))
+    saved = {one: (sums.calls, sums.tokens) for one, sums in ledger.by_saving().items()}
+    steps = next_steps(seen, views, store.totals())
     return Report(
         made_at=moment(made_at),
         identity=store.identity,
+        in_short=in_short(seen, views, saved, steps),
         overview=seen,
         before=before,
         session_spending=_spending_of(store, session),
         waste=rows_of(ledger, Cut.CAUSE),
         runs=rows_of(ledger, Cut.RUN)[:_MOST_RUNS],
-        saved={one: (sums.calls, sums.tokens) for one, sums in ledger.by_saving().items()},
+        saved=saved,
         causes=causes,
         blockers=tuple(_card(view, linker) for view in views),
         attempts=tuple(_line(result, linker) for result in results),
         sandboxes=tuple(sorted({result.sandbox for result in results if result.sandbox})),
         limits=_limits(session),
-        steps=next_steps(seen, views, store.totals()),
+        steps=steps,
         charts=_charts(
             seen,
             draw_timeline(results),
@@ -186,12 +181,12 @@ def _charts(seen: Overview, *drawn: Chart) -> Mapping[str, Chart]:
 
 def _causes(store: Store, seen: Overview, views: Sequence[BlockerView]) -> Iterator[Cause]:
     blockers = {view.blocker.cause.fingerprint: view.blocker.name for view in views}
-    known = {it.fingerprint: it.canonical for it in store.drains.fingerprints(limit=_MOST_CAUSES)}
+    known = {it.fingerprint: it for it in store.drains.fingerprints(limit=_MOST_CAUSES)}
     for bucket in seen.distribution.buckets:
         # One that failed before there were fingerprints, or is very rare, is told by its key.
-        canonical = known.get(bucket.fingerprint, bucket.fingerprint)
+        canonical = known[bucket.fingerprint].canonical if bucket.fingerprint in known else bucket.fingerprint
         blocker = blockers.get(bucket.fingerprint)
-        told = " · ".join(canonical.splitlines()[:2])
+        told = cause_words(known[bucket.fingerprint]) if bucket.fingerprint in known else canonical
         forecast = seen.forecasts.get(bucket.fingerprint)
         yield Cause(
             name=f"{blocker}: {told}" if blocker else told,
@@ -262,68 +257,6 @@ def _excerpt(failure: FailureReport) -> str:
     return "\n".join(lines[-_EVIDENCE_LINES:])
 
 
-# --- what to do next ------------------------------------------------------------------------------------
-
-
-def next_steps(
-    seen: Overview, views: Sequence[BlockerView], totals: Mapping[PhaseState, int]
-) -> tuple[Step, ...]:
-    """The commands that the record asks for, in the order in which they should be typed."""
-    steps = [*_session_steps(seen.session), *_blocker_steps(views)]
-    if queued := totals.get(PhaseState.QUEUED, 0):
-        steps.append(Step(command="autopack drain queued", why=f"{queued:,} phases are queued"))
-    steps += _drain_steps(seen, is_blocked=any(view.blocker.is_holding for view in views))
-    return tuple(steps) or (Step(command="autopack status", why="no phase has failed, and none waits"),)
-
-
-def _session_steps(session: Session | None) -> Iterator[Step]:
-    if session is not None and session.completed_at is None:
-        kind = "queued" if session.scope.kind is DrainKind.QUEUED else "failed"
-        yield Step(
-            command=f"autopack drain {kind} --resume --session {session.session_id}",
-            why="the session was left before it ended",
-        )
-
-
-def _blocker_steps(views: Sequence[BlockerView]) -> Iterator[Step]:
-    holding = [view for view in views if view.blocker.is_holding]
-    mendable = [view for view in holding if is_mendable(view)]
-    if holding:
-        held = sum(view.blocker.cause.phases for view in holding)
-        yield Step(
-            command="autopack remediate plan",
-            why=f"{held:,} failed phases wait for {len(holding)} mends; trying these again changes nothing",
-        )
-    if mendable:
-        names = ", ".join(view.blocker.name for view in mendable)
-        yield Step(command="autopack remediate run", why=f"a change of the repository can mend {names}")
-    by_hand = [view for view in holding if not is_mendable(view)]
-    for view in by_hand[:_MOST_STEPS]:
-        yield Step(
-            command=f"autopack remediate fixed {view.blocker.name} --commit REV",
-            why="once it is put right outside of the repository",
-        )
-    if ready := [view.blocker.name for view in views if view.blocker.state is BlockerState.VALIDATED]:
-        yield Step(command="autopack remediate release", why=f"the fix of {', '.join(ready)} is validated")
-
-
-def _drain_steps(seen: Overview, *, is_blocked: bool) -> Iterator[Step]:
-    if not seen.distribution.phases or is_blocked:
-        return
-    batch = seen.next_batch
-    if batch is None:
-        yield Step(
-            command="autopack drain failed --preset strict --batch-size 5",
-            why="a small batch shows why the phases fail",
-        )
-    elif batch.batch_size:
-        yield Step(
-            command=f"autopack drain failed --preset strict --batch-size {batch.batch_size}", why=batch.why
-        )
-    else:
-        yield Step(command="autopack triage", why=batch.why)
-
-
 # --- the page -------------------------------------------------------------------------------------------
 
 
@@ -342,9 +275,9 @@ def render(report: Report) -> str:
         keep_trailing_newline=True,
     )
     environment.filters.update(
-        number=_number, count=_count, percent=_percent, moment=moment, duration=_duration
+        number=_number, count=count, percent=_percent, moment=moment, duration=_duration, cause=cause_words
     )
-    return environment.get_template("report.html.j2").render(report=report)
+    return environment.get_template("report.html.j2").render(report=report, saving_words=SAVING_WORDS)
 
 
 def _printable(value: object) -> object:
@@ -354,10 +287,6 @@ def _printable(value: object) -> object:
 
 def _number(value: float | None) -> str:
     return "not known" if value is None else f"{value:,}"
-
-
-def _count(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _percent(share: float) -> str:

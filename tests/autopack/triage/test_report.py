@@ -10,6 +10,7 @@ from drains import GOOD, End, broken, late
 
 from autopack.domain.blocker import BlockerEvent
 from autopack.domain.failure import FailureKind
+from autopack.domain.session import DrainKind
 from autopack.errors import ReportError, StoreError
 from autopack.triage.charts import draw_fingerprints, draw_timeline, lane_of
 from autopack.triage.plots import save_charts
@@ -153,6 +154,30 @@ def test_a_blocker_is_told_with_its_evidence_and_what_came_of_it(drained):
     assert "validation passed: 2 modules" in text
     assert report.blockers[0].view.remedy.cause in text
     assert "autopack remediate release" in [step.command for step in report.steps]
+
+
+def test_a_stranger_is_told_the_causes_what_was_done_what_it_saved_and_what_is_next(drained):
+    triage = drained.store.triage
+    drained.add("doomed", End(kind=FailureKind.DOOMED, cause="No module named 'alpha'", calls=0))
+    drained.drain(DrainKind.QUEUED)
+    blockers = triage.open_blockers(now=drained.clock.now())
+    told = dict(report_of(drained).in_short)
+    assert told["Causes"] == (
+        "1 cause holds 6 of 10 failed phases: B1, import error: No module named 'alpha' (6). "
+        "4 failed of causes that no other phase shares."
+    )
+    assert told["Done"].startswith("1 attempt: 0 completed, 1 failed.")
+    assert re.search(r"^\d+ tokens that phases known to fail would have used, in 2 calls", told["Saved"])
+    assert told["Next"].startswith("autopack remediate plan: ")
+    event = BlockerEvent(at=drained.clock.now(), event="validation passed", commit="f" * 40)
+    triage.validated(blockers[0], event, fix_commit="f" * 40, why="mended")
+    assert "B1 is mended by ffffffffffff: " in dict(report_of(drained).in_short)["Done"]
+
+
+def test_tokens_are_told_by_what_became_of_them_and_nothing_by_nothing(drained):
+    rows = report_of(drained).charts["waste"].rows
+    assert {row.label for row in rows} == {row.name for row in report_of(drained).waste}
+    assert all(row.note for row in rows)
 
 
 def test_the_same_record_gives_the_same_page(drained):
