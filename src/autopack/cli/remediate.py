@@ -230,7 +230,9 @@ def _print_fixes(
     print_table(("blocker", "fix", "why"), rows)
     passed = [it for it in fixed if it.validated.passed]
     if passed:
-        say(f"{len(passed)} stops are lifted: autopack remediate release")
+        say(
+            f"no longer stopped: {', '.join(it.blocker.name for it in passed)}; next: autopack remediate release"
+        )
         say(f"the fixes are on branch autopack/{run_id}; read them, then: git merge autopack/{run_id}")
     if len(passed) < len(blockers):
         say("again, with what failed: autopack remediate run")
