@@ -8,7 +8,9 @@ from autopack.domain.failure import FailureKind
 from autopack.domain.fingerprint.crashes import crashed, exit_of, find_crash, find_silent_death
 from autopack.domain.fingerprint.gate_texts import find_gate_cause
 from autopack.domain.fingerprint.javascript import find_javascript_cause
+from autopack.domain.fingerprint.languages import in_english
 from autopack.domain.fingerprint.model import VERSION, Cause, FailureText, Fingerprint
+from autopack.domain.fingerprint.native import find_native_death
 from autopack.domain.fingerprint.plain import find_plain_cause
 from autopack.domain.fingerprint.python_errors import find_python_cause, find_wrapper
 from autopack.domain.fingerprint.runtimes import find_runtime_cause
@@ -19,6 +21,7 @@ from autopack.domain.masking import mask_secrets
 _RULES: tuple[tuple[str, Callable[[str], Cause | None]], ...] = (
     ("gates", find_gate_cause),
     ("crashes", find_crash),
+    ("native", find_native_death),
     ("python", find_python_cause),
     ("javascript", find_javascript_cause),
     ("runtimes", find_runtime_cause),
@@ -57,16 +60,27 @@ def seal(cause: Cause, steps: list[str]) -> Fingerprint:
 def _find_cause(report: FailureText, steps: list[str]) -> Cause:
     text = ""
     for text in _windows(report, steps):
-        for name, rule in _RULES:
-            if cause := rule(text):
-                steps.append(f"rule {name}")
-                return cause
+        if cause := _ask_rules(text, steps):
+            return cause
+    if (english := in_english(text)) != text:
+        steps.append("its words in English")
+        text = english
+        if cause := _ask_rules(text, steps):
+            return cause
     steps.append("no rule knows this output")
     return (
         find_silent_death(text, report.returncode)
         or find_plain_cause(text)
         or crashed("", exit_of(text, report.returncode))
     )
+
+
+def _ask_rules(text: str, steps: list[str]) -> Cause | None:
+    for name, rule in _RULES:
+        if cause := rule(text):
+            steps.append(f"rule {name}")
+            return cause
+    return None
 
 
 def _windows(report: FailureText, steps: list[str]) -> Iterator[str]:

@@ -23,6 +23,7 @@ _EVENT = re.compile(
     re.VERBOSE,
 )
 _MODULE = re.compile(r"Cannot find (?:module|package) '([^'\n]{1,300})'")
+_EXPORT = re.compile(r"module '([^'\n]{1,300})' does not provide an export named '([^'\n]{1,100})'")
 _SUMMARY = re.compile(r"(?:test|\d+ subtests?) failed")
 """What a suite says when a test of it failed."""
 _IMPORT = re.compile(r"Failed to resolve import \"([^\"\n]{1,300})\" from \"([^\"\n]{1,300})\"")
@@ -82,6 +83,11 @@ def _judge(thrown: _Thrown) -> Cause:
         asks = place_of(found[2]) if found[1].startswith(".") else ""
         parts = ("no module", found[1].removeprefix("./"), asks)
         return Cause(kind=FailureKind.IMPORT_ERROR, parts=parts, why="a module, by its name")
+    if found := _EXPORT.search(thrown.text):
+        name = f"{found[1].removeprefix('./')}.{found[2]}"
+        return Cause(
+            kind=FailureKind.IMPORT_ERROR, parts=("no name in module", name), why="an import, by its name"
+        )
     kind = FailureKind.SYNTAX_ERROR if thrown.name == "SyntaxError" else FailureKind.TEST_REGRESSION
     # What an assertion says are the values of the moment.
     says = (

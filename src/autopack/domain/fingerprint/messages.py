@@ -251,6 +251,7 @@ _SHAPES = tuple(
         ("ScopeMismatch", r"scoped fixture '?(\w+)'? with", _scope),
         ("in `markers` configuration", r"'(\w+)' not found in `markers` configuration", _marker),
         ("No such file", r"No such file or directory: b?['\"]([^'\"\n]{1,500})['\"]", _no_file),
+        ("[WinError ", r"\[WinError [23]\] [^:\n]*: b?['\"]([^'\"\n]{1,500})['\"]", _no_file),
         ("(sqlite3.", r"(?<=Error\) )[^\n]+", _database),
         ("(psycopg", r"(?<=Error\) )[^\n]+", _database),
         ("constraint failed", r"(?:UNIQUE|NOT NULL|CHECK|FOREIGN KEY) constraint failed", _database),

@@ -63,6 +63,7 @@ _CHANGING = re.compile(r"\d{2,}|^s$|^tmp|[0-9a-f]{7,}")
 
 def is_foreign(path: str) -> bool:
     """Whether a frame belongs to a library, an interpreter or a test runner."""
+    path = path.replace("\\", "/")
     return bool(_FOREIGN_BEGINS.match(path) or _FOREIGN_HOLDS.search(path))
 
 

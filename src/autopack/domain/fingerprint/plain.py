@@ -37,6 +37,7 @@ _OF_SUMMARIES = frozenset(
      "took", "total", "unchanged", "warning", "warnings", "with", "would"}
 )  # fmt: skip
 """Words of lines that count what failed: such a line is the same for every cause."""
+_TARGET = re.compile(r"\*\*\* \[(?:[^\]\n:]+:\d+: )?([^\]\n]+)\] Error \d")
 _KEY_BEGINS = "-----BEGIN "
 _LONGEST = 400
 _READ_CHARACTERS = 20_000
@@ -45,7 +46,14 @@ _READ_LINES = 100
 
 def find_plain_cause(text: str) -> Cause | None:
     """The last line that speaks of a failure, or else the last line, without its values."""
-    return named_line(text) or _of_last_line(_end(text))
+    return named_line(text) or _of_last_line(_end(text)) or _of_make(text)
+
+
+def _of_make(text: str) -> Cause | None:
+    """The innermost target that make gave up on, where nothing says why."""
+    found = _TARGET.search(text) if "*** [" in text else None
+    why = "no known tool: the target that make gave up on"
+    return Cause(kind=FailureKind.CRASHED, parts=("make", found[1]), why=why) if found else None
 
 
 def _end(text: str) -> str:

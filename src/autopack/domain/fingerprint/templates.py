@@ -13,6 +13,8 @@ _FIRST = (
     (re.compile(r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?"), "#"),
     (re.compile(r"<[\w.]+(?: [^<>\n]{0,200})? at 0x[0-9A-Fa-f]+>"), "<object>"),
 )
+_QUOTES = str.maketrans({0x2018: "'", 0x2019: "'", 0x201C: "'", 0x201D: "'", 0xAB: "'", 0xBB: "'"})
+"""Compilers and translations print curly ones where the terminal can show them."""
 _QUOTED = re.compile(r"(?<!\w)(?:'([^'\n]{0,300})'|\"([^\"\n]{0,300})\"|`([^`\n]{0,300})`)(?!\w)")
 _IDENTIFIER = re.compile(r"[A-Za-z_@][A-Za-z_.:/@-]{0,80}\d?(?:\.[A-Za-z]{1,8})?")
 _PATH = re.compile(r"(?:[A-Za-z]:)?(?:[/\\][^\s/\\'\":,;()\[\]]+){2,}|\b[\w.-]+(?:/[\w.-]+)+")
@@ -40,6 +42,8 @@ def template(message: str, *, keeps_names: bool = False) -> str:
         keeps_names: Whether a quoted word that looks like a name stays: wanted where nothing else tells the cause.
     """
     text = mask_secrets(message[:_LONGEST_READ])[:_LONGEST]
+    if not text.isascii():
+        text = text.translate(_QUOTES)
     for pattern, mask in _FIRST:
         text = pattern.sub(mask, text)
     text = _QUOTED.sub(_keep_name if keeps_names else "''", text)

@@ -94,6 +94,8 @@ _LINES = tuple(
         (_FAULT, "git access", "Authentication failed for", r"Authentication failed for"),
         (_FAULT, "git access", "could not read Username", r"could not read Username"),
         (_FAULT, "git access", "Permission denied (publickey)", r"Permission denied \(publickey"),
+        (_PATCH, "would overwrite", "would be overwritten by", r"would be overwritten by \w+:\n[ \t]+([^\n]+)"),
+        (_FAULT, "push rejected", "rejected]", r"! \[(?:remote )?rejected\][^\n]*\(([^)\n]+)\)"),
         (_UNRUNNABLE, "pathspec", "did not match any file", r"pathspec '([^'\n]+)' did not match any file"),
         (_UNRUNNABLE, "not a repository", "not a git repository", r"not a git repository"),
         # what a compiler lacks, by its name wherever it is asked for
@@ -107,6 +109,7 @@ _LINES = tuple(
         (_UNRUNNABLE, "go module", "no required module provides", r"no required module provides package ([^\s;]+)"),
         (_UNRUNNABLE, "go package", "is not in std", r"package (\S+) is not in (?:std|GOROOT)"),
         # compilers and linters: the first error is the root, the rest follow from it
+        (_SYNTAX, "compile", "cannot find symbol", rf"\n{_PATH}:\[?\d+(?:,\d+\])?:? (?:error: )?cannot find symbol\n(?:[^\n]*\n){{0,4}}?\s*symbol:\s+(\w+ [\w.]+)"),
         (_SYNTAX, "compile", ": fatal error: ", rf"\n{_PATH}:\d+(?::\d+)?: fatal error: ([^\n]+)"),
         (_SYNTAX, "compile", "error TS", r"\n((?:[A-Za-z]:)?[^\s:'\"][^\n:'\"]{0,300}?)[(:]\d+[,:]\d+\)?:? (?:- )?error TS\d+: ([^\n]+)"),
         (_SYNTAX, "compile", "): error ", r"\n[ ]*((?:[A-Za-z]:)?[^\s:'\"(][^\n:'\"(]{0,300})\(\d+,\d+\): error (\w+): ([^\n\[]+)"),
@@ -117,6 +120,7 @@ _LINES = tuple(
         (_SYNTAX, "compile", ".scala:", r"\n([^\s:]{1,300}\.scala):\d+(?::\d+)?: (?:error: )?([^\n]+)"),
         (_SYNTAX, "compile", "** (", r"\n\*\* \((\w+)\) (?:([^\s:]+\.exs?):\d+: )?([^\n]+)"),
         (_SYNTAX, "compile", "\nerror: ", r"\nerror: ([^\n]+)\n +--> ([^\s:]+):\d+:\d+"),
+        (_UNRUNNABLE, "go sum", "missing go.sum entry", r"missing go\.sum entry for module providing package ([^\s;]+)"),
         (_SYNTAX, "compile", ".go:", r"\n([^\s:]{1,300}\.go):\d+:\d+: ([^\n]+)"),
         (_SYNTAX, "link", "undefined reference to", r"undefined reference to [`'‘]([^'`’\n]+)"),
         (_SYNTAX, "link", "cannot find -l", r"cannot find -l(\S+)"),
@@ -148,6 +152,7 @@ _LINES = tuple(
         (_UNRUNNABLE, "cmake package", "CMake Error", r"package configuration file provided by\s+\"([\w.+-]+)\""),
         (_UNRUNNABLE, "cmake", "CMake Error", r"CMake Error at ([^\s:]+):\d+[^\n]*\n\s*([^\n]+)"),
         (_UNRUNNABLE, "bazel package", "no such package", r"no such package '([^'\n]+)'"),
+        (_UNRUNNABLE, "crate version", "failed to select a version", r"failed to select a version for (?:the requirement )?`([\w-]+)"),
         (_UNRUNNABLE, "crate", "no matching package", r"no matching package named `([^`\n]+)` found"),
         # pip and its relatives
         (_UNRUNNABLE, "requirement", "No matching distribution found for", r"No matching distribution found for ([\w.-]+)"),
@@ -158,11 +163,12 @@ _LINES = tuple(
         (_UNRUNNABLE, "requirement hash", "DO NOT MATCH THE HASHES", r"DO NOT MATCH THE HASHES[^\n]*\n\s*([\w.-]+)"),
         (_UNRUNNABLE, "requirement syntax", "Invalid requirement: ", r"Invalid requirement: ['\"]?([^'\"\n:]+)"),
         (_UNRUNNABLE, "wheel", "Failed building wheel for", r"Failed building wheel for ([\w.-]+)"),
+        (_UNRUNNABLE, "python interpreter", "No interpreter found for", r"No interpreter found for Python ([\d.]+\d)"),
         (_UNRUNNABLE, "managed environment", "externally-managed-environment", r"externally-managed-environment"),
         (_UNRUNNABLE, "dependency resolution", "No solution found when resolving", r"Because (?:there are no versions of )?([\w.-]+)"),
         # shells and the system
-        (_UNRUNNABLE, "no command", "command not found", r"[\s:]([^\s:]++): command not found"),
         (_UNRUNNABLE, "no command", "command not found: ", r"command not found: (\S+)"),
+        (_UNRUNNABLE, "no command", "command not found", r"[\s:]([^\s:]++): command not found"),
         (_UNRUNNABLE, "no command", ": not found", r"\n(?:[^\n:]{0,300}+: )?\d+: ([^\s:]+): not found"),
         (_UNRUNNABLE, "no command", "is not recognized as", r"'([^'\n]+)' is not recognized as"),
         (_UNRUNNABLE, "no command", "executable file not found", r"\"([^\"\n]+)\": executable file not found"),
@@ -179,6 +185,9 @@ _LINES = tuple(
         (_FAULT, "certificate", "certificate verify failed", r"certificate verify failed"),
         # docker
         (_FAULT, "docker daemon", "Docker daemon", r"Cannot connect to the Docker daemon"),
+        (_FAULT, "image rate limit", "toomanyrequests", r"toomanyrequests"),
+        (_UNRUNNABLE, "system package", "Unable to locate package", r"Unable to locate package (\S+)"),
+        (_UNRUNNABLE, "system package", "ERROR: unable to select packages", r"unable to select packages:\s+(\S+)"),
         (_UNRUNNABLE, "image", "manifest for", r"manifest for ([^\s:]+)\S* not found"),
         (_UNRUNNABLE, "image", "pull access denied", r"pull access denied for ([^\s,]+)"),
         (_FAULT, "port in use", "port is already allocated", r"port is already allocated"),
@@ -186,7 +195,7 @@ _LINES = tuple(
         (_UNRUNNABLE, "terraform", "│ Error: ", r"│ Error: ([^\n]+)(?:\n│[^\n]*){0,30}?\n│ (\w[^\n]*)"),
         # linters and doctest: by file, and by the rule or the example
         (_TEST, "lint", "  error  ", r"\n(\S[^\n]{0,300}\.[cm]?[jt]sx?)\n[ ]+\d+:\d+[ ]+error[ ]+[^\n]*?[ ]([\w@/-]+)(?=\n)"),
-        (_TEST, "lint", "\n  --> ", r"\n([A-Z]{1,4}\d{3,4}) [^\n]+\n +--> ([^\s:]+):\d+:\d+"),
+        (_TEST, "lint", " --> ", r"\n(?=[A-Z]{1,4}\d{3,4} [^\n]+\n +--> ([^\s:]+):\d+)([A-Z]{1,4}\d{3,4}) "),
         (_TEST, "lint", ": ", rf"\n{_PATH}:\d+:\d+: ([A-Z]{{1,4}}\d{{3,4}}):? "),
         (_TEST, "format", "ould reformat", r"\n[Ww]ould reformat:? ([^\n]+)"),
         (_TEST, "format", "\n[warn] ", r"\n\[warn\] (\S+\.\w+)\n"),
@@ -194,6 +203,7 @@ _LINES = tuple(
         (_TEST, "failed test", "Failure/Error: ", r"Failure/Error: [^\n]*\n\s*(?:([A-Z]\w*(?:::\w+)*):\n)?(?:[^\n]*\n){0,40}?[ ]+# (?!/usr/|\S*/gems/)(\S+?\.rb):\d+"),
         (_TEST, "failed test", ".php:", r"\n\d+\) \w[\w\\]*::\w+[^\n]*\n(?:(?!\S*\.php:\d)[^\n]*\n){1,40}?((?!\S*/vendor/)\S+\.php):\d+"),
         (_TEST, "failed test", "Error Message:\n", r"\n[ ]+Error Message:\n[ ]+([^\n]+)\n(?:[^\n]*\n){0,40}?[ ]+at [^\n]+ in ([^\n:]+\.[cf]s):line \d+"),
+        (_TEST, "failed test", "The following tests FAILED", r"The following tests FAILED:\n\s*\d+ - ([^\n(]+?) \("),
         (_TEST, "doctest", "Failed example:", r"File \"([^\"\n]+)\", line \d+, in ([\w.<>]+)\nFailed example:"),
         # pytest and argparse
         (_UNRUNNABLE, "no such test", "file or directory not found", r"file or directory not found: ([^\s:]+)"),
@@ -203,6 +213,8 @@ _LINES = tuple(
         (_UNRUNNABLE, "no fixture", "fixture '", r"fixture '(\w+)' not found"),
         (_COLLECTION, "unknown marker", "in `markers`", r"'(\w+)' not found in `markers`"),
         (_UNRUNNABLE, "usage", ": error: ", r"\n[\w.-]{1,60}+: error: ([^\n]+)"),
+        (_UNRUNNABLE, "image step", "did not complete successfully", r"process \"/bin/sh -c ([^\"\n]{1,200})\" did not complete"),
+        (_UNRUNNABLE, "no such file", "No such file or directory", r"\n[\w./-]{1,60}: (?:cannot \w+ )?['‘]?([^\s:'’]+)['’]?: No such file or directory"),
         (_UNRUNNABLE, "git", "fatal: ", r"\nfatal: ([^\n]+)"),
     )
 )  # fmt: skip

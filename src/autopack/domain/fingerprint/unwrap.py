@@ -25,6 +25,7 @@ _DOCKER = re.compile(r"\n[\w.-]{1,60}[ ]+\|[ ]")
 _PIPELINE = re.compile(
     r"\n(?:##\[\w+\]|::error[^:\n]{0,200}::|remote:[ ]|npm ERR! |npm error |\[(?:ERROR|error)\][ ])"
 )
+_IMAGE_STEP = re.compile(r"\n#\d+[ ](?:\d+\.\d+[ ])?")
 _GROUP = re.compile(r"\n[ ]*(?:\|[ ]?|\+-?[+-]?(?=[- ]))")
 _INDENTED_TRACE = re.compile(r"\n([ │]{2,12})Traceback \(most recent call last\):")
 
@@ -61,6 +62,8 @@ def _without_gutters(text: str) -> str:
         text = text.replace("Exception Group Traceback", "Traceback")
     if " | " in text and len(_DOCKER.findall(text, 0, 4_000)) > 2:
         text = _DOCKER.sub("\n", text)
+    if "failed to solve" in text:
+        text = _IMAGE_STEP.sub("\n", text)
     text = _PIPELINE.sub("\n", text)
     if "  Traceback (most" in text and (found := _INDENTED_TRACE.search(text)):
         text = text.replace("\n" + found[1], "\n")
