@@ -178,6 +178,17 @@ def test_what_a_release_notes_of_a_phase(state, release, record):
     assert sizes == Counter([release, Release.NEEDS_WORK])
 
 
+def test_a_release_that_stopped_hides_nothing_that_came_back_before_it(record):
+    blocker = validated(record)
+    fail_on(record, "mended")
+    record.clock.advance(10)
+    event = BlockerEvent(at=record.now, event="release stopped")
+    assert (
+        record.store.triage.move_blocker(blocker, BlockerState.VALIDATED, event).fixed_at == blocker.fixed_at
+    )
+    assert len(notice_returns(record.store, Commits(), now=record.now)) == 1
+
+
 # --- where the fix is not -------------------------------------------------------------------------------
 
 

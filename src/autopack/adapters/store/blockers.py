@@ -105,7 +105,8 @@ def move(
         check_move(_to_blocker(db, locked), state)
     if fix_commit is not None:
         values["fix_commit"] = fix_commit
-    if state is BlockerState.VALIDATED:
+    if state is BlockerState.VALIDATED and fix_commit is not None:
+        # Not at a release that stopped, or what came back before it would be taken for older than the fix.
         values |= {"fixed_at": event.at, "recurred_in": None}
     db.execute(blocker.update().where(_blocker.number == number).values(**values))
     add_event(db, number, event)
