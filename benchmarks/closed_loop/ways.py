@@ -10,7 +10,6 @@ from autopack.domain.drain_policy import PRESETS, DrainLimits, Preset
 from autopack.domain.phase import Phase, PhaseState
 from autopack.domain.replay import Replay
 from autopack.domain.session import DrainKind, DrainScope
-from autopack.domain.verdicts import AttemptOutcome
 from autopack.triage.rehearsal import Trial, try_bucket
 from autopack.triage.release import Releaser, ReleaseReport, validate_fix
 from autopack.triage.survey import survey
@@ -112,12 +111,12 @@ def make_validator(shop: Shop) -> Validator:
     )
 
     def rehearse(key: str, commit: str) -> Validated:
-        def make_anew(phase: Phase) -> AttemptOutcome:
-            address = shop.store.requeue_phase(phase.run_id, phase.phase_id, now=shop.clock.now())
-            return shop.executor.execute(address)
-
         trial = Trial(
-            store=shop.store, workspace=shop.workspace, rehearse=shop.executor.rehearse, make_anew=make_anew
+            store=shop.store,
+            workspace=shop.workspace,
+            rehearse=shop.executor.rehearse,
+            execute=shop.executor.execute,
+            clock=shop.clock,
         )
         return try_bucket(shop.store.triage.blocker(key), commit, trial)
 

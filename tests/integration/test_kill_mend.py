@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from leftovers import assert_nothing_is_left, read_ledger
-from release_scenes import FIXED, RELEASE, RUNS, THOROUGH, copy, facts, go_on, log_of, prepare
+from release_scenes import ELSEWHERE, FIXED, RELEASE, RUNS, THOROUGH, copy, facts, go_on, log_of, prepare
 
 from autopack.domain.blocker import BlockerState
 
@@ -124,7 +124,7 @@ FIX_CANARY_STEPS = [
 def test_a_new_change_that_shows_a_mend_and_was_killed_is_neither_lost_nor_made_for_two_phases(
     runner, databases, tmp_path
 ):
-    template = prepare(tmp_path / "template", runner, databases, good_at_first=())
+    template = prepare(tmp_path / "template", runner, databases, first=ELSEWHERE)
     calm = copy(template, tmp_path / "calm" / "repo", databases)
     for words in (FIXED, RELEASE):
         assert runner.run(calm, *words)["code"] == 0, log_of(calm)

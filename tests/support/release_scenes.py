@@ -28,6 +28,8 @@ test ! -e docs/bad.md || { echo "error: docs are bad"; exit 1; }
 FILES = {"docs/old.txt": "old\n", "rules.txt": "none\n", "ci.sh": CI}
 GOOD = {"docs/out.md": "x\n"}
 BAD = {"docs/out.md": "x\n", "docs/bad.md": "x\n"}
+ELSEWHERE = {"docs/else.md": "x\n"}
+"""Written by what is to be mended: no such change can pass, whatever the base."""
 
 
 class Databases:
@@ -56,13 +58,17 @@ class Databases:
             self._made.pop(url).close()
 
 
-def prepare(root, runner, databases, *, good_at_first=("a",), is_canary_bad=False):
-    """Three runs held up by one cause, each with a change that was paid for, and the commit of a mend."""
+def prepare(root, runner, databases, *, first=None, is_canary_bad=False):
+    """Three runs held up by one cause, each with a change that was paid for, and the commit of a mend.
+
+    ``first`` is what is answered first in each, where that leaves the deliverable out.
+    """
     project = Project.make(root, FILES, database_url=databases.fresh())
     project.configure(f'[ci]\ncommand = "sh ci.sh"\npython = "{sys.executable}"\n')
     for run_id in RUNS:
-        project.plan(phase(paths=("docs/",)), run_id=run_id)
-        project.answer("p.1", GOOD if run_id in good_at_first else BAD, run_id=run_id, usage=(1000, 200))
+        needed = () if first is None else tuple(GOOD)
+        project.plan(phase(paths=("docs/",), deliverables=needed), run_id=run_id)
+        project.answer("p.1", first or (GOOD if run_id == "a" else BAD), run_id=run_id, usage=(1000, 200))
         assert project.attempt(run_id=run_id).final_state is PhaseState.FAILED
         project.answer("p", BAD if is_canary_bad else GOOD, run_id=run_id, usage=(100, 20))
     assert runner.run(project, "triage")["code"] == 0

@@ -13,10 +13,9 @@ from autopack.adapters.clock import SystemClock
 from autopack.adapters.process import GuardedProcesses
 from autopack.domain.blocker import Blocker, BlockerEvent, BlockerState
 from autopack.domain.drain_policy import DrainLimits
-from autopack.domain.phase import Phase, PhaseState
+from autopack.domain.phase import PhaseState
 from autopack.domain.plan import Plan
 from autopack.domain.session import DrainScope, Session
-from autopack.domain.verdicts import AttemptOutcome
 from autopack.ports import Store, Workspace
 from autopack.settings import Settings
 from autopack.triage.release import Releaser, ReleaseReport, validate_fix
@@ -76,12 +75,13 @@ def _rehearse(
     with bootstrap.open_executor(
         root=settings.root, builder=settings.attempt.builder, environ=ours
     ) as executor:
-
-        def make_anew(phase: Phase) -> AttemptOutcome:
-            address = store.requeue_phase(phase.run_id, phase.phase_id, now=SystemClock().now())
-            return executor.execute(address)
-
-        trial = Trial(store=store, workspace=workspace, rehearse=executor.rehearse, make_anew=make_anew)
+        trial = Trial(
+            store=store,
+            workspace=workspace,
+            rehearse=executor.rehearse,
+            execute=executor.execute,
+            clock=SystemClock(),
+        )
         found = try_bucket(store.triage.blocker(fingerprint), commit, trial)
         return replace(found, sandbox=executor.sandbox)
 

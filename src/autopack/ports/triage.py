@@ -115,6 +115,10 @@ class Triage(Protocol):
         """Note which phases the blocker holds; those that were noted stay noted."""
         ...
 
+    def begun_phases(self, blocker: Blocker) -> Sequence[Phase]:
+        """Phases that the blocker holds and that are queued or in flight: somebody began to try them again."""
+        ...
+
     def drained_since(self, blocker: Blocker, *, since: float) -> Sequence[DrainResult]:
         """What became of the blocker's phases that were tried with new work since a time, in the order of booking."""
         ...

@@ -75,9 +75,8 @@ def read_policy(text: str) -> Policy:
     preset = table.pop("preset", Preset.DEFAULT)
     if preset not in set(Preset):
         raise SettingsError(f"{path}: 'preset' is {preset!r}", hint=f"Presets: {', '.join(Preset)}.")
-    policy = Policy(name=path.stem, preset=Preset(str(preset)), changes=table)
-    policy.limits(DrainLimits())
-    return policy
+    overlay(DrainLimits(), table, place=str(path))
+    return Policy(name=path.stem, preset=Preset(str(preset)), changes=table)
 
 
 def compare(

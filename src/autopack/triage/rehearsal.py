@@ -11,7 +11,7 @@ from autopack.domain.phase import Phase, PhaseKind, PhaseState
 from autopack.domain.replay import is_of_the_answer_alone
 from autopack.domain.verdicts import AttemptOutcome
 from autopack.errors import AutopackError
-from autopack.ports import Store, Workspace
+from autopack.ports import Clock, Store, Workspace
 from autopack.triage.validation import Validated
 
 _PHASES = 200
@@ -21,8 +21,8 @@ _FIRST_TURN = 1
 
 Rehearse = Callable[[AttemptAddress, str], AttemptOutcome]
 """What the gates say of an attempt's stored change on a commit."""
-MakeAnew = Callable[[Phase], AttemptOutcome]
-"""One ordinary attempt of a held phase with a new change, on its run's branch."""
+Execute = Callable[[AttemptAddress], AttemptOutcome]
+"""Makes an ordinary attempt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,8 @@ class Trial:
     store: Store
     workspace: Workspace
     rehearse: Rehearse
-    make_anew: MakeAnew
+    execute: Execute
+    clock: Clock
 
 
 def try_bucket(blocker: Blocker, fix: str, trial: Trial) -> Validated:
@@ -54,8 +55,10 @@ def try_bucket(blocker: Blocker, fix: str, trial: Trial) -> Validated:
         if refusal is None:
             return Validated(passed=True, text=f"the change of {address} passes every gate")
         refusals.append(refusal)
-    if refusals and all(is_of_the_answer_alone(it.kind) for it in refusals):
-        return _canary(blocker, held, fix, trial)
+    # A process that died in the middle of its canary left it queued: that one is gone on with, and no other asked for.
+    begun = trial.store.triage.begun_phases(blocker)
+    if (begun and not refusals) or (refusals and all(is_of_the_answer_alone(it.kind) for it in refusals)):
+        return _canary(blocker, [*begun, *held], fix, trial)
     if refusals:
         return Validated(passed=False, text="; ".join(it.text for it in refusals))
     return Validated(
@@ -82,15 +85,25 @@ def _canary(blocker: Blocker, held: Sequence[Phase], fix: str, trial: Trial) -> 
     trial.store.triage.hold_phases(blocker)
     base = trial.store.run(phase.run_id).spec.base
     name = f"{phase.run_id}/{phase.phase_id}"
+    if phase.awaits_approval:
+        return Validated(
+            passed=True, text=f"a new change of {name} passes every gate, and awaits its approval"
+        )
     message = f"Bring the fix of {blocker.name} into {phase.run_id}\n\n{blocker.cause.fingerprint}\n"
     try:
         trial.workspace.bring(phase.run_id, fix, base=base, message=message)
-        outcome = trial.make_anew(phase)
+        outcome = trial.execute(_due(phase, trial))
     except AutopackError as error:
         return Validated(passed=False, text=f"a new change of {name}: {error}")
     if outcome.final_state in {PhaseState.COMPLETE, PhaseState.GATE}:
         return Validated(passed=True, text=f"no paid change can pass; a new one of {name} passes every gate")
     return Validated(passed=False, text=f"a new change of {name}: {_reason(outcome)}")
+
+
+def _due(phase: Phase, trial: Trial) -> AttemptAddress:
+    if phase.state is PhaseState.FAILED:
+        return trial.store.requeue_phase(phase.run_id, phase.phase_id, now=trial.clock.now())
+    return trial.store.next_address(phase.run_id, phase.phase_id)
 
 
 def _has_its_needs(phase: Phase, store: Store) -> bool:

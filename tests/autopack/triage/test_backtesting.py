@@ -149,8 +149,9 @@ def test_limits_are_read_from_a_file(tmp_path, text, limits):
 def test_what_is_no_set_of_limits(tmp_path, text, says):
     path = tmp_path / "mine.toml"
     path.write_text(text)
-    with pytest.raises(SettingsError, match=says):
+    with pytest.raises(SettingsError, match=says) as raised:
         read_policy(str(path))
+    assert str(raised.value).startswith(str(path))
 
 
 def test_what_a_preset_does_not_set_is_as_it_was_used():

@@ -64,6 +64,20 @@ def hold_phases(db: sa.Connection, number: int, key: str) -> None:
     )
 
 
+def begun_phases(db: sa.Connection, number: int) -> tuple[Phase, ...]:
+    """Held phases that are neither FAILED nor at an end: somebody began to try them again."""
+    ours = sa.and_(phase.c.run_id == blocker_phase.c.run_id, phase.c.phase_id == blocker_phase.c.phase_id)
+    query = (
+        sa.select(phase)
+        .join_from(blocker_phase, phase, ours)
+        .join(run, run.c.run_id == phase.c.run_id)
+        .where(blocker_phase.c.number == number, blocker_phase.c.release == Release.HELD)
+        .where(phase.c.state.in_([state for state in PhaseState if not state.is_terminal]))
+        .order_by(run.c.seq, phase.c.idx)
+    )
+    return tuple(to_phase(row) for row in db.execute(query))
+
+
 def note_late(db: sa.Connection, number: int, address: AttemptAddress) -> bool:
     """Note that a phase failed of a mended blocker where its fix is not; whether that is news."""
     place = (blocker_phase.c.run_id == address.run_id, blocker_phase.c.phase_id == address.phase_id)

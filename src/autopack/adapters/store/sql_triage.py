@@ -109,6 +109,11 @@ class SqlTriage:
         with self._database.writing() as db:
             releases.hold_phases(db, blocker.number, blocker.cause.fingerprint)
 
+    def begun_phases(self, blocker: Blocker) -> Sequence[Phase]:
+        """Phases that the blocker holds and that are queued or in flight."""
+        with self._database.reading() as db:
+            return releases.begun_phases(db, blocker.number)
+
     def drained_since(self, blocker: Blocker, *, since: float) -> Sequence[DrainResult]:
         """What became of the blocker's phases that were tried with new work since a time."""
         with self._database.reading() as db:
