@@ -1,13 +1,18 @@
 """A drain on a disk that is really full, and on one that cannot be written: told, nothing lost, gone on with afterwards."""
 
 import json
+import select
 import subprocess
 import sys
 from contextlib import closing, contextmanager
 
+import psycopg
 import pytest
+import sqlalchemy as sa
+from drained import told
 from leftovers import read_ledger
 from project import Project, phase
+from psycopg import sql
 from workers import END_SECONDS, Gate, log_of, make_project, start
 
 from autopack.domain.phase import PhaseState
@@ -128,17 +133,23 @@ def read_only(_project, path):
     subprocess.run(["umount", "-l", str(path)], check=True)
 
 
+@contextmanager
+def drained_half(root, database_url):
+    """A drain whose first attempt is done, and the agent of whose second one waits for leave."""
+    project = make_project(root, database_url, HALF_WAY, is_gated=True)
+    with closing(Gate(project)) as gate:
+        controller = start(project, *ONE_BY_ONE)
+        assert gate.wait() == ["a/one"]
+        gate.open()
+        assert gate.wait() == ["a/two"]
+        yield project, gate, controller
+
+
 @pytest.fixture
 def half_way(tmp_path):
-    """A drain on a small disk whose first attempt is done, and the agent of whose second one waits for leave."""
-    with mounted(tmp_path / "disk") as disk:
-        project = make_project(disk / "repo", None, HALF_WAY, is_gated=True)
-        with closing(Gate(project)) as gate:
-            controller = start(project, *ONE_BY_ONE)
-            assert gate.wait() == ["a/one"]
-            gate.open()
-            assert gate.wait() == ["a/two"]
-            yield project, gate, controller
+    """The same on a small disk of its own."""
+    with mounted(tmp_path / "disk") as disk, drained_half(disk / "repo", None) as found:
+        yield found
 
 
 def work_off(project, gate, program, times):
@@ -194,3 +205,45 @@ def test_a_session_file_that_cannot_be_written_half_way_is_called_stale_and_mend
     assert f"session file: {path}, which could not be written: Read-only file system" in log_of(project)
     assert start(project, *ONE_BY_ONE).wait(END_SECONDS) == 0
     assert json.loads(path.read_text())["total_processed"] == 3
+
+
+def set_read_only(url, *, is_on):
+    """What a server that fails over to a replica does to those who are connected."""
+    name = sa.make_url(url).database
+    value = "on" if is_on else "off"
+    with psycopg.connect(url, autocommit=True) as connection:
+        # The connection's own transaction must be able to write, whatever the database says.
+        connection.execute("SET default_transaction_read_only = off")
+        connection.execute(
+            sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = {}").format(
+                sql.Identifier(name), sql.SQL(value)
+            )
+        )
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()",
+            (name,),
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.postgres
+def test_a_server_that_takes_no_writes_any_more_ends_the_drain_and_not_the_backlog(postgres_url, tmp_path):
+    with drained_half(tmp_path / "repo", postgres_url) as (project, gate, controller):
+        set_read_only(postgres_url, is_on=True)
+        gate.open()
+        assert controller.wait(END_SECONDS) == 1, log_of(project)
+        said = log_of(project)
+        set_read_only(postgres_url, is_on=False)
+        # Whoever is in the middle of a query hears of the end of its connection first.
+        assert "Is it a replica?" in said or "Is the server running" in said, said
+        assert "`autopack drain queued --resume` goes on with batch-drain-" in said
+        assert "Traceback" not in said
+        resumed = start(project, *ONE_BY_ONE, "--resume")
+        while resumed.poll() is None:
+            if select.select([gate.began], [], [], 0.2)[0]:
+                gate.wait()
+                gate.open()
+        assert resumed.returncode == 0, log_of(project)
+        found = told(project)
+    assert found["totals"] == [3, 3, 3, 0, 0]
+    assert [result[:3] for result in found["results"]] == [("a", "one", 1), ("a", "two", 1), ("b", "one", 1)]

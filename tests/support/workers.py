@@ -101,10 +101,15 @@ class Gate:
             # Held open for both directions, so that nobody waits for the other side to open it.
             self._ends[name] = os.open(path, os.O_RDWR)
 
+    @property
+    def began(self):
+        """What there is something to read from once an agent began."""
+        return self._ends["began"]
+
     def wait(self):
         """The name of the phase whose agent began."""
-        assert select.select([self._ends["began"]], [], [], END_SECONDS)[0], "no agent began"
-        return os.read(self._ends["began"], 4096).decode().split()
+        assert select.select([self.began], [], [], END_SECONDS)[0], "no agent began"
+        return os.read(self.began, 4096).decode().split()
 
     def open(self):
         """Let one agent go on."""

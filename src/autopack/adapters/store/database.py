@@ -193,7 +193,7 @@ _KNOWN = {
     "SQLITE_FULL": _DISK,
     "53100": _DISK,
     "SQLITE_READONLY": _READ_ONLY,
-    "25006": _READ_ONLY,
+    "25006": ("it is read-only", "Is it a replica? Point DATABASE_URL at the server that takes writes."),
     "SQLITE_CANTOPEN": (
         "its file cannot be opened",
         "Is it there, and can you write to its folder? `autopack init` makes one.",
