@@ -82,6 +82,8 @@ class SandboxSettings:
     """What they may change beside the worktree; written in the same way."""
     builder_network: str = field(default="host", metadata={"choices": ("host", "none")})
     """What ``command:`` Builders reach: what this machine does, or nothing."""
+    builder_env: tuple[str, ...] = ()
+    """Variables of your environment that `command:` Builders are given although they hold secrets: OPENAI_API_KEY."""
     max_processes: int = 4000
     """How many processes and threads a program may have at a time; it is killed when there are more."""
     max_memory_share: float = field(default=0.8, metadata={"least": 0, "most": 1})

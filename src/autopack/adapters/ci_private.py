@@ -1,4 +1,4 @@
-"""Which variables of the operator's environment no CI command gets to see."""
+"""Which variables of the operator's environment no CI command gets to see, and no command that is a Builder."""
 
 import re
 

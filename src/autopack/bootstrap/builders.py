@@ -63,6 +63,7 @@ def make_builder(
         agents=make_agent,
         models=make_model,
         confine=confine,
+        passed=settings.sandbox.builder_env,
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -212,3 +213,36 @@ class TestCommand:
 
     def test_a_command_that_does_nothing_leaves_the_verdict_to_the_gates(self, tmp_path, worktree):
         assert self.run("true", tmp_path, worktree).failure is None
+
+
+ENVIRON = {
+    "PATH": os.environ["PATH"],
+    "LANG": "C",
+    "ANTHROPIC_API_KEY": "secret",
+    "OPENAI_API_KEY": "secret",
+    "GITHUB_TOKEN": "secret",
+    "DATABASE_URL": "postgresql://u:secret@h/d",
+    "PROXY": "http://user:secret@proxy",
+    "AUTOPACK_BUILDER": "command:true",
+}
+
+
+@pytest.mark.parametrize(
+    ("passed", "seen"),
+    [
+        pytest.param((), {"LANG"}, id="nothing that is a secret"),
+        pytest.param(("OPENAI_API_KEY", "NO_SUCH"), {"LANG", "OPENAI_API_KEY"}, id="what the operator names"),
+    ],
+)
+def test_a_command_is_given_the_environment_without_its_secrets(passed, seen, tmp_path):
+    made = make_builder(
+        f"command:{sys.executable} -c 'import json, os; print(json.dumps(dict(os.environ)))'",
+        root=tmp_path,
+        processes=GuardedProcesses(SystemClock()),
+        environ=ENVIRON,
+        passed=passed,
+    )
+    made.build(request(tmp_path, worktree=tmp_path), BudgetWatch(1000))
+    told = json.loads((tmp_path / "logs/stdout.txt").read_text())
+    assert {name for name in told if name in ENVIRON} - {"PATH"} == seen
+    assert ("secret" in json.dumps(told)) == bool(passed)

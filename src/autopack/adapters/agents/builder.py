@@ -21,7 +21,7 @@ from autopack.adapters.agents.home import (
 from autopack.adapters.agents.room import find_program, make_room, widened
 from autopack.adapters.agents.spec import AgentSpec, Way
 from autopack.adapters.agents.transcript import NAME, Transcript
-from autopack.adapters.agents.usage import acp_usage, cli_usage, text_usage
+from autopack.adapters.agents.usage import acp_usage, as_notes, cli_usage, text_usage
 from autopack.adapters.agents.verdict import git_was_touched, judge
 from autopack.adapters.agents.watch import CallWatch, Patience
 from autopack.adapters.tails import read_tail
@@ -123,12 +123,14 @@ class AgentBuilder:
         if touched:
             failure = git_was_touched(touched, ending)
         usage = self._booked(usage, requests, request, watch, has_changed=has_changed)
-        self._record(request, ending, usage, sandbox, git_changes=changed)
+        reported = self._reported(request, ending)
+        self._record(request, ending, usage, reported, sandbox, git_changes=changed)
         return BuildAnswer(
             failure=self._with_logs(failure, request),
             usage=usage,
             model=self._model(requests),
             stop_reason=ending.stop_reason,
+            notes=as_notes(reported),
         )
 
     def _run(
@@ -280,11 +282,11 @@ class AgentBuilder:
         request: BuildRequest,
         ending: Ending,
         usage: Usage,
+        reported: Usage | None,
         sandbox: Sandbox,
         *,
         git_changes: Iterable[str],
     ) -> None:
-        reported = self._reported(request, ending)
         record = {
             "agent": self._agent.preset.name,
             "cause": ending.cause,

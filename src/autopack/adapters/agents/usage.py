@@ -56,6 +56,17 @@ def text_usage(name: str, text: str) -> Usage | None:
     )
 
 
+def as_notes(reported: Usage | None) -> dict[str, str]:
+    """The same in words, for the record of the call; nothing of it is ever added up."""
+    if reported is None:
+        return {"reported": "unknown"}
+    notes = {
+        "reported_input_tokens": str(reported.input_tokens),
+        "reported_output_tokens": str(reported.output_tokens),
+    }
+    return notes if reported.cost_usd is None else {**notes, "reported_cost_usd": f"{reported.cost_usd:.6f}"}
+
+
 def _thousands(number: str, unit: str) -> int:
     return round(float(number) * (1000 if unit else 1))
 

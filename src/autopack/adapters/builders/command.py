@@ -2,9 +2,10 @@
 
 import json
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
+from autopack.adapters.ci_private import is_private
 from autopack.adapters.foreign_files import read_foreign
 from autopack.adapters.sandbox.git_places import git_folder, history
 from autopack.adapters.tails import read_tail
@@ -25,8 +26,6 @@ from autopack.ports import (
 _USAGE_BYTES = 65_536
 _MOST = 10**12
 """No call takes more tokens or dollars; less than what a database holds."""
-_OURS = frozenset({"DATABASE_URL", "AUTOPACK_BUILDER", "AUTOPACK_WORKERS"})
-"""Settings of Autopack itself; a program that works on a project must not take its database for the project's."""
 
 
 class CommandBuilder:
@@ -49,19 +48,23 @@ class CommandBuilder:
         environ: Mapping[str, str],
         root: Path,
         confine: Callable[[Command, Room], Command] | None = None,
+        passed: Collection[str] = (),
     ) -> None:
         """Run ``shell``.
 
         Args:
             shell: What ``sh -c`` gets.
             processes: Runs it.
-            environ: The operator's environment.
+            environ: The operator's environment, of which the command gets what is no secret.
             root: The operator's repository, whose history the command may read.
             confine: Puts it into a room, with the network that the operator set; None does without.
+            passed: Variables that it gets all the same.
         """
         self._shell = shell
         self._processes = processes
-        self._environ = environ
+        self._environ = {
+            name: value for name, value in environ.items() if name in passed or not is_private(name, value)
+        }
         self._root = root
         self._confine = confine
         self.spec = f"command:{shell}"
@@ -101,7 +104,7 @@ class CommandBuilder:
         if request.worktree is None:
             raise ValueError("a command Builder edits a worktree, and the request names none")
         env = {
-            **{name: value for name, value in self._environ.items() if name not in _OURS},
+            **self._environ,
             "AUTOPACK_PROMPT_FILE": str(prompt_path),
             "AUTOPACK_CONTEXT_FOLDER": str(folder / "context"),
             "AUTOPACK_REQUEST_FILE": str(request_path),

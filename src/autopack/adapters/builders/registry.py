@@ -1,6 +1,6 @@
 """From a specification such as ``replay:answers`` to the Builder it names."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from autopack.adapters.builders.command import CommandBuilder
@@ -11,7 +11,7 @@ from autopack.ports import Builder, Command, Processes, Room
 KINDS = ("replay:DIR", "command:SHELL", "anthropic:MODEL", "openai:MODEL", "acp:AGENT", "cli:AGENT")
 
 
-def make_builder(
+def make_builder(  # noqa: PLR0913 - what any of the kinds is made of
     spec: str,
     *,
     root: Path,
@@ -20,6 +20,7 @@ def make_builder(
     agents: Callable[[str], Builder] | None = None,
     models: Callable[[str], Builder | None] | None = None,
     confine: Callable[[Command, Room], Command] | None = None,
+    passed: Collection[str] = (),
 ) -> Builder:
     """The Builder that ``spec`` names; a relative folder in it is relative to ``root``.
 
@@ -31,6 +32,7 @@ def make_builder(
         agents: Makes a coding agent, which is made of more parts; None knows of none.
         models: Makes a direct Builder, or None for a provider that it does not know.
         confine: Puts a program into a room; None for a Builder that is only to be named.
+        passed: Variables that a command is given although they hold secrets.
 
     Raises:
         BuilderError: The kind is unknown or what follows the colon is empty or not there.
@@ -47,7 +49,9 @@ def make_builder(
             )
         return ReplayBuilder(folder)
     if kind == "command" and rest:
-        return CommandBuilder(rest, processes=processes, environ=environ, root=root, confine=confine)
+        return CommandBuilder(
+            rest, processes=processes, environ=environ, root=root, confine=confine, passed=passed
+        )
     if kind in {"acp", "cli"} and agents is not None:
         return agents(spec)
     if rest and models is not None and (direct := models(spec)) is not None:

@@ -15,6 +15,7 @@ from project import Project, phase
 from autopack import bootstrap
 from autopack.domain.failure import FailureKind
 from autopack.domain.phase import PhaseState
+from autopack.ports import CallFilter
 from autopack.testing.provider import serve
 from autopack.testing.provider_wire import Scripted
 
@@ -54,6 +55,9 @@ def test_an_edit_becomes_a_commit_and_costs_what_the_provider_counted(project):
     assert outcome.final_state is PhaseState.COMPLETE
     assert project.show("calc/made.py") == "MADE = 1"
     assert usage_of(project).total_tokens == provider.total.total_tokens == 77
+    with project.store() as store:
+        (call,) = store.telemetry(CallFilter(run_id="r"))
+    assert call.notes == {"reported_input_tokens": "1", "reported_output_tokens": "2"}
 
 
 @pytest.mark.parametrize(
