@@ -25,7 +25,7 @@ from autopack.domain.verdicts import AttemptOutcome
 from autopack.errors import AutopackError, LeaseLostError, NotClaimableError, StoreError, WorkspaceError
 from autopack.execution.attempt_words import read_words
 from autopack.execution.briefing import Briefing
-from autopack.execution.build import BuildOrder, BuildStep, Shown
+from autopack.execution.build import BuildOrder, BuildStep
 from autopack.execution.change import reading
 from autopack.execution.context import ScopedContext, load_context
 from autopack.execution.failures import failed, fault, nothing_to_replay
@@ -44,6 +44,7 @@ from autopack.execution.recovery import (
 )
 from autopack.execution.returns import notice_returns
 from autopack.execution.scope_target import resolve_scope_target
+from autopack.execution.shown import Shown
 from autopack.ports import BuildAnswer, Clock, Research, Store, Tree, Workspace
 from autopack.settings import Settings
 
@@ -173,7 +174,12 @@ class AutonomousExecutor:
             return done
         if lease.base_commit != base:
             lease = self.store.set_base(lease, base)
-        self.build.recover(lease, logs_of=self._logs_of, shown=partial(self._shown, run, phase))
+        self.build.recover(
+            lease,
+            logs_of=self._logs_of,
+            shown=partial(self._shown, run, phase),
+            marked=self.workspace.marked,
+        )
         answer = self.build.stored(lease)
         tree = self.workspace.tree(base)
         looks_first = self.is_doom_checked and answer is None

@@ -171,7 +171,8 @@ def check(project, kept, killing, number, where):
     finish(project, killing)
     assert facts(project) == kept.undisturbed
     lost = [call for call in read_ledger(project) if call.usage is None]
-    assert len(lost) == is_call_lost(kept.calls, number, where)
+    # What is used is noted by a thread, at its own time.
+    assert kept.calls[number] == "store.note_usage" or len(lost) == is_call_lost(kept.calls, number, where)
     asked = project.root / ".autopack/logs/r/p/1/builder/request.json.asked"
     if asked.exists():
         assert len(asked.read_text().splitlines()) <= 1 + len(lost)
@@ -181,13 +182,20 @@ def check(project, kept, killing, number, where):
 
 
 def is_call_lost(calls, number, where):
-    """Whether the kill fell between the reservation of a call and its answer's way into the ledger."""
+    """Whether the kill fell between the reservation of a call and the moment from which its answer is kept."""
     if "store.reserve_call" not in calls:
         return False
-    reserved, settled = calls.index("store.reserve_call"), calls.index("store.settle_call")
-    is_reserved = number > reserved or (number == reserved and where == "after")
-    is_settled = number > settled or (number == settled and where == "after")
-    return is_reserved and not is_settled
+    if "worktree.mark" in calls:
+        # What a Builder left is kept as soon as it has ended.
+        asked, kept = (calls.index("builder.build"), "after"), (calls.index("worktree.mark"), "after")
+        return (number, where) != asked and _is_between(calls, (number, where), kept)
+    return _is_between(calls, (number, where), (calls.index("store.settle_call"), "after"))
+
+
+def _is_between(calls, killed, kept):
+    order = {"before": 0, "after": 1}
+    instants = [(number, order[where]) for number, where in (killed, kept)]
+    return (calls.index("store.reserve_call"), 1) <= instants[0] < instants[1]
 
 
 def check_all(kept, killing, cases, make):

@@ -11,7 +11,7 @@ import httpx
 from autopack.adapters.clock import SystemClock
 from autopack.adapters.meter.loopback import LoopbackMeter
 from autopack.domain.budget import Usage
-from autopack.ports import Dialect, MeterOrder, ModelRoute
+from autopack.ports import BuildAnswer, Dialect, MeterOrder, ModelRoute
 
 KEY = "real-key-0f1e2d3c4b5a69788796"
 PROMPT = "the-prompt-that-nobody-may-keep"
@@ -42,6 +42,9 @@ class Watch:
     def under_way(self, usage: Usage) -> None:
         self.running = usage
         self.is_told.set()
+
+    def ended(self, answer: BuildAnswer) -> None:
+        return
 
     def used(self, usage: Usage) -> None:
         self.reports.append(usage)

@@ -173,6 +173,10 @@ class GitWorkspace:
         names = self._git.run("diff-tree", "-r", "-z", "--name-only", "--no-renames", old, new)
         return sorted(os.fsdecode(names).split("\0")[:-1])
 
+    def marked(self, mark: str, commit: str) -> AbstractContextManager[GitWorktree | None]:
+        """See ``Workspace.marked``."""
+        return self.pool.marked(mark, commit)
+
     def worktree(self) -> AbstractContextManager[GitWorktree]:
         """See ``Workspace.worktree``; raises WorkspaceError when all checkouts are in use."""
         return self.pool.take()

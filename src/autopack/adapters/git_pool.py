@@ -57,12 +57,12 @@ class WorktreePool:
 
     @contextmanager
     def take(self) -> Iterator[GitWorktree]:
-        """The free checkout with the lowest number.
+        """The free checkout with the lowest number; those that somebody will look for again come last.
 
         Raises:
             WorkspaceError: All are in use, or a checkout cannot be made.
         """
-        for number in range(self._max_slots):
+        for number in sorted(range(self._max_slots), key=lambda it: (self._slot(it).mark.exists(), it)):
             with self.hold(number) as (slot, inherited):
                 if slot is None:
                     continue
@@ -74,13 +74,35 @@ class WorktreePool:
         )
 
     @contextmanager
-    def hold(self, number: int) -> Iterator[tuple[Slot | None, tuple[int, ...]]]:
+    def marked(self, mark: str, commit: str) -> Iterator[GitWorktree | None]:
+        """See ``Workspace.marked``."""
+        slot = self._slot(int(mark.partition(":")[0]))
+        if not _has_mark(slot, mark):
+            yield None
+            return
+        # Git of the process that died may have its last word there.
+        with self.hold(slot.number, patience_seconds=REPOSITORY_LOCK_SECONDS) as (held, inherited):
+            admin = self._admin_of(slot)
+            if held is None or admin is None or not _has_mark(slot, mark) or not _is_as_left(slot, admin):
+                yield None
+                return
+            worktree = self._worktree(slot, inherited)
+            worktree.resume(commit, admin)
+            yield worktree
+
+    def _slot(self, number: int) -> Slot:
+        return Slot(number=number, folder=self._folder)
+
+    @contextmanager
+    def hold(
+        self, number: int, *, patience_seconds: float = 0
+    ) -> Iterator[tuple[Slot | None, tuple[int, ...]]]:
         """Hold the slot's lock: the slot, or None when someone else does; and the lock's file descriptors."""
         descriptors: list[int] = []
         self._locks.mkdir(parents=True, exist_ok=True)
         lock = FileLock(
             self._locks / f"worktree-{number}.lock",
-            blocking=False,
+            timeout=patience_seconds,
             thread_local=False,
             on_acquired=descriptors.append,
         )
@@ -90,7 +112,7 @@ class WorktreePool:
             yield None, ()
             return
         try:
-            yield Slot(number=number, folder=self._folder), tuple(descriptors)
+            yield self._slot(number), tuple(descriptors)
         finally:
             lock.release()
 
@@ -181,6 +203,13 @@ class WorktreePool:
             path = self._own / name
             if not path.is_file() or path.read_text("utf-8") != text:
                 path.write_text(text, "utf-8")
+
+
+def _has_mark(slot: Slot, mark: str) -> bool:
+    try:
+        return slot.mark.read_text("ascii") == mark
+    except OSError:
+        return False
 
 
 def _is_as_left(slot: Slot, admin: Path) -> bool:

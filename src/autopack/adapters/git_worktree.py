@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 from autopack.adapters.file_edits import write_edits
 from autopack.adapters.git_command import DURABLE, Git
@@ -62,9 +63,14 @@ class Slot:
         return self.folder / f"slot-{self.number}.stamp"
 
     @property
+    def mark(self) -> Path:
+        """Holds the name under which somebody will look for the checkout as it is."""
+        return self.folder / f"slot-{self.number}.mark"
+
+    @property
     def everything(self) -> tuple[Path, ...]:
         """All of it."""
-        return (self.path, self.index, self.scratch, self.stamp)
+        return (self.path, self.index, self.scratch, self.stamp, self.mark)
 
 
 class GitWorktree:
@@ -104,6 +110,7 @@ class GitWorktree:
     def reset(self, commit: str) -> None:
         """See ``Worktree.reset``; files that stay the same keep their time of modification."""
         modules = self._modules_of(commit)
+        self.unmark()
         for repair in (self._drop_index, self._remake, None):
             try:
                 self._reset(commit, modules)
@@ -115,6 +122,20 @@ class GitWorktree:
                 break
         self._commit = commit
         self._written = {}
+
+    def resume(self, commit: str, admin: Path) -> None:
+        """Go on with a checkout of ``commit`` as another process left it."""
+        self._commit, self._admin, self._written = commit, admin, {}
+
+    def mark(self, note: Callable[[str], object]) -> None:
+        """See ``Worktree.mark``."""
+        name = f"{self._slot.number}:{uuid4().hex}"
+        note(name)
+        _replace(self._slot.mark, name.encode())
+
+    def unmark(self) -> None:
+        """See ``Worktree.unmark``."""
+        self._slot.mark.unlink(missing_ok=True)
 
     def write(self, edits: Sequence[FileEdit]) -> None:
         """See ``Worktree.write``."""

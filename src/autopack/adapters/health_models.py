@@ -14,7 +14,7 @@ from autopack.adapters.meter.routes import KNOWN, find_route
 from autopack.adapters.prices import PriceList
 from autopack.domain.budget import Usage
 from autopack.errors import SettingsError
-from autopack.ports import MeterOrder, ModelRoute
+from autopack.ports import BuildAnswer, MeterOrder, ModelRoute
 from autopack.settings import Settings
 
 _EXTRAS = "Install an extra that uses it: pip install 'autopack[openai]', 'autopack[anthropic]' or 'autopack[agents]'."
@@ -32,6 +32,9 @@ class _Nobody:
         """Nobody wants to know."""
 
     def under_way(self, usage: Usage) -> None:
+        """Nobody wants to know."""
+
+    def ended(self, answer: BuildAnswer) -> None:
         """Nobody wants to know."""
 
     def is_cancelled(self) -> bool:

@@ -70,10 +70,14 @@ class Booking:
     def _finish(
         self, folder: Path, paid: PaidAnswer, turn: int, finish: Callable[[PaidAnswer, int], PaidAnswer]
     ) -> None:
+        # What is still to be taken from a worktree is no answer, and is found again.
+        is_whole = not paid.left_in
         try:
             paid = finish(paid, turn)
+            is_whole = True
         finally:
-            self.settle(folder, paid)
+            if is_whole:
+                self.settle(folder, paid)
 
     def _event(self, paid: PaidAnswer) -> CallEvent | None:
         return next(iter(self._store.telemetry(CallFilter(call_id=paid.call_id))), None)

@@ -1,7 +1,7 @@
 """The Builder step: asked once, paid once, and its answer kept before anything else is done with it."""
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -9,22 +9,19 @@ from pathlib import Path
 from autopack.domain.attempt import AttemptAddress, Lease
 from autopack.domain.budget import estimate_tokens
 from autopack.domain.change import Read
-from autopack.domain.drafts import Draft, draft_of, patch_of
-from autopack.domain.failure import FailureKind, FailureReport
+from autopack.domain.failure import FailureReport
 from autopack.domain.masked import masked_failure
-from autopack.domain.phase import Phase, PhaseSpec
+from autopack.domain.phase import Phase
 from autopack.domain.retry import pause_failure
 from autopack.domain.spending import OverBudget, Reservation, SpendingLimits, budget_failure
 from autopack.domain.telemetry import CallEvent
-from autopack.errors import PatchError, UntakeableError
 from autopack.execution.booking import Booking
 from autopack.execution.briefing import Prompt
-from autopack.execution.change import read_change, searched_paths
 from autopack.execution.context import ScopedContext
-from autopack.execution.failures import fault
-from autopack.execution.gates_paths import scope_of
+from autopack.execution.leavings import broken, collected, fetched, is_taken
 from autopack.execution.mending import notes_of, reply_to
 from autopack.execution.paid_answers import FIRST_TURN, MOST_TURNS, paid_answer, replayable
+from autopack.execution.shown import Shown
 from autopack.execution.usage_notes import BudgetWatch, UsageNotes
 from autopack.ports import (
     AnswerFormat,
@@ -62,16 +59,9 @@ class BuildOrder:
     turn: int = FIRST_TURN
     """Which call of the attempt it is; the answer of the first is the attempt's change, others are means to it."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
-    """What an answer in words is held against: what its model was shown, and what it may touch."""
-
-    spec: PhaseSpec
-    read: Read
-    """Gives the files of the commit."""
-    placeholders: Mapping[str, bytes]
-    """Content by key of those that stood in for missing ones."""
+    def shown(self, read: Read) -> Shown:
+        """What an answer in words is held against; ``read`` gives the files of the base."""
+        return Shown(spec=self.phase.spec, read=read, placeholders=self.context.stubs)
 
 
 class BuildStep:
@@ -130,6 +120,7 @@ class BuildStep:
         *,
         logs_of: Callable[[AttemptAddress], Path],
         shown: Callable[[str], Shown],
+        marked: Callable[[str, str], AbstractContextManager[Worktree | None]],
     ) -> None:
         """Book the answers that earlier processes got, and did not live to put into the ledger.
 
@@ -139,12 +130,33 @@ class BuildStep:
             lease: The attempt that is made now.
             logs_of: The log folder of an attempt.
             shown: What a model was shown of a commit.
+            marked: As ``Workspace.marked``, for what a Builder left that had ended.
         """
         for number in range(1, lease.address.number + 1):
             address = replace(lease.address, number=number)
-            self._booking.recover(
-                logs_of(address) / _FOLDER, address, lambda paid, turn: self._finished(paid, turn, shown)
-            )
+            folder = logs_of(address) / _FOLDER
+
+            def finish(paid: PaidAnswer, turn: int, folder: Path = folder) -> PaidAnswer:
+                if paid.left_in:
+                    return self._fetched(paid, folder, marked)
+                return self._finished(paid, turn, shown)
+
+            self._booking.recover(folder, address, finish)
+
+    def _fetched(
+        self,
+        paid: PaidAnswer,
+        folder: Path,
+        marked: Callable[[str, str], AbstractContextManager[Worktree | None]],
+    ) -> PaidAnswer:
+        """The answer with what its Builder left; of a worktree that was used since, its cost is all that is left."""
+        with marked(paid.left_in, paid.base_commit) as worktree:
+            if not is_taken(paid.answer):
+                paid = replace(paid, answer=fetched(paid.answer, worktree))
+                self._booking.keep(folder, paid)
+            if worktree is not None:
+                worktree.unmark()
+        return paid
 
     def _finished(self, paid: PaidAnswer, turn: int, shown: Callable[[str], Shown]) -> PaidAnswer:
         """The answer as the process would have booked it: the end of a conversation is the whole of it."""
@@ -185,7 +197,7 @@ class BuildStep:
 
     def needs_reply(self, answer: BuildAnswer, shown: Shown) -> bool:
         """Whether something of an answer does not fit; of one that leaves the scope, nothing is looked for at all."""
-        return not _is_outside(answer.text, shown) and not _draft((), answer, shown).fits
+        return not shown.is_left_by(answer.text) and not shown.draft([answer.text]).fits
 
     def mend(self, order: BuildOrder, answer: BuildAnswer, read: Read) -> BuildAnswer:
         """The answer once what does not fit of it was replied to, as often as the Builder's settings say.
@@ -205,20 +217,20 @@ class BuildStep:
         if model is None or not self.is_mendable(answer):
             return answer
         last, said = answer, list[Exchange]()
-        shown = _shown(order, read)
-        if _is_outside(answer.text, shown):
+        shown = order.shown(read)
+        if shown.is_left_by(answer.text):
             return answer
-        draft = _draft((), last, shown)
+        draft = shown.draft([last.text])
         while not draft.fits and len(said) < min(model.mending_turns, MOST_TURNS - 1):
             said.append(Exchange(answer=last.text, reply=reply_to(draft, is_first=not said)))
             stored = self._store.stored_answer(order.lease.address, FIRST_TURN + len(said))
             last = stored.answer if stored is not None else self._call(order, said, read=read)
             if last.failure is not None:
                 return last if last.failure.retryable else answer
-            if not self._is_readable(last) or _is_outside(last.text, shown):
+            if not self._is_readable(last) or shown.is_left_by(last.text):
                 return last
-            draft = _draft([it.answer for it in said], last, shown)
-        return _as_patch(last, draft, read) if said and draft.fits else answer
+            draft = shown.draft([*(it.answer for it in said), last.text])
+        return shown.as_patch(last, draft) if said and draft.fits else answer
 
     def _call(self, order: BuildOrder, said: Sequence[Exchange], *, read: Read | None) -> BuildAnswer:
         if (pause := self._pause()) is not None:
@@ -228,42 +240,67 @@ class BuildStep:
         if isinstance(reservation, OverBudget):
             return BuildAnswer(failure=budget_failure(reservation))
         started = self._clock.monotonic()
-        answer = self._answered(order, said, reservation)
-        answer = replace(answer, failure=masked_failure(answer.failure))
-        paid = PaidAnswer(
-            call_id=reservation.call_id,
-            address=order.lease.address,
-            store=self._booking.ledger,
-            answer=answer,
-            base_commit=order.base,
-            duration_seconds=self._clock.monotonic() - started,
-            begun_at=begun_at,
-        )
         folder = order.logs / _FOLDER
-        self._booking.keep(folder, paid)
+        marks: list[str] = []
+
+        def keep(answer: BuildAnswer, left_in: str = "") -> PaidAnswer:
+            paid = PaidAnswer(
+                call_id=reservation.call_id,
+                address=order.lease.address,
+                store=self._booking.ledger,
+                answer=replace(answer, failure=masked_failure(answer.failure)),
+                base_commit=order.base,
+                duration_seconds=self._clock.monotonic() - started,
+                begun_at=begun_at,
+                left_in=left_in,
+            )
+            self._booking.keep(folder, paid)
+            return paid
+
+        def on_end(answer: BuildAnswer) -> None:
+            if answer.failure is not None:
+                keep(answer)
+                return
+
+            def note(mark: str) -> None:
+                marks.append(mark)
+                keep(answer, mark)
+
+            order.worktree.mark(note)
+
+        paid = keep(self._answered(order, said, reservation, on_end), marks[-1] if marks else "")
+        if marks:
+            order.worktree.unmark()
+        answer = paid.answer
         try:
             if read is not None and self._is_readable(answer):
                 texts = tuple(it.answer for it in said)
-                paid = replace(paid, answer=self._noted(texts, answer, _shown(order, read)))
+                paid = replace(paid, answer=self._noted(texts, answer, order.shown(read)))
         finally:
             # Whatever becomes of what is told about it: it was paid for.
             self._booking.settle(folder, paid)
         return paid.answer
 
-    def _answered(self, order: BuildOrder, said: Sequence[Exchange], reservation: Reservation) -> BuildAnswer:
+    def _answered(
+        self,
+        order: BuildOrder,
+        said: Sequence[Exchange],
+        reservation: Reservation,
+        on_end: Callable[[BuildAnswer], None],
+    ) -> BuildAnswer:
         """The Builder's answer; an error is a failure in it, with what was used by then."""
         notes = UsageNotes(lambda usage: self._store.note_usage(reservation.call_id, usage))
-        watch = BudgetWatch(reservation.budget_tokens, limit_usd=reservation.budget_usd, note=notes.note)
+        watch = BudgetWatch(
+            reservation.budget_tokens, limit_usd=reservation.budget_usd, note=notes.note, on_end=on_end
+        )
         answer = None
         try:
             with closing(notes):
                 answer = self._asked(self._request(order, said, reservation), said, watch)
-            return self._collect(answer, order.worktree)
+            return collected(answer, order.worktree if self._builder.edits_worktree else None)
         except Exception as error:  # noqa: BLE001 -- what was reserved is booked, whatever ended the call
             answer = answer or BuildAnswer(usage=replace(watch.usage, is_estimated=True))
-            # What was paid for and came to nothing is not paid for again before somebody has looked.
-            is_free = not answer.usage.total_tokens
-            return replace(answer, text="", failure=fault(error, may_pass=is_free))
+            return broken(answer, error)
 
     def _asked(self, request: BuildRequest, said: Sequence[Exchange], watch: BuildWatch) -> BuildAnswer:
         model = self.model
@@ -274,11 +311,11 @@ class BuildStep:
     @staticmethod
     def _noted(said: Sequence[str], answer: BuildAnswer, shown: Shown) -> BuildAnswer:
         """The answer with what became of its edits noted; all answers of the conversation as one, if it ends here."""
-        if _is_outside(answer.text, shown):
+        if shown.is_left_by(answer.text):
             return answer
-        draft = _draft(said, answer, shown)
+        draft = shown.draft([*said, answer.text])
         answer = replace(answer, notes={**answer.notes, **notes_of(draft)})
-        return _as_patch(answer, draft, shown.read) if said and draft.fits else answer
+        return shown.as_patch(answer, draft) if said and draft.fits else answer
 
     def _is_readable(self, answer: BuildAnswer) -> bool:
         """Whether an answer is words that may be held against the tree."""
@@ -352,44 +389,3 @@ class BuildStep:
             limits=self._limits,
             limit_usd=self._settings.budget_usd,
         )
-
-    def _collect(self, answer: BuildAnswer, worktree: Worktree) -> BuildAnswer:
-        if answer.failure is None and self._builder.edits_worktree:
-            answer = _taken(answer, worktree)
-        if answer.failure is None and answer.is_truncated:
-            message = (
-                "The Builder's answer was cut off at its output limit; a part of a change is never applied"
-            )
-            answer = replace(answer, failure=FailureReport(kind=FailureKind.BUILDER_ERROR, message=message))
-        return answer
-
-
-def _taken(answer: BuildAnswer, worktree: Worktree) -> BuildAnswer:
-    """The answer with what the Builder left; what cannot be taken is a verdict, since it is paid for."""
-    try:
-        text = worktree.diff()
-    except UntakeableError as error:
-        failure = FailureReport(kind=FailureKind.PATCH_REJECTED, message=str(error), hint=error.hint)
-        return replace(answer, failure=failure)
-    return replace(answer, format=AnswerFormat.PATCH, text=text, is_worktree_diff=True)
-
-
-def _shown(order: BuildOrder, read: Read) -> Shown:
-    return Shown(spec=order.phase.spec, read=read, placeholders=order.context.stubs)
-
-
-def _is_outside(text: str, shown: Shown) -> bool:
-    """Whether an answer in words is to change lines of a file outside the scope: the gates refuse it as it is."""
-    try:
-        paths = searched_paths(read_change(AnswerFormat.WORDS, text))
-    except PatchError:
-        return False
-    return scope_of(paths, shown.spec, is_folder=lambda key: shown.read(key) is None).is_blocking
-
-
-def _draft(said: Sequence[str], last: BuildAnswer, shown: Shown) -> Draft:
-    return draft_of([*said, last.text], shown.read, placeholders=shown.placeholders)
-
-
-def _as_patch(answer: BuildAnswer, draft: Draft, read: Read) -> BuildAnswer:
-    return replace(answer, format=AnswerFormat.PATCH, text=patch_of(draft, read))

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from autopack.domain.budget import Usage
 from autopack.errors import StoreError
+from autopack.ports import BuildAnswer
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +56,9 @@ class BudgetWatch:
         *,
         limit_usd: float | None = None,
         note: Callable[[Usage], None] | None = None,
+        on_end: Callable[[BuildAnswer], None] | None = None,
     ) -> None:
+        self._on_end = on_end
         self._limit_tokens = limit_tokens
         self._limit_usd = limit_usd
         self._note = note
@@ -74,6 +77,11 @@ class BudgetWatch:
         with self._lock:
             if self._note is not None:
                 self._note(self.usage + usage)
+
+    def ended(self, answer: BuildAnswer) -> None:
+        """Have kept that the Builder is done in its worktree."""
+        if self._on_end is not None:
+            self._on_end(answer)
 
     def is_cancelled(self) -> bool:
         """Whether the call has used more than its budget."""

@@ -78,6 +78,14 @@ class BuildWatch(Protocol):
         """Tell what was used besides by requests that are not over; it counts until one is over or it is told anew."""
         ...
 
+    def ended(self, answer: "BuildAnswer") -> None:
+        """Tell that a Builder which edits the worktree is done there, before anybody looks at what it left.
+
+        It is kept on the disk when this returns: a process that dies from here on has nobody asked again. The answer
+        that ``build`` returns counts, if it comes.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildAnswer:

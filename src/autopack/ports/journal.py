@@ -22,6 +22,8 @@ class PaidAnswer:
     duration_seconds: float
     begun_at: float
     """When the call was reserved: with its number and address, what tells it from the calls of another database."""
+    left_in: str = ""
+    """Where a Builder that has ended left its change, which may still be to be taken: see ``Workspace.marked``."""
 
 
 class AnswerJournal(Protocol):

@@ -1,6 +1,6 @@
 """The operator's repository: commits, run branches, worktrees."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -46,6 +46,20 @@ class Worktree(Protocol):
         Raises:
             WorkspaceError: A parent is a link or a file, or the disk refused.
         """
+        ...
+
+    def mark(self, note: Callable[[str], object]) -> None:
+        """Give the checkout as it is a name, by which who comes after this process finds it again.
+
+        It holds until the next reset, or ``unmark``; until then others take the checkout last.
+
+        Args:
+            note: Keeps the name; called before it holds, so that no checkout waits for somebody who does not know it.
+        """
+        ...
+
+    def unmark(self) -> None:
+        """Forget the name; what it was for is done."""
         ...
 
     def diff(self) -> str:
@@ -122,6 +136,10 @@ class Workspace(Protocol):
 
     def changed_paths(self, old: str, new: str) -> Sequence[str]:
         """Keys that differ between two commits, sorted."""
+        ...
+
+    def marked(self, mark: str, commit: str) -> AbstractContextManager[Worktree | None]:
+        """The checkout of ``commit`` that ``Worktree.mark`` named, as it was left; None when it is not so any more."""
         ...
 
     def worktree(self) -> AbstractContextManager[Worktree]:

@@ -20,10 +20,11 @@ from autopack.domain.run import OWN, Order, RunSpec
 from autopack.domain.verdicts import AttemptOutcome, GateStatus, GateVerdict
 from autopack.errors import AutopackError, StoreError
 from autopack.execution.briefing import Prompt
-from autopack.execution.build import BuildOrder, BuildStep, Shown
+from autopack.execution.build import BuildOrder, BuildStep
 from autopack.execution.context import ScopedContext
 from autopack.execution.heartbeat import heartbeat
 from autopack.execution.paid_answers import FIRST_TURN
+from autopack.execution.shown import Shown
 from autopack.ports import BuildAnswer, Clock, Store, Workspace
 
 RUN = f"{OWN}enrichment"
@@ -123,7 +124,12 @@ def _paid(phase: Phase, store: Store) -> BuildAnswer:
 
 def _ask(phase: Phase, lease: Lease, prompt: str, reader: Reader, *, base: str) -> BuildAnswer:
     nothing_shown = Shown(spec=phase.spec, read=lambda _key: None, placeholders={})
-    reader.build.recover(lease, logs_of=reader.logs_of, shown=lambda _commit: nothing_shown)
+    reader.build.recover(
+        lease,
+        logs_of=reader.logs_of,
+        shown=lambda _commit: nothing_shown,
+        marked=reader.workspace.marked,
+    )
     if (paid := reader.build.stored(lease)) is not None:
         return paid
     nothing = ScopedContext(files=(), stubs={})

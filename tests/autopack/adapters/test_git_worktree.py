@@ -658,3 +658,48 @@ def test_an_operators_worktree_of_the_same_name_is_another(root, tmp_path, works
 
     assert git(tmp_path / "slot-0", "rev-parse", "--abbrev-ref", "HEAD") == "slot-0"
     assert (tmp_path / "slot-0" / "a.txt").read_text() == "a\n"
+
+
+# --- what a Builder left
+
+
+def leave(workspace, base, script):
+    """What a process does that is killed when its Builder has ended."""
+    with workspace.worktree() as worktree:
+        worktree.reset(base)
+        shell(worktree.path, script)
+        marks = []
+        worktree.mark(marks.append)
+        return marks[0], worktree.path
+
+
+def test_what_was_left_is_found_again_and_others_take_its_checkout_last(workspace, base):
+    mark, path = leave(workspace, base, "echo left > left.txt")
+    with workspace.worktree() as other:
+        assert other.path != path
+        other.reset(base)
+    with workspace.marked(mark, base) as found:
+        assert "b/left.txt" in found.diff()
+        found.unmark()
+    with workspace.worktree() as other:
+        assert other.path == path
+    with workspace.marked(mark, base) as found:
+        assert found is None
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(lambda worktree, base: worktree.reset(base), id="reset"),
+        pytest.param(lambda worktree, base: worktree.mark(str), id="left by another"),
+        pytest.param(lambda worktree, base: (worktree.path / ".git").write_text("x"), id="no longer ours"),
+    ],
+)
+def test_what_is_no_longer_as_it_was_left_is_not_taken_for_it(root, base, spoil):
+    workspace = open_workspace(root, state_folder=root / ".autopack", max_slots=1)
+    mark, _ = leave(workspace, base, "echo left > left.txt")
+    with workspace.worktree() as worktree:
+        spoil(worktree, base)
+    with workspace.marked(mark, base) as found:
+        assert found is None
+    workspace.close()

@@ -1,6 +1,7 @@
 """What a model's answer does not fit is replied to: each call in a row of the ledger, and no token booked twice."""
 
 import os
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -15,9 +16,10 @@ from autopack.domain.run import Order, RunSpec
 from autopack.domain.verdicts import AttemptOutcome
 from autopack.errors import StoreError
 from autopack.execution.briefing import Prompt
-from autopack.execution.build import BuildOrder, BuildStep, Shown
+from autopack.execution.build import BuildOrder, BuildStep
 from autopack.execution.change import reading, to_edits
 from autopack.execution.context import ScopedContext
+from autopack.execution.shown import Shown
 from autopack.ports import AnswerFormat, CallFilter
 from autopack.settings import AttemptSettings, DirectSettings, ProviderSettings, Settings
 from autopack.testing import FrozenClock, MemoryStore
@@ -99,7 +101,9 @@ class Bench:
     def recover(self):
         spec = self.store.phase("r", "p").spec
         shown = Shown(spec=spec, read=reading(self.tree), placeholders={})
-        self.step.recover(self.lease, logs_of=self.logs_of, shown=lambda _commit: shown)
+        self.step.recover(
+            self.lease, logs_of=self.logs_of, shown=lambda _commit: shown, marked=lambda *_: nullcontext()
+        )
 
     def answer(self):
         """What an attempt makes of it: the stored answer or a new one, mended."""

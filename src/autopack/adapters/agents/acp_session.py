@@ -1,7 +1,7 @@
 """One prompt to one agent over ACP, from its start to its end."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -77,15 +77,31 @@ class _Heard:
         return {name: value for name, value in parts.items() if value}
 
 
-def converse(conversation: Conversation, turn: Turn, watch: CallWatch, transcript: Transcript) -> Ending:
-    """Ask the agent, watch it, and see it out; the program is left to be stopped by the caller."""
-    return asyncio.run(_Session(conversation, turn, watch, transcript).run())
+def converse(
+    conversation: Conversation,
+    turn: Turn,
+    watch: CallWatch,
+    transcript: Transcript,
+    *,
+    on_end: Callable[[Ending], None],
+) -> Ending:
+    """Ask the agent, watch it, and see it out; the program is left to be stopped by the caller.
+
+    ``on_end`` is told how the turn ended before the agent is seen out, which may take seconds.
+    """
+    return asyncio.run(_Session(conversation, turn, watch, transcript, on_end).run())
 
 
 class _Session:
     def __init__(
-        self, conversation: Conversation, turn: Turn, watch: CallWatch, transcript: Transcript
+        self,
+        conversation: Conversation,
+        turn: Turn,
+        watch: CallWatch,
+        transcript: Transcript,
+        on_end: Callable[[Ending], None],
     ) -> None:
+        self._on_end = on_end
         self._conversation = conversation
         self._turn = turn
         self._watch = watch
@@ -108,6 +124,7 @@ class _Session:
         task = asyncio.create_task(self._ask(connection))
         try:
             ending = await self._wait(task, connection)
+            self._on_end(ending)
         finally:
             await _settle(task)
             await connection.close()

@@ -75,6 +75,8 @@ class _Call:
     place: AgentPlace
     door: MeterDoor
     worktree: Path
+    git: GitState
+    """As it was before the call."""
     sandbox: Sandbox
 
     @property
@@ -113,7 +115,7 @@ class AgentBuilder:
         git, before = GitState.of(request.worktree), _difference(request)
         try:
             sandbox = self._parts.open_sandbox()
-            ending, requests, usage = self._run(request, watch, request.worktree, sandbox)
+            ending, requests, usage = self._run(request, watch, request.worktree, git, sandbox)
         except SandboxError as error:
             return BuildAnswer(failure=_failure(str(error), hint=error.hint))
         changed = git.changed(GitState.of(request.worktree))
@@ -134,7 +136,7 @@ class AgentBuilder:
         )
 
     def _run(
-        self, request: BuildRequest, watch: BuildWatch, worktree: Path, sandbox: Sandbox
+        self, request: BuildRequest, watch: BuildWatch, worktree: Path, git: GitState, sandbox: Sandbox
     ) -> tuple[Ending, tuple[ModelRequest, ...], Usage]:
         parts = self._parts
         order = MeterOrder(
@@ -153,6 +155,7 @@ class AgentBuilder:
                 place=place,
                 door=door,
                 worktree=worktree,
+                git=git,
                 sandbox=sandbox,
             )
             ending = self._ended(call)
@@ -187,7 +190,9 @@ class AgentBuilder:
             Transcript(call.transcript, watch.seconds) as transcript,
             self._parts.processes.converse(self._command(call)) as conversation,
         ):
-            ending = converse(conversation, turn, watch, transcript)
+            ending = converse(
+                conversation, turn, watch, transcript, on_end=lambda ending: self._tell_end(call, ending)
+            )
             finished = conversation.stop()
             transcript.note(
                 "autopack", f"{ending.cause} {ending.stop_reason}, exit code {finished.returncode}"
@@ -203,7 +208,21 @@ class AgentBuilder:
             return bool(reasons)
 
         finished = self._parts.processes.run(self._command(call), is_cancelled=is_over)
-        return ending_of(finished, reasons[0] if reasons else None, stdout=call.stdout)
+        ending = ending_of(finished, reasons[0] if reasons else None, stdout=call.stdout)
+        self._tell_end(call, ending)
+        return ending
+
+    def _tell_end(self, call: _Call, ending: Ending) -> None:
+        """Have it kept how the turn ended, before anything else is done that takes time."""
+        requests = tuple(sorted(call.door.requests(), key=lambda it: it.number))
+        touched = self._touched(call.git.changed(GitState.of(call.worktree)), call.worktree, call.sandbox)
+        failure = git_was_touched(touched, ending) if touched else judge(ending, requests, has_changed=False)
+        # Without a request it found a model past the door, and what that used is not known.
+        usage = call.door.usage() if requests else _guess(call.request)
+        answer = BuildAnswer(
+            failure=failure, usage=usage, model=self._model(requests), stop_reason=ending.stop_reason
+        )
+        call.build.ended(answer)
 
     def _watch(self, call: _Call, *outputs: Path) -> CallWatch:
         patience = Patience(
@@ -259,7 +278,7 @@ class AgentBuilder:
         if requests or not has_changed:
             return usage
         # It found a model of its own, past the door: what that used is not known, which is not nothing.
-        guessed = Usage(input_tokens=estimate_tokens(len(request.prompt.encode())), is_estimated=True)
+        guessed = _guess(request)
         watch.used(guessed)
         return guessed
 
@@ -322,6 +341,11 @@ class AgentBuilder:
             (text for path in (folder / "stderr.txt", folder / NAME) if (text := read_tail(path))), ""
         )
         return replace(failure, log_paths=there, evidence=evidence)
+
+
+def _guess(request: BuildRequest) -> Usage:
+    size_bytes = len(request.prompt.encode("utf-8", "replace"))
+    return Usage(input_tokens=estimate_tokens(size_bytes), is_estimated=True)
 
 
 def _argument(call: _Call) -> str:

@@ -86,12 +86,14 @@ class CommandBuilder:
             return BuildAnswer(failure=failure)
         usage = _usage(folder / "usage.json", request.prompt)
         watch.used(usage)
-        return BuildAnswer(
+        answer = BuildAnswer(
             failure=self._failure(finished, command, request),
             usage=usage,
             model=self._shell.split(maxsplit=1)[0],
             stop_reason=f"exit {finished.returncode}",
         )
+        watch.ended(answer)
+        return answer
 
     def _prepare(self, request: BuildRequest, folder: Path) -> Command:
         folder.mkdir(parents=True, exist_ok=True)

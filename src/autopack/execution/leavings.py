@@ -1,0 +1,57 @@
+"""What a Builder that edits the worktree left there, taken as its answer; it is paid for, whatever comes of that."""
+
+from dataclasses import replace
+
+from autopack.domain.failure import FailureKind, FailureReport
+from autopack.errors import UntakeableError
+from autopack.execution.failures import fault
+from autopack.ports import AnswerFormat, BuildAnswer, Worktree
+
+
+def collected(answer: BuildAnswer, worktree: Worktree | None) -> BuildAnswer:
+    """The answer with what the Builder left, if it edits a worktree; one that was cut off is a failure."""
+    if answer.failure is None and worktree is not None:
+        answer = _taken(answer, worktree)
+    if answer.failure is None and answer.is_truncated:
+        message = "The Builder's answer was cut off at its output limit; a part of a change is never applied"
+        answer = replace(answer, failure=FailureReport(kind=FailureKind.BUILDER_ERROR, message=message))
+    return answer
+
+
+def is_taken(answer: BuildAnswer) -> bool:
+    """Whether nothing is left to be taken: the change is in the answer, or it failed."""
+    return answer.is_worktree_diff or answer.failure is not None
+
+
+def fetched(answer: BuildAnswer, worktree: Worktree | None) -> BuildAnswer:
+    """The same for a Builder whose process died since; of a worktree that was used since, None, its cost is all."""
+    if worktree is None:
+        return _lost(answer)
+    try:
+        return collected(answer, worktree)
+    except Exception as error:  # noqa: BLE001 -- it is paid for, whatever keeps it from being taken
+        return broken(answer, error)
+
+
+def broken(answer: BuildAnswer, error: Exception) -> BuildAnswer:
+    """What was paid for and came to nothing; it is not paid for again before somebody has looked."""
+    return replace(answer, text="", failure=fault(error, may_pass=not answer.usage.total_tokens))
+
+
+def _lost(answer: BuildAnswer) -> BuildAnswer:
+    failure = FailureReport(
+        kind=FailureKind.INFRASTRUCTURE,
+        message="The Builder's process was killed before its change was taken, and its worktree was used since",
+        retryable=True,
+    )
+    return replace(answer, failure=failure)
+
+
+def _taken(answer: BuildAnswer, worktree: Worktree) -> BuildAnswer:
+    """The answer with what the Builder left; what cannot be taken is a verdict, since it is paid for."""
+    try:
+        text = worktree.diff()
+    except UntakeableError as error:
+        failure = FailureReport(kind=FailureKind.PATCH_REJECTED, message=str(error), hint=error.hint)
+        return replace(answer, failure=failure)
+    return replace(answer, format=AnswerFormat.PATCH, text=text, is_worktree_diff=True)
