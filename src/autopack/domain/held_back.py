@@ -29,11 +29,12 @@ def by_prefix(prefix: str) -> Hold:
     return Hold(reason=f"--skip-run-prefix {prefix}")
 
 
-def by_stop(fingerprint: str, *, seen: int, limit: int) -> Hold:
-    """Their cause is stopped."""
+def by_stop(fingerprint: str, *, seen: int, limit: int, blocker: str = "") -> Hold:
+    """Their cause is stopped; ``blocker`` is what triage calls it, if it does."""
+    lift = f"autopack drain lift {fingerprint} --why REASON"
     return Hold(
         reason=f"fingerprint {fingerprint} was stopped after {seen} of {limit} repeats",
-        hint=f"autopack drain lift {fingerprint} --why REASON",
+        hint=f"a mend of {blocker}, which autopack remediate plan tells of; or {lift}" if blocker else lift,
     )
 
 

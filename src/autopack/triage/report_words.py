@@ -29,6 +29,18 @@ class Step:
     why: str
 
 
+_RELEASE_WORDS: Mapping[Release, str] = {
+    Release.HELD: "not tried yet",
+    Release.REPLAYED: "completed by the change that was paid for before",
+    Release.NEEDS_WORK: "in need of a new change",
+    Release.DRAINED: "completed by a new change",
+    Release.FAILED: "failed again",
+    Release.CONFLICT: "in runs into which the fix does not merge",
+    Release.LATE: "in runs that lack the fix",
+}
+"""What became of phases that a blocker held."""
+
+
 def cause_words(cause: KnownFingerprint) -> str:
     """A cause in one line that says what sort of failure it is."""
     told = " · ".join(cause.canonical.splitlines()[:2])
@@ -82,7 +94,9 @@ def _done(session: Session | None, views: Sequence[BlockerView]) -> Iterator[str
         blocker = view.blocker
         if blocker.fix_commit is None or blocker.state not in {BlockerState.VALIDATED, BlockerState.RELEASED}:
             continue
-        came = ", ".join(f"{view.released[it][0]:,} {it}" for it in Release if it in view.released)
+        came = ", ".join(
+            f"{view.released[it][0]:,} {_RELEASE_WORDS[it]}" for it in Release if it in view.released
+        )
         yield f"{blocker.name} is mended by {blocker.fix_commit[:12]}{f': {came}' if came else ''}."
 
 
@@ -120,10 +134,8 @@ def _blocker_steps(views: Sequence[BlockerView]) -> Iterator[Step]:
     mendable = [view for view in holding if is_mendable(view)]
     if holding:
         held = sum(view.blocker.cause.phases for view in holding)
-        yield Step(
-            command="autopack remediate plan",
-            why=f"{held:,} failed phases wait for {len(holding)} mends; trying these again changes nothing",
-        )
+        waiting = f"{count(held, 'failed phase')} wait for {count(len(holding), 'mend')}"
+        yield Step(command="autopack remediate plan", why=f"{waiting}; trying these again changes nothing")
     if mendable:
         names = ", ".join(view.blocker.name for view in mendable)
         yield Step(command="autopack remediate run", why=f"a change of the repository can mend {names}")

@@ -116,6 +116,17 @@ def test_a_stop_is_lifted_together_with_the_word_that_the_fix_passed(record):
     assert not any(record.store.phase(run, "a").is_stopped for run in ("one", "two"))
 
 
+def test_a_stop_that_triage_has_a_name_for_is_told_by_it(record):
+    session = record.start(limits=WIDE.__class__(max_fingerprint_repeats=1))
+    record.work(record.pick(session), cause("ann"))
+    lift = f"autopack drain lift {record.key_of('one', 'a')} --why REASON"
+    (held,) = record.drains.held_back(FAILED_ONES, WIDE)
+    assert held.hint == lift
+    record.store.triage.open_blockers(now=record.now)
+    (held,) = record.drains.held_back(FAILED_ONES, WIDE)
+    assert held.hint == f"a mend of B1, which autopack remediate plan tells of; or {lift}"
+
+
 def test_a_release_stops_no_other_cause(record):
     record.backlog(three={"a": cause("bob")})
     record.work(record.pick(record.start(replace(FAILED_ONES, run_id="three"))), cause("bob"))

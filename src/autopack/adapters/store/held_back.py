@@ -1,6 +1,7 @@
 """Failed phases that a drain passes over, counted by reason; each function works inside a transaction."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -106,12 +107,17 @@ def _by_stops(db: sa.Connection, scope: DrainScope) -> Sequence[HeldBack]:
             db,
             scope,
             (phase.c.failure_fingerprint == row.fingerprint, phase.c.is_stopped == sa.true()),
-            why.by_late(f"B{row.number}")
-            if row.state == BlockerState.VALIDATED
-            else why.by_stop(row.fingerprint, seen=row.seen, limit=row.stop_limit),
+            _stopped(row),
         )
         for row in stopped
     ]
+
+
+def _stopped(row: sa.Row[*tuple[Any, ...]]) -> Hold:
+    blocker = "" if row.number is None else f"B{row.number}"
+    if row.state == BlockerState.VALIDATED:
+        return why.by_late(blocker)
+    return why.by_stop(row.fingerprint, seen=row.seen, limit=row.stop_limit, blocker=blocker)
 
 
 def _by_tries(db: sa.Connection, steps: tuple[str, ...], limits: DrainLimits) -> Iterator[HeldBack]:
