@@ -33,15 +33,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.unit)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def project_templates(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What projects are copied from is made once for all workers of a session."""
+    import project
+
+    project.templates = shared_folder(tmp_path_factory)[0]
+
+
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
+    """A folder that all workers of a session have, and the process that it lives as long as."""
+    base = tmp_path_factory.getbasetemp()
+    is_worker = "PYTEST_XDIST_WORKER" in os.environ
+    return (base.parent, os.getppid()) if is_worker else (base, os.getpid())
+
+
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The URL of a PostgreSQL server on which databases may be made; one for all workers of a session."""
     if given := os.environ.get("AUTOPACK_TEST_PG_URL"):
         return given
-    base = tmp_path_factory.getbasetemp()
-    shared, owner = (
-        (base.parent, os.getppid()) if "PYTEST_XDIST_WORKER" in os.environ else (base, os.getpid())
-    )
+    shared, owner = shared_folder(tmp_path_factory)
     note = shared / "postgres-server"
     with FileLock(f"{note}.lock"):
         if not note.exists():

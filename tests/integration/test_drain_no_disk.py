@@ -41,7 +41,7 @@ def mounted(place):
 def project(tmp_path):
     """Three runs on a small disk, all queued."""
     with mounted(tmp_path / "disk") as disk:
-        project = Project.make(disk / "repo", {"docs/old.txt": "old\n"})
+        project = Project.make(disk / "repo", {"docs/old.txt": "old\n"}, is_first=True)
         project.configure(f'[ci]\ncommand = "true"\npython = "{sys.executable}"\n')
         for run_id in RUNS:
             project.plan(phase(paths=("docs/",), deliverables=("docs/out.md",)), run_id=run_id)

@@ -86,9 +86,9 @@ def copied(request, tmp_path_factory):
 
         @contextmanager
         def copy(root):
-            shutil.copytree(template.root, root, symlinks=True)
+            project = template.copy(root)
             with make(template=sa.make_url(url).database) if url else make() as own:
-                yield replace(template, root=root, database_url=own)
+                yield replace(project, database_url=own)
 
         yield copy
 

@@ -1,11 +1,9 @@
 """A research phase that is killed at any step asks no source twice for what it kept, and pays for nothing twice."""
 
 import json
-import shutil
 import signal
 import sys
 from contextlib import closing
-from dataclasses import replace
 
 import pytest
 from killer import Killing
@@ -70,15 +68,10 @@ def template(tmp_path_factory, web):
 
 @pytest.fixture(scope="module")
 def calls(template, killing, tmp_path_factory):
-    whole = copy(template, tmp_path_factory.mktemp("whole") / "repo")
+    whole = template.copy(tmp_path_factory.mktemp("whole") / "repo")
     done = killing.attempt(whole)
     assert done["code"] == 0, done
     return done["calls"]
-
-
-def copy(template, root):
-    shutil.copytree(template.root, root, symlinks=True)
-    return replace(template, root=root)
 
 
 def test_every_step_that_keeps_or_pays_may_be_the_last(template, calls, killing, web, tmp_path):
@@ -86,7 +79,7 @@ def test_every_step_that_keeps_or_pays_may_be_the_last(template, calls, killing,
     names = [calls[number] for number in steps]
     assert {"reviews.keep_note", "builder.build", "reviews.submit"} <= set(names)
     for number in steps:
-        project = copy(template, tmp_path / str(number))
+        project = template.copy(tmp_path / str(number))
         asked = len(web.asked)
         assert killing.attempt(project, kill_at=number, where="after") == {"signal": signal.SIGKILL}
         done = killing.attempt(project) if not project.phase().state.is_terminal else {"code": 0}

@@ -17,13 +17,17 @@ from functools import wraps
 class Steps:
     """Counts calls, and ends this process before or after one of them."""
 
-    def __init__(self, kill=None, *, takes_group=True):
+    def __init__(self, kill=None, *, takes_group=True, watched=None):
         """Kill at ``kill``: a name, which call of that name, from 1, and ``before`` or ``after``; "" is any name.
 
         After a step all that shares our process group may go with us, as with a terminal that is closed by force.
+        With ``watched``, a folder, ``writes`` tells of each step whether anything below it was other than before.
         """
         self.names = []
+        self.writes = []
         self.counts = Counter()
+        self._watched = watched
+        self._state = watched and state_of(watched)
         self._kill = list(kill or ())
         self._takes_group = takes_group
 
@@ -35,6 +39,9 @@ class Steps:
         if any([*place, "before"] == self._kill for place in places):
             os.kill(os.getpid(), signal.SIGKILL)
         yield
+        if self._watched:
+            before, self._state = self._state, state_of(self._watched)
+            self.writes.append(self._state != before)
         if any([*place, "after"] == self._kill for place in places):
             if self._takes_group:
                 os.killpg(0, signal.SIGKILL)
@@ -49,6 +56,22 @@ class Steps:
                 return function(*args, **kwargs)
 
         return counted
+
+
+def state_of(folder):
+    """All that a process which dies now leaves below a folder: each path with its file, size and time."""
+    found = {}
+    todo = [folder]
+    while todo:
+        with os.scandir(todo.pop()) as entries:
+            for entry in entries:
+                # Who reads an SQLite database notes that in its third file, which is made anew when it is missing.
+                if not entry.name.endswith("-shm"):
+                    it = entry.stat(follow_symlinks=False)
+                    found[entry.path] = (it.st_ino, it.st_size, it.st_mtime_ns)
+                if entry.is_dir(follow_symlinks=False):
+                    todo.append(entry.path)
+    return found
 
 
 class Counted:

@@ -23,12 +23,17 @@ class Killing:
             text=True,
         )
 
-    def attempt(self, project, *, kill_at=None, where=""):
-        """Make an attempt, or kill it before or after the call of this number, counted from 0."""
+    def attempt(self, project, *, kill_at=None, where="", is_watched=False):
+        """Make an attempt, or kill it before or after the call of this number, counted from 0.
+
+        Returns:
+            Its exit code, its calls and, where it is watched, which of these wrote anything; or the signal.
+        """
         order = {
             "root": str(project.root),
             "builder": project.builder,
             "environ": {"DATABASE_URL": project.settings.database_url},
+            "is_watched": is_watched,
             "kill": None if kill_at is None else ("", kill_at + 1, where),
         }
         self._program.stdin.write(json.dumps(order) + "\n")

@@ -22,13 +22,14 @@ PARTS = {
 
 def carry_out(order):
     """Make the attempt; how its program ended and what was called."""
-    steps = Steps(order.get("kill"))
+    steps = Steps(order.get("kill"), watched=order["root"] if order.get("is_watched") else None)
     for (home, maker), name in PARTS.items():
         # A background thread beats at its own time.
         count_made(home, maker, name, steps, parts=("reviews",), not_steps=("heartbeat",), context="worktree")
     os.environ.update(order["environ"])
     words = ("--root", order["root"], "--builder", order["builder"], "--run-id", "r", "--phase-id", "p")
-    return {"code": autonomous_executor.main(words), "calls": steps.names}
+    code = autonomous_executor.main(words)
+    return {"code": code, "calls": steps.names, "writes": steps.writes}
 
 
 if __name__ == "__main__":

@@ -3,14 +3,18 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
-from contextlib import closing
-from dataclasses import dataclass, field
+import tempfile
+from contextlib import closing, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from filelock import FileLock
+
 from autopack import bootstrap
-from autopack.domain.phase import Checks, PhaseSpec, Scope
+from autopack.domain.phase import Checks, PhaseSpec, PhaseState, Scope
 from autopack.domain.plan import Plan
 from autopack.domain.run import Order, RunSpec
 from autopack.settings import load_settings
@@ -35,6 +39,51 @@ IDENTITY = {
     "GIT_AUTHOR_DATE": "2026-01-01T00:00:00Z",
     "GIT_COMMITTER_DATE": "2026-01-01T00:00:00Z",
 }
+
+
+templates: Path | None = None
+"""Where a session of tests keeps what it makes once and copies; None outside of one, where all is made from nothing."""
+
+
+def give_cache(state):
+    """Put what a first attempt keeps into a state folder that has none of it yet."""
+    shutil.copytree(_first_state(templates) / "cache", state / "cache", copy_function=_give)
+
+
+def _first_state(folder):
+    """A state folder with empty tables, and all that the first attempt on a machine finds out or compiles and keeps."""
+    kept = folder / "state"
+    with FileLock(folder / "state.lock"):
+        if not kept.exists():
+            with tempfile.TemporaryDirectory(dir=folder) as room:
+                shutil.copytree(_attempted_state(Path(room)), folder / "made")
+            (folder / "made").rename(kept)
+    return kept
+
+
+def _attempted_state(room):
+    project = Project(root=room / "repo")
+    project.prepare(FILES)
+    database = project.root / ".autopack" / "autopack.db"
+    empty = database.read_bytes()
+    project.plan(phase())
+    project.answer(edits={"docs/new.md": "new\n"})
+    outcome = project.attempt()
+    assert outcome.final_state is PhaseState.COMPLETE, outcome
+    state = room / "state"
+    shutil.copytree(project.root / ".autopack" / "cache", state / "cache")
+    # What was compiled of the checkout is of that checkout.
+    shutil.rmtree(state / "cache" / "pycache" / room.relative_to("/"))
+    (state / "autopack.db").write_bytes(empty)
+    return state
+
+
+def _give(source, target):
+    # Compiled modules are many, and replaced but never changed.
+    if source.endswith(".pyc"):
+        with suppress(OSError):
+            return os.link(source, target)
+    return shutil.copy2(source, target)
 
 
 def phase(
@@ -67,19 +116,35 @@ class Project:
     environ: dict[str, str] = field(default_factory=lambda: {**os.environ, **IDENTITY})
 
     @classmethod
-    def make(cls, root: Path, files=None, **options) -> "Project":
+    def make(cls, root: Path, files=None, *, is_first=False, **options) -> "Project":
+        """A project; with ``is_first`` one on a machine where Autopack never made an attempt."""
         project = cls(root=root, **options)
-        root.mkdir(parents=True, exist_ok=True)
-        project.git("init", "-q", "-b", "main")
-        project.write(FILES if files is None else files)
-        project.commit("A first commit")
-        (root / ".autopack" / "answers").mkdir(parents=True, exist_ok=True)
-        (root / ".git" / "info" / "exclude").write_text(".autopack/\n")
-        project.configure(
+        state = root / ".autopack"
+        if templates is not None and not is_first:
+            shutil.copytree(_first_state(templates), state, copy_function=_give)
+            if project.database_url is not None:
+                (state / "autopack.db").unlink()
+        project.prepare(FILES if files is None else files)
+        return project
+
+    def copy(self, root: Path) -> "Project":
+        """The project as it is, in another place."""
+        shutil.copytree(self.root, root, symlinks=True, copy_function=_give)
+        return replace(self, root=root)
+
+    def prepare(self, files):
+        """Make the repository with a first commit of the files, and set Autopack up in it."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        self.git("init", "-q", "-b", "main")
+        (self.root / ".git" / "info" / "exclude").write_text(".autopack/\n")
+        self.write(files)
+        self.commit("A first commit")
+        (self.root / ".autopack" / "answers").mkdir(parents=True, exist_ok=True)
+        self.configure(
             f'[ci]\npython = "{sys.executable}"\ncommand = "python -m pytest -q -p no:cacheprovider"\n'
         )
-        bootstrap.open_store(project.settings, create=True).close()
-        return project
+        if not (self.root / ".autopack" / "autopack.db").exists():
+            bootstrap.open_store(self.settings, create=True).close()
 
     @property
     def settings(self):

@@ -33,14 +33,15 @@ def no_url():
     yield None
 
 
-def make_project(root, database_url, runs, *, is_gated=False):
+def make_project(root, database_url, runs, *, is_gated=False, max_crashes=3):
     """A project with runs: an order and phases by run id."""
     project = Project.make(root, FILES, database_url=database_url)
     state = root / ".autopack"
     gate = GATE.format(state=state) if is_gated else ""
     (state / "agent.sh").write_text(AGENT.format(state=state, gate=gate))
     project.builder = f"command:. {state}/agent.sh"
-    project.configure(f'[ci]\ncommand = "sh ci.sh"\npython = "{sys.executable}"\n')
+    limits = f"[attempt]\nmax_crashes = {max_crashes}\n"
+    project.configure(f'[ci]\ncommand = "sh ci.sh"\npython = "{sys.executable}"\n{limits}')
     for run_id, (order, names) in runs.items():
         project.plan(*(phase(name, paths=("docs/",)) for name in names), run_id=run_id, order=order)
     return project

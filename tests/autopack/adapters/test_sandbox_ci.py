@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from project import give_cache
 from rooms import best_sandbox, make_sandbox
 
 from autopack.adapters.ci_pytest import CommandCi
@@ -60,6 +61,7 @@ class Site:
             self.sandbox = (
                 best_sandbox(self.root, self.environ) if kind == "best" else make_sandbox(kind, self.root)
             )
+        give_cache(self.state)
         (self.state / "autopack.db").write_text("hunter2\n")
 
     def git(self, *arguments: str) -> str:
