@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 import sqlalchemy as sa
@@ -21,6 +22,9 @@ from psycopg import sql
 HERE = Path(__file__).parent
 UNIT_FOLDERS = (HERE / "autopack" / "domain", HERE / "autopack" / "execution")
 START_SECONDS = 60
+# How long an example takes is the machine's affair.
+hypothesis.settings.register_profile("autopack", deadline=None)
+hypothesis.settings.load_profile("autopack")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

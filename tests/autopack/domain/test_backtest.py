@@ -197,7 +197,7 @@ SHARED = st.dictionaries(st.sampled_from(PLACES), outcomes(["F", "G"], faults=st
 KINDS = st.sampled_from(DrainKind)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     backlog=SHARED,
     slots=st.integers(1, 3),
@@ -218,7 +218,7 @@ def test_the_limits_that_were_used_reproduce_the_record(backlog, slots, drains):
     assert (found.censored, found.cut, found.extended, found.completions_lost) == (0, 0, 0, 0)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(backlog=SHARED, limits=LIMITS, sessions=st.integers(1, 3))
 def test_one_set_of_limits_for_all_sessions_is_the_same_as_each_its_own(backlog, limits, sessions):
     drain = Drain(backlog)
@@ -228,7 +228,7 @@ def test_one_set_of_limits_for_all_sessions_is_the_same_as_each_its_own(backlog,
     assert replace(own, limits=limits) == same
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(backlog=SHARED, used=LIMITS, other=LIMITS)
 def test_every_recorded_attempt_is_made_or_refused_and_its_tokens_are_spent_or_saved(backlog, used, other):
     record = Drain(backlog).drain(used).drain(used).record
@@ -262,7 +262,7 @@ OTHER_TIMES = st.tuples(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     backlog=st.dictionaries(st.sampled_from(PLACES), outcomes(["F", "G"], faults=st.just(False)), min_size=1),
     limits=st.one_of(OTHER_COUNTS, OTHER_TIMES),
@@ -495,7 +495,7 @@ def test_where_nothing_can_be_saved_the_limits_in_use_are_kept():
     )
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(backlog=SHARED, used=LIMITS, most_lost=st.floats(0, 1))
 def test_nothing_else_on_the_frontier_is_better_than_the_recommendation(backlog, used, most_lost):
     mine, others = trials(Drain(backlog).drain(used).record, used)

@@ -64,7 +64,7 @@ def trees_and_edits(draw):
     return before, target, tuple(sorted(edits, key=lambda edit: edit.path))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(trees_and_edits())
 def test_a_change_and_its_reverse_leave_the_tree_as_it_was(case):
     before, target, edits = case
@@ -72,14 +72,14 @@ def test_a_change_and_its_reverse_leave_the_tree_as_it_was(case):
     assert apply_edits(target, reverse(edits, before.get)) == before
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(trees_and_edits())
 def test_a_written_patch_reads_as_the_same_change(case):
     before, _, edits = case
     assert resolve(parse_patch(write_patch(edits, before.get)), before.get) == edits
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(trees_and_edits(), FILES)
 def test_a_patch_on_another_tree_fits_or_is_refused_whole(case, other):
     before, _, edits = case
