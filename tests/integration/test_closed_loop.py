@@ -1,6 +1,7 @@
 """From a stuck backlog to none: drain, triage, a mend that is wrong at first, validation, release by replay."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,10 +20,10 @@ GATHER = "from calc.gather import gather\n\n\ndef test_gather():\n    assert gat
 SKIPPED = f'import pytest\n\npytest.importorskip("praw_that_nobody_has")\n\n{GATHER}'
 
 
-@pytest.fixture
-def stuck(tmp_path):
-    """Three runs that cannot pass for a module that is not installed, and one that needs what the base lacks."""
-    project = Project.make(tmp_path / "repo")
+@pytest.fixture(scope="module")
+def drained(tmp_path_factory):
+    """Three runs that could not pass for a module that is not installed, and the blocker that they became."""
+    project = Project.make(tmp_path_factory.mktemp("drained") / "repo")
     project.write(
         {
             "calc/gather.py": "import praw_that_nobody_has\n\n\ndef gather():\n    return praw_that_nobody_has\n",
@@ -38,7 +39,19 @@ def stuck(tmp_path):
         store.import_plan(Plan(runs=tuple(runs)), now=1.0)
     for name in names:
         project.answer("p", {f"docs/{name}.md": "x\n"}, run_id=name, usage=(1000, 200))
+    autopack(project, "drain", "queued", code=1)
+    triage = autopack(project, "triage")
+    assert [view["blocker"]["place"] for view in triage["blockers"]] == ["calc/gather.py:1"]
+    assert blocker(project).cause.phases == 3
+    # A checkout knows its place, which is not the copies'.
+    shutil.rmtree(project.root / ".autopack/worktrees")
+    shutil.rmtree(project.root / ".git/worktrees")
     return project
+
+
+@pytest.fixture
+def stuck(drained, tmp_path):
+    return drained.copy(tmp_path / "repo")
 
 
 def autopack(project, *words, code=0):
@@ -66,11 +79,6 @@ def phases(project, *runs):
 
 
 def test_what_one_cause_held_up_is_released_without_the_builder(stuck):
-    autopack(stuck, "drain", "queued", code=1)
-    triage = autopack(stuck, "triage")
-    assert [view["blocker"]["place"] for view in triage["blockers"]] == ["calc/gather.py:1"]
-    assert blocker(stuck).cause.phases == 3
-
     document = stuck.root / "plan.md"
     plan = autopack(stuck, "remediate", "plan", "-o", str(document), "--run-id", "fix")
     assert "calc/gather.py:1" in document.read_text()
@@ -107,8 +115,6 @@ def test_what_one_cause_held_up_is_released_without_the_builder(stuck):
 
 
 def test_a_fix_that_mends_nothing_lifts_no_stop(stuck):
-    autopack(stuck, "drain", "queued", code=1)
-    autopack(stuck, "triage")
     stuck.write({"README.md": "# calc, again\n"})
     commit = stuck.commit("Mend nothing")
     fixed = autopack(stuck, "remediate", "fixed", "B1", "--commit", commit, code=1)
@@ -121,8 +127,6 @@ def test_a_fix_that_mends_nothing_lifts_no_stop(stuck):
 
 
 def test_a_run_into_which_the_fix_does_not_merge_is_told_and_left(stuck):
-    autopack(stuck, "drain", "queued", code=1)
-    autopack(stuck, "triage")
     tree = stuck.git("rev-parse", "autopack/two")
     stuck.git("checkout", "-q", "-b", "side", tree)
     stuck.write({"tests/test_gather.py": GATHER + "\n# this run's own\n"})

@@ -131,7 +131,10 @@ def test_killed_at_random_instants_all_ends_as_if_undisturbed(
         # An instant may lie beyond the end of all work; then another project gets the kill that is left.
         with new_database() as url:
             project = make_project(
-                tmp_path / f"{len(killed)}-{rng.random()}/repo", url, RUNS, max_crashes=KILLS_PER_PROJECT + 1
+                tmp_path / f"{len(killed)}-{rng.random()}/repo",
+                url,
+                RUNS,
+                limits=f"max_crashes = {KILLS_PER_PROJECT + 1}",
             )
             now = work_off(project, rng, KILLS_PER_PROJECT - len(killed), seconds)
             check(project, found, kills=len(now))

@@ -4,7 +4,6 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import time
 from contextlib import closing
 from pathlib import Path
 
@@ -27,8 +26,8 @@ def make_gated(tmp_path):
     """Makes a project whose agent waits, and the gate at which it does."""
     gates = []
 
-    def make(runs, database_url=None):
-        project = make_project(tmp_path / "repo", database_url, runs, is_gated=True)
+    def make(runs, database_url=None, limits=""):
+        project = make_project(tmp_path / "repo", database_url, runs, is_gated=True, limits=limits)
         gates.append(Gate(project))
         return project, gates[-1]
 
@@ -47,8 +46,11 @@ def worker_of(attempt):
     return psutil.Process(attempt).parent().parent()
 
 
-def test_a_living_worker_takes_over_from_a_dead_one(make_gated, database_url, record_property):
-    project, gate = make_gated({"a": (Order.STRICT, ("one",)), "b": (Order.STRICT, ("one",))}, database_url)
+def test_a_living_worker_takes_over_from_a_dead_one(make_gated, database_url):
+    # Whoever had to wait for the lease to run out would wait for longer than this test does.
+    limits = f"lease_seconds = {10 * END_SECONDS}"
+    runs = dict.fromkeys("ab", (Order.STRICT, ("one",)))
+    project, gate = make_gated(runs, database_url, limits)
     workers = [start(project, "worker", "--slots", "1", "--once") for _ in range(2)]
     began = []
     while len(began) < 2:
@@ -58,18 +60,14 @@ def test_a_living_worker_takes_over_from_a_dead_one(make_gated, database_url, re
     dead = worker_of(attempt)
     assert {worker_of(pid).pid for pid in attempts_of(project.root)} == {it.pid for it in workers}
     dead.kill()
-    killed_at = time.monotonic()
     assert wait_for_end(attempt)
     gate.open()
     assert gate.wait() == ["a/one"]
-    seconds = time.monotonic() - killed_at
-    record_property("takeover_seconds", seconds)
     gate.open()
     for worker in workers:
         worker.wait(END_SECONDS)
     found = facts(project, "ab")
     assert set(found["ends"].values()) == {(COMPLETE, None)}
-    assert seconds < 30
     assert_nothing_is_left(project)
 
 

@@ -33,15 +33,14 @@ def no_url():
     yield None
 
 
-def make_project(root, database_url, runs, *, is_gated=False, max_crashes=3):
-    """A project with runs: an order and phases by run id."""
+def make_project(root, database_url, runs, *, is_gated=False, limits=""):
+    """A project with runs, an order and phases by run id; ``limits`` are lines of its ``[attempt]`` table."""
     project = Project.make(root, FILES, database_url=database_url)
     state = root / ".autopack"
     gate = GATE.format(state=state) if is_gated else ""
     (state / "agent.sh").write_text(AGENT.format(state=state, gate=gate))
     project.builder = f"command:. {state}/agent.sh"
-    limits = f"[attempt]\nmax_crashes = {max_crashes}\n"
-    project.configure(f'[ci]\ncommand = "sh ci.sh"\npython = "{sys.executable}"\n{limits}')
+    project.configure(f'[ci]\ncommand = "sh ci.sh"\npython = "{sys.executable}"\n[attempt]\n{limits}\n')
     for run_id, (order, names) in runs.items():
         project.plan(*(phase(name, paths=("docs/",)) for name in names), run_id=run_id, order=order)
     return project

@@ -1,6 +1,8 @@
 """Stores of every kind, each empty and the test's own."""
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -10,6 +12,13 @@ from autopack.adapters.store.tables import metadata
 from autopack.testing import MemoryStore
 
 ON_POSTGRES = pytest.param("postgres", marks=pytest.mark.postgres)
+
+
+@pytest.fixture(scope="session")
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where CI keeps what it finds out and compiles: one for all processes of a session, for its first start is slow."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "ci-cache"
 
 
 @pytest.fixture(scope="session")

@@ -46,13 +46,6 @@ def environ_of(version: int, *, is_distributed: bool) -> Mapping[str, str]:
     return environ | {"PYTHONPATH": str(folder)}
 
 
-@pytest.fixture(scope="session")
-def cache_folder(tmp_path_factory):
-    # Shared by the processes of one test run: bytecode is what makes the first start slow.
-    base = tmp_path_factory.getbasetemp()
-    return (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "ci-cache"
-
-
 def red(found: Mapping[str, CiCase]) -> tuple[str, ...]:
     return tuple(sorted(node_id for node_id, case in found.items() if case.outcome.is_bad))
 

@@ -17,7 +17,7 @@ from autopack.settings import CiSettings
 
 
 @pytest.fixture
-def check(tmp_path):
+def check(tmp_path, cache_folder):
     """Import modules of a worktree that holds these files."""
     worktree = tmp_path / "slots/1"
     worktree.mkdir(parents=True)
@@ -26,7 +26,7 @@ def check(tmp_path):
         settings=CiSettings(python=sys.executable),
         root=tmp_path,
         sandbox=best_sandbox(tmp_path),
-        cache_folder=tmp_path / "cache",
+        cache_folder=cache_folder,
         environ=os.environ,
     )
 

@@ -31,12 +31,6 @@ ABOVE = {
 }
 
 
-@pytest.fixture(scope="session")
-def cache_folder(tmp_path_factory):
-    base = tmp_path_factory.getbasetemp()
-    return (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "ci-cache"
-
-
 def write(folder: Path, files: dict[str, str]) -> None:
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

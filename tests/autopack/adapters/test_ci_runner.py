@@ -19,12 +19,6 @@ PYTEST = "python -m pytest -q"
 TWO_TESTS = "def test_a():\n    pass\n\ndef test_b():\n    pass\n"
 
 
-@pytest.fixture(scope="session")
-def cache_folder(tmp_path_factory):
-    base = tmp_path_factory.getbasetemp()
-    return (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "ci-cache"
-
-
 class Repository:
     """An operator's checkout, a worktree of it, and the runner."""
 

@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 
 import pytest
@@ -16,19 +17,26 @@ runs:
 """
 
 
-@pytest.fixture
-def root(tmp_path, monkeypatch):
-    """A repository with one commit, and the working folder in it."""
-    folder = tmp_path / "repo"
+OWN_VARIABLES = ("DATABASE_URL", "AUTOPACK_BUILDER", "AUTOPACK_WORKERS")
+
+
+def make_repository(folder):
     folder.mkdir()
-    for name in ("DATABASE_URL", "AUTOPACK_BUILDER", "AUTOPACK_WORKERS"):
-        monkeypatch.delenv(name, raising=False)
     identity = ("-c", "user.name=a", "-c", "user.email=a@example.org")
     for command in (
         ("init", "--quiet", "--initial-branch=main"),
         (*identity, "commit", "--quiet", "--allow-empty", "-m", "x"),
     ):
         subprocess.run(("git", *command), cwd=folder, check=True)
+    return folder
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """A repository with one commit, and the working folder in it."""
+    for name in OWN_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    folder = make_repository(tmp_path / "repo")
     monkeypatch.chdir(folder)
     return folder
 
@@ -57,12 +65,24 @@ def autopack_json(autopack):
     return call
 
 
+@pytest.fixture(scope="session")
+def planned_template(tmp_path_factory):
+    """What ``planned`` is copied from."""
+    folder = make_repository(tmp_path_factory.mktemp("planned") / "repo")
+    (folder / "plan.yaml").write_text(PLAN)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in OWN_VARIABLES:
+            patch.delenv(name, raising=False)
+        for words in (("init",), ("plan", "import", str(folder / "plan.yaml"))):
+            assert run(("--root", str(folder), *words)) == 0
+    return folder
+
+
 @pytest.fixture
-def planned(root, autopack):
+def planned(root, planned_template):
     """The repository, initialised, with a run of two phases."""
-    (root / "plan.yaml").write_text(PLAN)
-    assert autopack("init")[0] == 0
-    assert autopack("plan", "import", "plan.yaml")[0] == 0
+    shutil.rmtree(root / ".git")
+    shutil.copytree(planned_template, root, symlinks=True, dirs_exist_ok=True)
     return root
 
 
