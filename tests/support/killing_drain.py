@@ -1,7 +1,7 @@
 """Drains, and kills itself at a chosen step: ``python killing_drain.py STEP NUMBER before|after WORDS…``.
 
-A step is a call of the store's record of drains (``pick``, ``book``, …) or one of ``submit``, ``mark``, ``rename``
-and ``export``; the number says which call of that name, from 1.
+A step is a call of the store (``book_foreseen``) or of its record of drains (``pick``, ``book``, …), or one of
+``submit``, ``mark``, ``rename`` and ``export``; the number says which call of that name, from 1.
 """
 
 import sys
@@ -10,7 +10,7 @@ from pathlib import Path
 from kill_steps import Steps, count_made
 
 from autopack import bootstrap
-from autopack.adapters.store import fingerprints
+from autopack.adapters.store import SqlStore, fingerprints
 from autopack.cli.main import run
 from autopack.drain import failed
 from autopack.execution.dispatch import Dispatcher
@@ -31,6 +31,7 @@ def install(steps):
 
 if __name__ == "__main__":
     step, number, where, *words = sys.argv[1:]
-    name = step if step in OTHERS else f"drains.{step}"
+    home = "store." if hasattr(SqlStore, step) else "drains."
+    name = step if step in OTHERS else home + step
     install(Steps((name, int(number), where), takes_group=False))
     sys.exit(run(words))

@@ -83,8 +83,7 @@ def prepare(root, runner, databases, *, first=None, is_canary_bad=False):
 
 
 def copy(template, root, databases):
-    shutil.copytree(template.root, root, symlinks=True)
-    return replace(template, root=root, database_url=databases.copy(template.database_url))
+    return replace(template.copy(root), database_url=databases.copy(template.database_url))
 
 
 FIXED = ("remediate", "fixed", "B1", "--commit", "mend")
