@@ -104,6 +104,10 @@ _PI_MODELS = """{"providers": {"autopack": {
 """
 _PI_SETTINGS = """{"defaultProvider": "autopack", "defaultModel": "$model"}
 """
+_GIT_USER = """[user]
+	name = Autopack
+	email = autopack@localhost
+"""
 _OPENAI = {"OPENAI_API_KEY": "$token", "OPENAI_BASE_URL": "$url/v1", "OPENAI_API_BASE": "$url/v1"}
 _ANTHROPIC = {"ANTHROPIC_API_KEY": "$token", "ANTHROPIC_BASE_URL": "$url"}
 _GOOGLE = {"GEMINI_API_KEY": "$token", "GOOGLE_GEMINI_BASE_URL": "$url"}
@@ -219,11 +223,15 @@ _TABLE = (
         headless=(
             *("aider", "--yes-always", "--no-auto-commits", "--no-stream", "--no-check-update"),
             *("--analytics-disable", "--no-gitignore", "--no-show-model-warnings", "--message", "$prompt"),
+            # Its map of the repository leaves a cache in the worktree, where it passes for a part of the change.
+            *("--map-tokens", "0"),
             *("--input-history-file", "$home/aider.input", "--chat-history-file", "$home/aider.chat"),
         ),
         needs_model=True,
         model_flags=("--model", "openai/$model"),
         env=_LITELLM,
+        # Where git knows no user aider writes one into the repository's configuration, which it must not, and ends.
+        files={".gitconfig": _GIT_USER},
     ),
     Preset(
         name="pi",
@@ -237,7 +245,13 @@ _TABLE = (
         headless=("mini", "-y", "--exit-immediately", "-t", "$prompt", "-o", "$home/out.json"),
         needs_model=True,
         model_flags=("-m", "openai/$model"),
-        env={**_LITELLM, "MSWEA_CONFIGURED": "true", "MSWEA_COST_TRACKING": "ignore_errors"},
+        env={
+            **_LITELLM,
+            "MSWEA_CONFIGURED": "true",
+            "MSWEA_COST_TRACKING": "ignore_errors",
+            # Ten times, with minutes in between, is its own choice, whatever the provider said.
+            "MSWEA_MODEL_RETRY_STOP_AFTER_ATTEMPT": "4",
+        },
     ),
 )
 PRESETS: Mapping[str, Preset] = {preset.name: preset for preset in _TABLE}
