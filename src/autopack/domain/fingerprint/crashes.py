@@ -12,6 +12,7 @@ _BLAMED = re.compile(r"\n(?:\[gw\d+\] )?(?:\[[ \d]+%\] )?FAILED ([^\n: ]{1,500})
 _FATAL = re.compile(r"Fatal Python error: ([\w ]{1,80})")
 _FRAME = re.compile(r'\n[ ]*File "([^"\n]{1,500})", line \d+,? in ')
 _DUMP_FRAME = re.compile(r'\n[ ]*File "([^"\n]{1,500})", line \d+ in ')
+_GO_FRAME = re.compile(r"\n\t([^\s:]{1,400}\.go):\d+")
 _SESSION = "= test session starts ="
 _DOTS = re.compile(r"\n[.FEsxX]{5,}[^\n]{0,200}\Z")
 _SESSION_END = re.compile(
@@ -41,7 +42,14 @@ def find_crash(text: str) -> Cause | None:
         return _hung_in(_FRAME.findall(text))
     if "most recent call first" in text:
         return _dumped(text)
-    return None
+    at = text.find("\npanic: test timed out after ")
+    return hung(go_place(text, at)) if at >= 0 else None
+
+
+def go_place(text: str, start: int) -> str:
+    """The first file of the user's in a dump of Go's stacks; empty where there is none."""
+    files = (file for file in _GO_FRAME.findall(text, start) if not is_foreign(file))
+    return place_of(next(files, ""))
 
 
 def _dumped(text: str) -> Cause | None:

@@ -9,6 +9,7 @@ from autopack.domain.fingerprint.crashes import crashed, exit_of, find_crash, fi
 from autopack.domain.fingerprint.gate_texts import find_gate_cause
 from autopack.domain.fingerprint.javascript import find_javascript_cause
 from autopack.domain.fingerprint.languages import in_english
+from autopack.domain.fingerprint.linters import find_lint_cause
 from autopack.domain.fingerprint.model import VERSION, Cause, FailureText, Fingerprint
 from autopack.domain.fingerprint.native import find_native_death
 from autopack.domain.fingerprint.plain import find_plain_cause
@@ -21,11 +22,12 @@ from autopack.domain.masking import mask_secrets
 _RULES: tuple[tuple[str, Callable[[str], Cause | None]], ...] = (
     ("gates", find_gate_cause),
     ("crashes", find_crash),
-    ("native", find_native_death),
     ("python", find_python_cause),
     ("javascript", find_javascript_cause),
     ("runtimes", find_runtime_cause),
     ("tools", find_tool_cause),
+    ("linters", find_lint_cause),
+    ("native", find_native_death),
     ("wrappers", find_wrapper),
 )
 """From what names its cause best to what names it least. Each is given text that begins with an empty line."""

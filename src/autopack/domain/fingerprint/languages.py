@@ -40,12 +40,13 @@ _WORDS = (
     ("\nfatal: ", ("\nSchwerwiegend: ", "\nschwerwiegend: ", "\nfatal : ")),
     ("not a git repository", ("Kein Git-Repository", "kein Git-Repository", "no es un repositorio git")),
 )  # fmt: skip
+_ASCII_WORDS = tuple((english, tuple(filter(str.isascii, others))) for english, others in _WORDS)
 _PATHSPEC = re.compile(r"Pfadspezifikation '([^'\n]+)' stimmt mit keinen")
 
 
 def in_english(text: str) -> str:
     """The text with the sentences that name a cause in English; a text without any is returned as it is."""
-    for english, others in _WORDS:
+    for english, others in _ASCII_WORDS if text.isascii() else _WORDS:
         for words in others:
             if words in text:
                 # French sets a space before a colon.

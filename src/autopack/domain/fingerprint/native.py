@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from autopack.domain.failure import FailureKind
-from autopack.domain.fingerprint.crashes import hung
+from autopack.domain.fingerprint.crashes import go_place
 from autopack.domain.fingerprint.model import Cause
 from autopack.domain.fingerprint.paths import is_foreign, place_of
 from autopack.domain.fingerprint.templates import template
@@ -27,8 +27,6 @@ _ASSERTION = re.compile(
     r"\n(?:[^\n:]{1,300}: )?([^\s:]{1,300}\.\w{1,3}):\d+: [^\n]*?Assertion [`']([^\n]*)' failed"
 )
 _GO_FATAL = re.compile(r"\nfatal error: ([^\n]+)(?=\n)")
-_GO_HANG = re.compile(r"\npanic: test timed out after ")
-_GO_FRAME = re.compile(r"\n\t([^\s:]{1,400}\.go):\d+")
 
 
 class _Death(NamedTuple):
@@ -91,17 +89,8 @@ def _go_fatal(text: str) -> Cause | None:
     found = _GO_FATAL.search(text)
     if not found:
         return None
-    return _died("fatal", template(found[1]), _go_place(text, found.end()), why="an error of Go's runtime")
-
-
-def _go_hang(text: str) -> Cause | None:
-    found = _GO_HANG.search(text)
-    return hung(_go_place(text, found.end())) if found else None
-
-
-def _go_place(text: str, start: int) -> str:
-    files = (file for file in _GO_FRAME.findall(text, start) if not is_foreign(file))
-    return place_of(next(files, ""))
+    place = go_place(text, found.end())
+    return _died("fatal", template(found[1]), place, why="an error of Go's runtime")
 
 
 def _compiler(text: str) -> Cause | None:
@@ -127,7 +116,6 @@ _DEATHS = (
     _Death("overflow detected", _corrupted),
     _Death("Assertion `", _asserted),
     _Death("Assertion '", _asserted),
-    _Death("panic: test timed out", _go_hang),
     _Death("\n\ngoroutine ", _go_fatal),
     _Death("terminated program ", _compiler),
     _Death("JavaScript heap out of memory", _says("out of memory", "JavaScript heap")),

@@ -23,23 +23,21 @@ class _Line(NamedTuple):
     prefilter: str
     pattern: str
     """Compiled when it is first searched for: most processes meet few of these tools."""
-    shared: str
-    """A word of the prefilter that others have as well; empty where none has."""
 
 
 def find_tool_cause(text: str) -> Cause | None:
     """The first kind of the table that the output holds, by the names in its first such line."""
     absent = {word for word in _SHARED if word not in text}
-    for line in _LINES:
-        if line.shared in absent or line.prefilter not in text:
+    for shared, prefilter, line in _TABLE:
+        if shared in absent or prefilter not in text:
             continue
         if found := re.search(line.pattern, text):
-            names = (_name(group) for group in found.groups() if group)
+            names = (name_of(group) for group in found.groups() if group)
             return Cause(kind=line.kind, parts=(line.label, *names), why=f"a line of a tool: {line.label}")
     return None
 
 
-def _name(group: str) -> str:
+def name_of(group: str) -> str:
     """A name as it is; an absolute path without its root; a message without its values."""
     if " " in group and not group.startswith("/"):
         return template(group, keeps_names=True)
@@ -49,11 +47,9 @@ def _name(group: str) -> str:
     return path.removeprefix("./")
 
 
-def _shared(prefilter: str) -> str:
-    return next((word for word in _SHARED if word in prefilter), "")
-
-
 _SHARED = (
+    "not found",
+    "No such",
     "not ",
     "No ",
     "no ",
@@ -66,12 +62,14 @@ _SHARED = (
     "ailed",
     "recognized",
     "issing",
+    "FAILED",
+    "Error",
 )
 """Words of many prefilters: where an output lacks one, none of their lines needs to be looked for."""
 # Every output begins with an empty line, so a pattern for a line begins with its end and is searched for fast.
 _PATH = r"((?:[A-Za-z]:)?[^\s:'\"][^\n:'\"]{0,300}+)"
 _LINES = tuple(
-    _Line(kind, label, prefilter, pattern, _shared(prefilter))
+    _Line(kind, label, prefilter, pattern)
     for kind, label, prefilter, pattern in (
         # git apply, patch, git merge
         (_PATCH, "patch failed", "patch failed: ", rf"patch failed: {_PATH}:\d+"),
@@ -196,7 +194,6 @@ _LINES = tuple(
         # linters and doctest: by file, and by the rule or the example
         (_TEST, "lint", "  error  ", r"\n(\S[^\n]{0,300}\.[cm]?[jt]sx?)\n[ ]+\d+:\d+[ ]+error[ ]+[^\n]*?[ ]([\w@/-]+)(?=\n)"),
         (_TEST, "lint", " --> ", r"\n(?=[A-Z]{1,4}\d{3,4} [^\n]+\n +--> ([^\s:]+):\d+)([A-Z]{1,4}\d{3,4}) "),
-        (_TEST, "lint", ": ", rf"\n{_PATH}:\d+:\d+: ([A-Z]{{1,4}}\d{{3,4}}):? "),
         (_TEST, "format", "ould reformat", r"\n[Ww]ould reformat:? ([^\n]+)"),
         (_TEST, "format", "\n[warn] ", r"\n\[warn\] (\S+\.\w+)\n"),
         # tests of other languages: by the class of the error, where there is one, and the first file of the user's
@@ -218,3 +215,7 @@ _LINES = tuple(
         (_UNRUNNABLE, "git", "fatal: ", r"\nfatal: ([^\n]+)"),
     )
 )  # fmt: skip
+_TABLE = tuple(
+    (next((word for word in _SHARED if word in line.prefilter), ""), line.prefilter, line) for line in _LINES
+)
+"""With the word that others' prefilters have as well, or ``""``, taken out of the line: it is gone through at each look."""
