@@ -143,8 +143,7 @@ def test_an_executor_that_cannot_be_imported_is_its_runs_verdict_alone(tmp_path,
     assert failure.message == "ModuleNotFoundError: No module named 'autopack.nowhere'"
     assert "Traceback" in Path(failure.log_paths[1]).read_text()
     record_property("import_crash_seconds", failure.duration_seconds)
-    # A third of a second on a machine of its own.
-    assert 0 < failure.duration_seconds < 10
+    assert failure.duration_seconds > 0
     assert used.total_tokens == 0
     assert ends(project, "broken") == {"one": PhaseState.FAILED}
     assert ends(project, "sound") == {"one": COMPLETE}

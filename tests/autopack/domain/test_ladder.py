@@ -1,6 +1,6 @@
 """The matcher: one place or none, in files of any text and size."""
 
-from time import perf_counter
+from time import process_time
 
 import pytest
 from hypothesis import assume, given
@@ -132,9 +132,9 @@ def test_an_answer_that_fits_nowhere_is_given_up_in_seconds():
     blocks = "".join(
         f"a.py\n<<<<<<< SEARCH\nline {n} = other\n=======\n>>>>>>> REPLACE\n" for n in range(1100)
     )
-    started = perf_counter()
+    started = process_time()
     draft = draft_of([blocks], {"a.py": (content, "100644")}.get)
-    assert perf_counter() - started < 20
+    assert process_time() - started < 20
     assert (draft.fits, draft.edits) == (False, ())
     assert draft.problem.startswith("20 of its edits do not fit")
 
@@ -148,6 +148,6 @@ def test_no_more_than_twenty_passages_without_a_place_are_looked_for(number):
 @pytest.mark.parametrize(("lines", "old"), HARD)
 def test_a_megabyte_takes_seconds_at_most(lines, old):
     content = "\n".join(lines).encode()
-    started = perf_counter()
+    started = process_time()
     assert fit_passages(content, [passage(old, ["new"])], Search()).unplaced
-    assert perf_counter() - started < 20
+    assert process_time() - started < 20
