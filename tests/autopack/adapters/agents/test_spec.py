@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
@@ -78,8 +79,14 @@ def test_every_known_agent_is_pointed_at_the_door_and_at_nothing_else(name, tmp_
     assert '"real"' not in told
     assert "$" not in "".join(value for key, value in env.items() if key != "PATH")
     for path in files:
-        read = {".json": json.loads, ".toml": tomllib.loads}[path.suffix]
-        assert read(path.read_text())
+        read = {".json": json.loads, ".toml": tomllib.loads, ".gitconfig": read_sections}
+        assert read[path.suffix or path.name](path.read_text())
+
+
+def read_sections(text):
+    parser = ConfigParser()
+    parser.read_string(text)
+    return parser.sections()
 
 
 def test_folders_for_temporary_files_and_home_lie_side_by_side(tmp_path):
