@@ -23,7 +23,7 @@ from autopack.domain.research_phase import reports_behind
 from autopack.domain.run import Run, is_own
 from autopack.domain.verdicts import AttemptOutcome
 from autopack.errors import AutopackError, LeaseLostError, NotClaimableError, StoreError, WorkspaceError
-from autopack.execution.attempt_words import read_words
+from autopack.execution.attempt_words import read_words, refuse
 from autopack.execution.briefing import Briefing
 from autopack.execution.build import BuildOrder, BuildStep
 from autopack.execution.change import reading
@@ -35,7 +35,6 @@ from autopack.execution.heartbeat import heartbeat
 from autopack.execution.judging import AttemptRoom, Judge
 from autopack.execution.launch import attempt_folder
 from autopack.execution.recovery import (
-    ERROR_MARK,
     REFUSED_RETURNCODE,
     TRY_AGAIN_RETURNCODE,
     UNUSABLE_RETURNCODE,
@@ -374,21 +373,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             address = executor.next_address(options.run_id, options.phase_id, options.attempt)
             outcome = executor.execute(address)
     except (NotClaimableError, LeaseLostError) as error:
-        return _refuse(error, REFUSED_RETURNCODE)
+        return refuse(error, REFUSED_RETURNCODE)
     except (StoreError, WorkspaceError, OSError) as error:
-        return _refuse(error, TRY_AGAIN_RETURNCODE)
+        return refuse(error, TRY_AGAIN_RETURNCODE)
     except AutopackError as error:
-        return _refuse(error, UNUSABLE_RETURNCODE)
+        return refuse(error, UNUSABLE_RETURNCODE)
     sys.stdout.write(f"{address} {outcome.final_state}\n")
     if outcome.failure is not None:
         sys.stderr.write(f"{outcome.failure.kind}: {outcome.failure.message}\n")
     return 0 if outcome.final_state in {PhaseState.COMPLETE, PhaseState.GATE} else 1
-
-
-def _refuse(error: AutopackError | OSError, returncode: int) -> int:
-    hint = error.hint if isinstance(error, AutopackError) else ""
-    sys.stderr.write(f"{ERROR_MARK}{error}\n" + (f"hint: {hint}\n" if hint else ""))
-    return returncode
 
 
 def _run_program() -> int:

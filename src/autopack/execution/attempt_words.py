@@ -1,12 +1,15 @@
 """The words of the program that makes one attempt: written by whoever starts it, and read by itself."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from autopack.domain.attempt import AttemptAddress
 from autopack.domain.replay import Replay
 from autopack.domain.session import AttemptOrders
+from autopack.errors import AutopackError
+from autopack.execution.recovery import ERROR_MARK
 from autopack.settings import Settings
 
 MODULE = "autopack.autonomous_executor"
@@ -65,3 +68,10 @@ def _parser(described_as: str | None) -> argparse.ArgumentParser:
     )
     parser.add_argument("--builder", default=None, help="default: the repository's setting")
     return parser
+
+
+def refuse(error: AutopackError | OSError, returncode: int) -> int:
+    """Say why the program ends without a verdict, as whoever started it reads that; the code that it ends with."""
+    hint = error.hint if isinstance(error, AutopackError) else ""
+    sys.stderr.write(f"{ERROR_MARK}{error}\n" + (f"hint: {hint}\n" if hint else ""))
+    return returncode
