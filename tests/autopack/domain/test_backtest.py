@@ -58,6 +58,7 @@ class Drain:
         self.limits, self.kind, self.begin = limits, kind, self.now
         self.name = f"session-{len(self.sessions)}"
         self.tries, self.late, self.under_way, self.row = Counter(), Counter(), [], 0
+        self.faults = Counter()
         self.picked = self.failed = 0
         self.stopped |= {key for key, seen in self.seen.items() if seen >= limits.max_fingerprint_repeats}
         stop = self.work()
@@ -113,6 +114,8 @@ class Drain:
             return self.tries[place] == 0
         key = self.last.get(place)
         under_way = sum(1 for one in self.under_way if key and one.expected_fingerprint == key)
+        if limits.max_faults_per_phase is not None and self.faults[place] >= limits.max_faults_per_phase:
+            return False
         is_over = key in self.stopped or self.seen[key] + under_way >= limits.max_fingerprint_repeats
         return self.tries[place] < limits.max_attempts_per_phase and not (key and is_over)
 
@@ -154,6 +157,7 @@ class Drain:
             self.row = self.row + 1 if attempt.is_zero_yield else 0
         self.late[attempt.run_id] += attempt.is_timeout
         self.tries[attempt.place] += not attempt.is_retryable
+        self.faults[attempt.place] += attempt.is_retryable
         if attempt.is_success:
             self.complete.add(attempt.place)
             return
@@ -172,6 +176,7 @@ LIMITS = st.builds(
     max_attempts_per_phase=st.integers(1, 3),
     max_fingerprint_repeats=st.integers(1, 4),
     max_timeouts_per_run=st.integers(1, 2),
+    max_faults_per_phase=st.one_of(st.none(), st.integers(1, 3)),
     max_consecutive_zero_yield=st.one_of(st.none(), st.integers(1, 3)),
     stop_on_first_failure=st.booleans(),
 )
