@@ -18,6 +18,14 @@ GOES_ON = "interrupted; `autopack drain queued --resume` goes on where it stoppe
 STOPPING = "stopping: nothing new is begun"
 
 
+@pytest.fixture(autouse=True)
+def hang_ups_count():
+    """As in a terminal, also where these tests themselves were started with ``nohup``."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.fixture
 def project(tmp_path):
     """A run of two phases, the second of which needs the first; their agent waits for leave to go on."""

@@ -243,7 +243,7 @@ class TestLimits:
         assert sorted(done) == ["one/a", "one/a", "two/a", "two/b"]
         (held,) = record.drains.held_back(FAILED_ONES, limits, session_id=session.session_id)
         assert (held.phases, held.examples) == (1, ("one/a",))
-        assert "faults of the surroundings" in held.reason
+        assert "ended by a fault of the surroundings" in held.reason
         # Another session may find the surroundings mended.
         assert name(record.pick(record.start(limits=limits))) == "one/a"
 
