@@ -2,8 +2,11 @@
 
 import sqlalchemy as sa
 
+# What is switched off and still needed seems to cost a fortune, so that PostgreSQL would compile the query first:
+# that takes a second.
 _FOLLOW_INDEXES = sa.text(
-    "SELECT set_config('enable_sort', 'off', true), set_config('enable_bitmapscan', 'off', true)"
+    "SELECT set_config('enable_sort', 'off', true), set_config('enable_bitmapscan', 'off', true),"
+    " set_config('jit', 'off', true)"
 )
 
 
