@@ -138,7 +138,8 @@ def test_what_a_killed_reading_leaves_no_drain_takes_and_the_next_finishes(kill,
         with project.store() as store:
             assert len(store.attempts(RUN, name)) <= 2
             assert [it for session in store.drains.sessions(limit=9) for it in store.drains.results(session.session_id)] == []  # fmt: skip
-        assert left(project)[name] is PhaseState.QUEUED
+        # A claim of the dead is given back by whoever looks for one first.
+        assert left(project)[name] in {state, PhaseState.QUEUED}
 
         assert runner.run(project, *ENRICH)["code"] == 0
         assert left(project) == {name: PhaseState.COMPLETE}
