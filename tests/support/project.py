@@ -124,7 +124,8 @@ class Project:
         project = cls(root=root, **options)
         state = root / ".autopack"
         if templates is not None and not is_first:
-            shutil.copytree(_first_state(templates), state, copy_function=_give)
+            # A test may have made the state folder already, on a disk of its own.
+            shutil.copytree(_first_state(templates), state, copy_function=_give, dirs_exist_ok=True)
             if project.database_url is not None:
                 (state / "autopack.db").unlink()
         project.prepare(FILES if files is None else files)
