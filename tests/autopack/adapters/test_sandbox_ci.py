@@ -69,7 +69,13 @@ class Site:
             ["git", *arguments], cwd=self.root, check=True, capture_output=True, text=True
         ).stdout
 
-    def run(self, worktree: Path, command: str = "python -m pytest -q -s -p no:cacheprovider") -> CiReport:
+    def run(
+        self,
+        worktree: Path,
+        command: str = "python -m pytest -q -s -p no:cacheprovider",
+        *,
+        timeout_seconds: float = 120,
+    ) -> CiReport:
         runner = CommandCi(
             GuardedProcesses(SystemClock()),
             settings=CiSettings(python=sys.executable),
@@ -80,11 +86,14 @@ class Site:
         )
         return runner.run(
             CiRequest(
-                worktree=worktree, command=command, timeout_seconds=120, log_folder=self.folder / "logs"
+                worktree=worktree,
+                command=command,
+                timeout_seconds=timeout_seconds,
+                log_folder=self.folder / "logs",
             )
         )
 
-    def attack(self, code: str, name: str = "conftest.py", **request: str) -> CiReport:
+    def attack(self, code: str, name: str = "conftest.py", **request) -> CiReport:
         """CI of a change that adds a file of this content."""
         with self.workspace.worktree() as worktree:
             worktree.reset(self.workspace.resolve("HEAD"))
@@ -305,7 +314,7 @@ for number in range({FILES}):
     with walled.workspace.worktree() as worktree:
         worktree.reset(walled.workspace.resolve("HEAD"))
         (worktree.path / "conftest.py").write_text(code)
-        assert is_green(walled.run(worktree.path))
+        assert is_green(walled.run(worktree.path, timeout_seconds=max(120, FILES / 1_000)))
         assert (worktree.path / f"many/{FILES - 1000}/{FILES - 1}").exists()
         worktree.reset(walled.workspace.resolve("HEAD"))
         assert not (worktree.path / "many").exists()
