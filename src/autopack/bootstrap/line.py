@@ -10,7 +10,7 @@ from autopack.adapters.clock import SystemClock
 from autopack.adapters.process import GuardedProcesses
 from autopack.adapters.process_identity import process_identity
 from autopack.bootstrap import parts
-from autopack.domain.attempt import AttemptAddress
+from autopack.domain.attempt import Attempt, AttemptAddress
 from autopack.domain.drain_policy import Stop
 from autopack.domain.run import refuse_own
 from autopack.domain.spending import budget_stop
@@ -55,7 +55,7 @@ def open_line(
         limits=settings.attempt,
         owner=process_identity(),
         is_owner_dead=is_owner_dead,
-        is_committed=lambda address: _is_committed(settings, address),
+        is_committed=lambda attempt: _is_committed(settings, attempt),
     )
     known_ends = KnownDooms(settings, store, clock, environ)
     launcher = Launcher(
@@ -92,9 +92,11 @@ def open_line(
         connections.dispose()
 
 
-def _is_committed(settings: Settings, address: AttemptAddress) -> bool:
+def _is_committed(settings: Settings, attempt: Attempt) -> bool:
+    from autopack.execution.finalize import is_committed
+
     with closing(parts.open_workspace(settings)) as workspace:
-        return workspace.find_commit(address) is not None
+        return is_committed(workspace, attempt)
 
 
 def is_paused(store: Store, builder: str, clock: Clock) -> bool:

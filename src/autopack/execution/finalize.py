@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from autopack.domain.attempt import AttemptAddress
+from autopack.domain.attempt import Attempt, AttemptAddress
 from autopack.domain.phase import Phase, PhaseState
 from autopack.domain.verdicts import AttemptOutcome, GateStatus, GateVerdict
 from autopack.errors import WorkspaceError
@@ -33,9 +33,8 @@ class Finalizer:
             base: The commit that it was made on; None, of which nothing comes, for one that had none yet.
             log_folders: Where ``complete`` may have left what the gates said.
         """
-        commit = None if base is None else self._workspace.find_commit(address)
-        # The trailers alone prove nothing: another database may have known a run of this name.
-        if commit is None or self._workspace.resolve(f"{commit}^") != base:
+        commit = _own_commit(self._workspace, address, base=base)
+        if commit is None:
             return None
         notes = (_load_gates(folder / _NOTES_FILE) for folder in log_folders)
         gates = next((found for found in notes if found), ())
@@ -72,6 +71,17 @@ class Finalizer:
                 hint="Nothing is lost: the change is stored. Put the branch back, or retry the phase on the new head.",
             )
         return AttemptOutcome(final_state=PhaseState.COMPLETE, commit=commit, gates=tuple(gates))
+
+
+def is_committed(workspace: Workspace, attempt: Attempt) -> bool:
+    """Whether the commit of an attempt is on its run's branch, so that nothing but its verdict can be missing."""
+    return _own_commit(workspace, attempt.address, base=attempt.base_commit) is not None
+
+
+def _own_commit(workspace: Workspace, address: AttemptAddress, *, base: str | None) -> str | None:
+    commit = None if base is None else workspace.find_commit(address)
+    # The trailers alone prove nothing: another database may have known a run of this name.
+    return commit if commit is not None and workspace.resolve(f"{commit}^") == base else None
 
 
 def commit_message(phase: Phase, address: AttemptAddress) -> str:

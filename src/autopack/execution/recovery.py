@@ -63,7 +63,7 @@ class Conclusion:
         limits: AttemptSettings,
         owner: str,
         is_owner_dead: Callable[[str, float], bool],
-        is_committed: Callable[[AttemptAddress], bool],
+        is_committed: Callable[[Attempt], bool],
     ) -> None:
         self._store = store
         self._clock = clock
@@ -97,7 +97,7 @@ class Conclusion:
             return
         if self._is_owner_dead(attempt.owner, attempt.heartbeat_at):
             # Of an attempt whose commit is on the branch only the verdict is missing, and it is another one.
-            if finished.timed_out and not self._is_committed(address):
+            if finished.timed_out and not self._is_committed(attempt):
                 self._end_late(attempt, _too_late(finished, attempt, logs))
             elif finished.returncode in _FAULTS:
                 self._settle(lease_of(attempt), _fault(finished, logs))
@@ -140,7 +140,7 @@ class Conclusion:
         self._store.release_attempt(address, token=attempt.token, failure=death, now=self._clock.now())
         phase = self._store.phase(address.run_id, address.phase_id)
         # Only the verdict is missing of an attempt whose commit is on the branch: making it again is short.
-        patience = 2 if self._is_committed(address) else 1
+        patience = 2 if self._is_committed(attempt) else 1
         if phase.state is PhaseState.QUEUED and phase.crashes >= self._limits.max_crashes * patience:
             self._fail(address, death)
 

@@ -1,15 +1,20 @@
 """What follows an attempt that failed, and how an attempt without a verdict gets one."""
 
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 
 import pytest
+from project import Project
 
+from autopack.adapters.git import open_workspace
 from autopack.domain.attempt import AttemptAddress
 from autopack.domain.failure import FailureKind, FailureReport
 from autopack.domain.phase import Phase, PhaseSpec, PhaseState
 from autopack.domain.plan import Plan
 from autopack.domain.run import RunSpec
 from autopack.domain.verdicts import AttemptOutcome
+from autopack.execution.finalize import is_committed, trailers
 from autopack.execution.recovery import (
     REFUSED_RETURNCODE,
     TRY_AGAIN_RETURNCODE,
@@ -78,14 +83,14 @@ def planned(store):
     return store
 
 
-def conclusion_over(store, *, max_crashes=LIMITS.max_crashes, is_committed=False):
+def conclusion_over(store, *, max_crashes=LIMITS.max_crashes, committed=lambda _attempt: False):
     return Conclusion(
         store=store,
         clock=FrozenClock(),
         limits=replace(LIMITS, max_crashes=max_crashes),
         owner="worker",
         is_owner_dead=lambda owner, _heartbeat: owner == "dead",
-        is_committed=lambda _address: is_committed,
+        is_committed=committed,
     )
 
 
@@ -200,7 +205,7 @@ class TestConclusion:
         assert store.phase("r", "p").failure_kind is FailureKind.CRASHED
 
     def test_an_attempt_whose_commit_is_there_gets_twice_the_patience(self, store, tmp_path):
-        conclusion = conclusion_over(store, is_committed=True)
+        conclusion = conclusion_over(store, committed=lambda _attempt: True)
         states = []
         for _ in range(2 * LIMITS.max_crashes):
             token = conclusion.token_of(ADDRESS)
@@ -210,19 +215,30 @@ class TestConclusion:
         assert states == [PhaseState.QUEUED] * (2 * LIMITS.max_crashes - 1) + [PhaseState.FAILED]
 
     @pytest.mark.parametrize(
-        ("is_committed", "state"),
+        ("branch", "state"),
         [
-            pytest.param(False, PhaseState.FAILED, id="has no commit"),
-            pytest.param(True, PhaseState.QUEUED, id="lacks nothing but its verdict"),
+            pytest.param("none", PhaseState.FAILED, id="has no commit"),
+            pytest.param("foreign", PhaseState.FAILED, id="has the name of one of an earlier database"),
+            pytest.param("ours", PhaseState.QUEUED, id="lacks nothing but its verdict"),
         ],
     )
     def test_an_attempt_that_is_too_late_fails_unless_its_commit_is_there(
-        self, is_committed, state, store, tmp_path
+        self, branch, state, store, tmp_path
     ):
-        conclusion = conclusion_over(store, is_committed=is_committed)
-        self.claim(store)
+        project = Project.make(tmp_path / "repository", {"a.txt": "a\n"})
+        base = project.git("rev-parse", "HEAD")
+        if branch != "none":
+            commit = project.git(
+                "commit-tree", "HEAD^{tree}", "-p", base, "-m", f"p: g\n\n{trailers(ADDRESS)}"
+            )
+            project.git("update-ref", "refs/heads/autopack/r", commit)
+            # A run of the same name begins where the branch of the earlier one ends.
+            base = commit if branch == "foreign" else base
         late = replace(self.died(None), timed_out=True)
-        conclusion.conclude(ADDRESS, late, token_before=0, logs=tmp_path)
+        store.set_base(self.claim(store), base)
+        with closing(open_workspace(project.root, state_folder=tmp_path / "state")) as workspace:
+            conclusion = conclusion_over(store, committed=partial(is_committed, workspace))
+            conclusion.conclude(ADDRESS, late, token_before=0, logs=tmp_path)
         assert store.phase("r", "p").state is state
 
     def test_an_operators_stop_is_no_crash(self, store, conclusion, tmp_path):
