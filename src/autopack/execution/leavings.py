@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from autopack.domain.failure import FailureKind, FailureReport
-from autopack.errors import UntakeableError
+from autopack.errors import UntakeableError, WorkspaceError
 from autopack.execution.failures import fault
 from autopack.ports import AnswerFormat, BuildAnswer, Worktree
 
@@ -24,11 +24,17 @@ def is_taken(answer: BuildAnswer) -> bool:
 
 
 def fetched(answer: BuildAnswer, worktree: Worktree | None) -> BuildAnswer:
-    """The same for a Builder whose process died since; of a worktree that was used since, None, its cost is all."""
+    """The same for a Builder whose process died since; of a worktree that was used since, None, its cost is all.
+
+    Raises:
+        WorkspaceError, OSError: The worktree cannot be read now, of a full disk for one; the change is still in it.
+    """
     if worktree is None:
         return _lost(answer)
     try:
         return collected(answer, worktree)
+    except (WorkspaceError, OSError):
+        raise
     except Exception as error:  # noqa: BLE001 -- it is paid for, whatever keeps it from being taken
         return broken(answer, error)
 

@@ -1,5 +1,6 @@
 """The Builder step: paid once, held back by pauses and budgets, and told of."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -17,6 +18,7 @@ from autopack.errors import SettingsError, UntakeableError, WorkspaceError
 from autopack.execution.briefing import Prompt
 from autopack.execution.build import BudgetWatch, BuildOrder, BuildStep
 from autopack.execution.context import ScopedContext
+from autopack.execution.failures import fault
 from autopack.execution.recovery import settle
 from autopack.ports import AnswerFormat, BuildAnswer, CallFilter
 from autopack.settings import AttemptSettings
@@ -343,6 +345,60 @@ def test_what_was_used_before_a_kill_is_known_after_it(bench):
         bench.ask(bench.step(Dying()), bench.claim())
     expected = Usage(input_tokens=40, output_tokens=5, cost_usd=0.75, is_estimated=True)
     assert bench.store.usage_of("shop") == expected
+
+
+class Ending(Editing):
+    """Ends in its worktree, and then its process is gone."""
+
+    def build(self, request, watch):
+        watch.ended(self.answers.pop(0))
+        raise SystemExit
+
+
+class Marked:
+    """A worktree that a Builder was done with; its difference cannot be told before ``faults`` are over."""
+
+    path = None
+
+    def __init__(self, *faults):
+        self.faults = list(faults)
+        self.name = ""
+
+    def mark(self, note):
+        note("0:abc")
+        self.name = "0:abc"
+
+    def unmark(self):
+        self.name = ""
+
+    def diff(self):
+        if self.faults:
+            raise self.faults.pop(0)
+        return "the change"
+
+    def recover(self, bench, step, lease):
+        step.recover(
+            lease,
+            logs_of=lambda _address: bench.folder,
+            shown=lambda _commit: None,
+            marked=lambda mark, _commit: nullcontext(self if mark == self.name else None),
+        )
+
+
+@pytest.mark.parametrize("error", [pytest.param(FULL, id="a full disk"), pytest.param(GIT_DIED, id="git")])
+def test_a_change_that_cannot_be_taken_now_is_taken_by_who_comes_next(bench, error):
+    step, lease, worktree = bench.step(Ending(answer(77))), bench.claim(), Marked(error)
+    with pytest.raises(SystemExit):
+        bench.ask(step, lease, worktree=worktree)
+    with pytest.raises(type(error)) as raised:
+        worktree.recover(bench, step, lease)
+    assert bench.end(lease, fault(raised.value)).state is PhaseState.QUEUED
+    assert (step.stored(lease), worktree.name) == (None, "0:abc")
+    worktree.recover(bench, step, lease)
+    assert (step.stored(lease).text, step.stored(lease).failure) == ("the change", None)
+    (event,) = bench.store.telemetry(CallFilter(run_id="shop"))
+    assert (event.tokens, worktree.name) == (77, "")
+    assert not list(bench.folder.rglob("paid-*"))
 
 
 def test_every_call_is_told_once_it_has_ended(bench):
