@@ -60,6 +60,7 @@ WRITES = frozenset(
             "triage.mark_unpaid",
             "triage.reopen",
             "triage.begin_release",
+            "triage.end_release",
             "triage.hold_phases",
         ),
     }

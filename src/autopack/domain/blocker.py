@@ -109,6 +109,10 @@ class Release(StrEnum):
     """Failed of it after the fix was validated, in a run that lacks the fix; the next release brings it there."""
 
 
+LEFT = frozenset({Release.HELD, Release.NEEDS_WORK, Release.CONFLICT, Release.LATE})
+"""Phases that were not tried to their end: while there is one, a release is not over."""
+
+
 def release_of(*, is_complete: bool, is_replay: bool) -> Release:
     """What an attempt of a released phase makes of it."""
     if is_complete:

@@ -48,12 +48,12 @@ class Triage(Protocol):
     def move_blocker(
         self,
         blocker: Blocker,
-        state: BlockerState,
+        state: BlockerState | None,
         event: BlockerEvent,
         *,
         fix_commit: str | None = None,
     ) -> Blocker:
-        """Note what happened to a blocker and the state that it is in now; an event may leave it where it is.
+        """Note what happened to a blocker and the state that it is in now; None leaves it in the one that it has.
 
         Raises:
             IllegalTransitionError: The state does not follow the one it has by now.
@@ -84,7 +84,18 @@ class Triage(Protocol):
         ...
 
     def begin_release(self, blocker: Blocker, *, why: str, now: float) -> None:
-        """Lift the blocker's stop, where late phases set it again, and note which phases it holds by now."""
+        """Lift the blocker's stop, where late phases set it again, and note which phases it holds by now.
+
+        One that is not VALIDATED any more stays as it is.
+        """
+        ...
+
+    def end_release(self, blocker: Blocker, event: BlockerEvent) -> Blocker | None:
+        """Put the blocker to RELEASED, as the event says.
+
+        Returns:
+            The blocker; None, with nothing noted, where it is not VALIDATED any more or has phases that are left.
+        """
         ...
 
     def place_blocker(self, blocker: Blocker, *, place: str, introduced_by: str, now: float) -> Blocker:

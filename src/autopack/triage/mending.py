@@ -83,7 +83,7 @@ def note_begun(store: Store, mending: Mending, *, now: float) -> None:
         if _open_run(view.history) != mending.run_id:
             text = f"{mending.run_id}/{phase_id_of(view.blocker)}"
             event = BlockerEvent(at=now, event=_BEGUN, text=text)
-            store.triage.move_blocker(view.blocker, view.blocker.state, event)
+            store.triage.move_blocker(view.blocker, None, event)
 
 
 def check_is_mending(store: Store, run_id: str) -> None:

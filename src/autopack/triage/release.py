@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from autopack.domain.blocker import Blocker, BlockerEvent, BlockerState, Release
+from autopack.domain.blocker import LEFT, Blocker, BlockerEvent, BlockerState, Release
 from autopack.domain.drain_policy import DrainLimits
 from autopack.domain.replay import Replay
 from autopack.domain.session import DrainKind, DrainScope, Session
@@ -54,10 +54,11 @@ def validate_fix(
     now = clock.now()
     if not judged.passed:
         event = BlockerEvent(at=now, event="validation failed", text=judged.evidence, commit=commit)
+        state: BlockerState | None
         if blocker.is_holding:
             state, fix = BlockerState.FIX_PROPOSED, commit
         else:
-            state, fix = BlockerState.RECURRED if commit == blocker.fix_commit else blocker.state, None
+            state, fix = BlockerState.RECURRED if commit == blocker.fix_commit else None, None
         return store.triage.move_blocker(blocker, state, event, fix_commit=fix), judged
     event = BlockerEvent(at=now, event="validation passed", text=judged.evidence, commit=commit)
     why = f"{blocker.name} is fixed by {commit[:12]}"
@@ -66,7 +67,6 @@ def validate_fix(
     return found, judged
 
 
-_LEFT = (Release.HELD, Release.NEEDS_WORK, Release.CONFLICT, Release.LATE)
 _NEWEST = 1000
 """Sessions among which those of a release are looked for."""
 
@@ -106,7 +106,7 @@ class Releaser:
             self._replay(blocker, limits, batch_size=None)
         if self._is_mended(blocker) and self._needs_work(blocker):
             self._drain_work(blocker, limits, canary_only=canary_only)
-        return self._note(self._report(blocker, conflicts))
+        return self._end(blocker, conflicts)
 
     def _gather(self, blocker: Blocker, commit: str) -> None:
         """Take in what failed of it since, in runs that lack the fix, and lift the stop that this set again."""
@@ -172,7 +172,7 @@ class Releaser:
             replayed=sizes[Release.REPLAYED],
             drained=sizes[Release.DRAINED],
             failed=sizes[Release.FAILED],
-            left=sum(sizes[it] for it in _LEFT),
+            left=sum(sizes[it] for it in LEFT),
             tokens_recovered=counts.get(Release.REPLAYED, (0, 0))[1],
             tokens_spent=sum(session.total_tokens for session in sessions),
             recurrences=now.recurrences - blocker.recurrences,
@@ -186,9 +186,16 @@ class Releaser:
         mine = [it for it in newest if it.scope.blocker == blocker.number and it.started_at >= since]
         return mine[::-1]
 
-    def _note(self, report: ReleaseReport) -> ReleaseReport:
-        is_done = report.left == 0 and report.blocker.state is BlockerState.VALIDATED
-        state = BlockerState.RELEASED if is_done else report.blocker.state
+    def _end(self, blocker: Blocker, conflicts: tuple[str, ...]) -> ReleaseReport:
+        while True:
+            report = self._report(blocker, conflicts)
+            is_done = report.left == 0 and report.blocker.state is BlockerState.VALIDATED
+            now = self._note(report, is_done=is_done)
+            # None where a phase came in since it was counted, which a later look would take for known.
+            if now is not None:
+                return replace(report, blocker=now)
+
+    def _note(self, report: ReleaseReport, *, is_done: bool) -> Blocker | None:
         text = (
             f"{report.held} held: {report.replayed} replayed, {report.drained} drained, {report.failed} failed again, "
             f"{report.left} left; {report.tokens_recovered:,} tokens recovered, {report.tokens_spent:,} spent; "
@@ -201,7 +208,9 @@ class Releaser:
             session_id=report.sessions[-1] if report.sessions else None,
             commit=report.blocker.fix_commit,
         )
-        return replace(report, blocker=self._store.triage.move_blocker(report.blocker, state, event))
+        if is_done:
+            return self._store.triage.end_release(report.blocker, event)
+        return self._store.triage.move_blocker(report.blocker, None, event)
 
 
 def _scope(blocker: Blocker, replay: Replay) -> DrainScope:

@@ -4,42 +4,20 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from drain_record import FAILED_ONES, WIDE, Record, cause
+from drain_record import FAILED_ONES, WIDE, cause
+from mended_record import FIX, Commits, held_record, validated
 
 from autopack.domain.blocker import BlockerEvent, BlockerState, Release
 from autopack.domain.phase import PhaseState
-from autopack.domain.replay import Replay
 from autopack.domain.verdicts import AttemptOutcome
 from autopack.execution.returns import notice_returns
 from autopack.triage.release import validate_fix
 from autopack.triage.validation import Validated
 
-FIX = "f" * 40
-
 
 @pytest.fixture
 def record(sql_store):
-    """One cause that holds two runs."""
-    record = Record(sql_store)
-    record.backlog(one={"a": cause("ann")}, two={"a": cause("ann")})
-    return record
-
-
-class Commits:
-    """A history of two commits, the second of which holds the fix."""
-
-    def holds(self, head, commit):
-        return (head, commit) == ("mended", FIX)
-
-
-def validated(record):
-    (blocker,) = record.store.triage.open_blockers(now=record.now)
-    record.clock.advance(10)
-    event = BlockerEvent(at=record.now, event="validation passed")
-    blocker = record.store.triage.validated(blocker, event, fix_commit=FIX, why="mended")
-    record.drains.mark(blocker.cause.fingerprint)
-    record.clock.advance(10)
-    return blocker
+    return held_record(sql_store)
 
 
 def fail_on(record, base, *, run="new", failure=None, replayed_from=None):
@@ -198,92 +176,3 @@ def test_a_release_that_stopped_hides_nothing_that_came_back_before_it(record):
         record.store.triage.move_blocker(blocker, BlockerState.VALIDATED, event).fixed_at == blocker.fixed_at
     )
     assert len(notice_returns(record.store, Commits(), now=record.now)) == 1
-
-
-# --- where the fix is not -------------------------------------------------------------------------------
-
-
-def late(record, run, *, base="old"):
-    """A run that the blocker never held fails of its cause."""
-    record.backlog(**{run: {"a": None}})
-    lease = record.store.set_base(record.claim(record.store.next_address(run, "a")), base)
-    outcome = AttemptOutcome(final_state=PhaseState.FAILED, failure=cause("ann"))
-    record.store.finish_attempt(lease, outcome, now=record.now)
-    return notice_returns(record.store, Commits(), now=record.now)
-
-
-def released(record):
-    """A blocker whose phases all went well."""
-    blocker = validated(record)
-    for run in ("one", "two"):
-        record.store.requeue_phase(run, "a", now=record.now)
-        record.attempt(run, "a", None)
-    event = BlockerEvent(at=record.now, event="released")
-    return record.store.triage.move_blocker(blocker, BlockerState.RELEASED, event)
-
-
-def sizes_of(record, blocker):
-    return {it: size for it, (size, _) in record.store.triage.release_counts(blocker).items()}
-
-
-def test_a_run_that_lacks_the_fix_waits_for_the_next_release_and_is_paid_for_once(record):
-    blocker = released(record)
-    assert late(record, "new") == ()
-    assert record.store.triage.blocker("B1").state is BlockerState.VALIDATED
-    assert sizes_of(record, blocker) == {Release.DRAINED: 2, Release.LATE: 1}
-    assert record.store.triage.runs_to_release(blocker) == ("new",)
-    # No drain asks the Builder for it again, and says what would help.
-    session = record.start()
-    assert record.pick(session) is None
-    (held,) = record.drains.held_back(FAILED_ONES, WIDE)
-    assert (held.phases, held.hint) == (1, "autopack remediate release B1")
-    # However often anybody looks, it is one event.
-    assert notice_returns(record.store, Commits(), now=record.now) == ()
-    assert [it.event for it in record.store.triage.events(blocker)].count("late") == 1
-
-    record.store.triage.begin_release(blocker, why="mended", now=record.now)
-    record.drains.mark(blocker.cause.fingerprint)
-    record.store.triage.mark_conflict(blocker, "new", is_conflict=False)
-    assert sizes_of(record, blocker) == {Release.DRAINED: 2, Release.HELD: 1}
-    assert record.pick(record.start(replace(FAILED_ONES, blocker=1, replay=Replay.ONLY))) is not None
-
-
-def test_a_release_under_way_is_not_stopped_by_a_run_that_lacks_the_fix(record):
-    blocker = validated(record)
-    late(record, "new")
-    assert record.drains.fingerprint(blocker.cause.fingerprint).stopped_at is None
-    assert sizes_of(record, blocker) == {Release.HELD: 2, Release.LATE: 1}
-    assert (
-        record.pick(record.start(replace(FAILED_ONES, blocker=1, replay=Replay.ONLY))).address.run_id == "one"
-    )
-
-
-@pytest.mark.parametrize(
-    "go_on",
-    [
-        pytest.param(
-            lambda record: record.store.requeue_phase("new", "a", now=record.now), id="queued again"
-        ),
-        pytest.param(lambda record: record.store.skip_phase("new", "a", now=record.now), id="skipped"),
-    ],
-)
-def test_a_phase_that_moved_on_is_not_noted_as_late(go_on, record):
-    blocker = released(record)
-    record.backlog(new={"a": None})
-    lease = record.store.set_base(record.claim(record.store.next_address("new", "a")), "old")
-    outcome = AttemptOutcome(final_state=PhaseState.FAILED, failure=cause("ann"))
-    record.store.finish_attempt(lease, outcome, now=record.now)
-    go_on(record)
-    notice_returns(record.store, Commits(), now=record.now)
-    assert record.store.triage.blocker("B1").state is BlockerState.RELEASED
-    assert sizes_of(record, blocker) == {Release.DRAINED: 2}
-
-
-def test_what_failed_before_its_blocker_was_mended_and_was_booked_after_is_held_by_its_release(record):
-    record.backlog(new={"a": None})
-    lease = record.store.set_base(record.claim(record.store.next_address("new", "a")), "old")
-    blocker = validated(record)
-    outcome = AttemptOutcome(final_state=PhaseState.FAILED, failure=cause("ann"))
-    record.store.finish_attempt(lease, outcome, now=record.now)
-    record.store.triage.begin_release(blocker, why="mended", now=record.now)
-    assert sizes_of(record, blocker) == {Release.HELD: 3}

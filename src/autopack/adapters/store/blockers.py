@@ -96,13 +96,14 @@ def _to_blocker(db: sa.Connection, row: sa.Row[Any]) -> Blocker:
 
 
 def move(
-    db: sa.Connection, number: int, state: BlockerState, event: BlockerEvent, *, fix_commit: str | None
+    db: sa.Connection, number: int, state: BlockerState | None, event: BlockerEvent, *, fix_commit: str | None
 ) -> None:
-    """Put a blocker into a state, and note why."""
-    locked = db.execute(sa.select(blocker).where(_blocker.number == number).with_for_update()).one()
-    values: dict[str, Any] = {"state": state, "updated_at": event.at}
-    if BlockerState(locked.state) is not state:
+    """Put a blocker into a state, or leave it in the one that it has by now, and note why."""
+    locked = lock(db, number)
+    values: dict[str, Any] = {"updated_at": event.at}
+    if state is not None and BlockerState(locked.state) is not state:
         check_move(_to_blocker(db, locked), state)
+        values["state"] = state
     if fix_commit is not None:
         values["fix_commit"] = fix_commit
     if state is BlockerState.VALIDATED and fix_commit is not None:
@@ -110,6 +111,25 @@ def move(
         values |= {"fixed_at": event.at, "recurred_in": None}
     db.execute(blocker.update().where(_blocker.number == number).values(**values))
     add_event(db, number, event)
+
+
+def lock(db: sa.Connection, number: int) -> sa.Row[Any]:
+    """Keep others from moving a blocker until this transaction ends; what it is."""
+    return db.execute(sa.select(blocker).where(_blocker.number == number).with_for_update()).one()
+
+
+def is_validated(db: sa.Connection, number: int) -> bool:
+    """Whether a blocker's phases may be tried again, for as long as this transaction goes on."""
+    return BlockerState(lock(db, number).state) is BlockerState.VALIDATED
+
+
+def end_release(db: sa.Connection, number: int, event: BlockerEvent) -> bool:
+    """Put a validated blocker to RELEASED, unless something is left of it; whether it is."""
+    # Looked at under the lock that whoever notes a late phase takes: it came before, or finds what is released.
+    if not is_validated(db, number) or releases.has_left(db, number):
+        return False
+    move(db, number, BlockerState.RELEASED, event, fix_commit=None)
+    return True
 
 
 def place(db: sa.Connection, number: int, *, place: str, introduced_by: str, now: float) -> None:
@@ -188,9 +208,12 @@ def note_late(db: sa.Connection, found: Return, *, now: float) -> str | None:
     if key is None or not is_it or not is_newest or stored.spec.kind is PhaseKind.REMEDIATION:
         return None
     fingerprints.lock(db, key)
-    locked = db.execute(sa.select(blocker).where(_blocker.number == found.number).with_for_update()).one()
-    state = BlockerState(locked.state)
-    if state not in _MENDED or not releases.note_late(db, found.number, found.address):
+    state = BlockerState(lock(db, found.number).state)
+    if state not in _MENDED:
+        return None
+    is_news = releases.note_late(db, found.number, found.address)
+    # Of one that is released nothing may be left, or no release would ever come to it.
+    if not is_news and state is not BlockerState.RELEASED:
         return None
     text = f"{found.address} failed of it on {(found.base_commit or '')[:12]}, which lacks the fix"
     event = BlockerEvent(at=now, event="late", text=text, commit=found.base_commit)

@@ -7,7 +7,7 @@ from autopack.adapters.store.codec import decode
 from autopack.adapters.store.rows import to_phase
 from autopack.adapters.store.tables import blocker_phase, builder_call, drain_attempt, phase, run
 from autopack.domain.attempt import AttemptAddress
-from autopack.domain.blocker import Release, release_of
+from autopack.domain.blocker import LEFT, Release, release_of
 from autopack.domain.phase import Phase, PhaseKind, PhaseState
 from autopack.domain.replay import Replay
 from autopack.domain.session import DrainResult, DrainScope
@@ -83,7 +83,7 @@ def note_late(db: sa.Connection, number: int, address: AttemptAddress) -> bool:
     place = (blocker_phase.c.run_id == address.run_id, blocker_phase.c.phase_id == address.phase_id)
     ours = (blocker_phase.c.number == number, *place)
     before = db.scalar(sa.select(blocker_phase.c.release).where(*ours))
-    if before in {*_UNTRIED, Release.NEEDS_WORK}:
+    if before in LEFT:
         return False
     db.execute(blocker_phase.delete().where(*ours))
     tokens = sa.select(sa.func.coalesce(sa.func.sum(reading.used_tokens()), 0)).where(
@@ -124,6 +124,12 @@ def release_counts(db: sa.Connection, number: int) -> dict[Release, tuple[int, i
     return {Release(row.release): (int(row.size), int(row.tokens or 0)) for row in db.execute(query)}
 
 
+def has_left(db: sa.Connection, number: int) -> bool:
+    """Whether a blocker has phases that were not tried to their end."""
+    ours = (blocker_phase.c.number == number, blocker_phase.c.release.in_(sorted(LEFT)))
+    return db.execute(sa.select(blocker_phase.c.run_id).where(*ours).limit(1)).first() is not None
+
+
 def released_runs(db: sa.Connection, number: int) -> tuple[str, ...]:
     """The runs of the phases that a blocker held and that are not COMPLETE, in their order."""
     query = (
@@ -131,7 +137,7 @@ def released_runs(db: sa.Connection, number: int) -> tuple[str, ...]:
         .join(blocker_phase, blocker_phase.c.run_id == run.c.run_id)
         .where(
             blocker_phase.c.number == number,
-            blocker_phase.c.release.in_((*_UNTRIED, Release.NEEDS_WORK)),
+            blocker_phase.c.release.in_(sorted(LEFT)),
         )
         .distinct()
         .order_by(run.c.run_id)
@@ -141,7 +147,7 @@ def released_runs(db: sa.Connection, number: int) -> tuple[str, ...]:
 
 def mark_conflict(db: sa.Connection, number: int, run_id: str, *, is_conflict: bool) -> None:
     """Note whether the fix could be brought into the run's branch; where it is at last, its phases are held again."""
-    before = (*_UNTRIED, Release.NEEDS_WORK) if is_conflict else _UNTRIED
+    before = sorted(LEFT) if is_conflict else _UNTRIED
     ours = (
         blocker_phase.c.number == number,
         blocker_phase.c.run_id == run_id,

@@ -41,7 +41,7 @@ class SqlTriage:
     def move_blocker(
         self,
         blocker: Blocker,
-        state: BlockerState,
+        state: BlockerState | None,
         event: BlockerEvent,
         *,
         fix_commit: str | None = None,
@@ -70,9 +70,17 @@ class SqlTriage:
         """Lift the blocker's stop, where late phases set it again, and note what it holds by now."""
         with self._database.writing() as db:
             known = fingerprints.lock(db, blocker.cause.fingerprint)
+            if not blockers.is_validated(db, blocker.number):
+                return
             if known is not None and known.stopped_at is not None:
                 fingerprints.lift(db, blocker.cause.fingerprint, why=why, now=now)
             releases.hold_phases(db, blocker.number, blocker.cause.fingerprint)
+
+    def end_release(self, blocker: Blocker, event: BlockerEvent) -> Blocker | None:
+        """Put the blocker to RELEASED where nothing of it is left; None where something is."""
+        with self._database.writing() as db:
+            is_over = blockers.end_release(db, blocker.number, event)
+            return blockers.read(db, blocker.name) if is_over else None
 
     def place_blocker(self, blocker: Blocker, *, place: str, introduced_by: str, now: float) -> Blocker:
         """Note where the cause is believed to be, and which commit brought it."""
