@@ -3,7 +3,10 @@
 # ruff: noqa: E501, RUF001 -- a row of the table is one line, and some tools print curly quotes
 
 import re
+from functools import cache
 from typing import NamedTuple
+
+from ahocorasick_rs import AhoCorasick, Implementation
 
 from autopack.domain.failure import FailureKind
 from autopack.domain.fingerprint.model import Cause
@@ -27,10 +30,9 @@ class _Line(NamedTuple):
 
 def find_tool_cause(text: str) -> Cause | None:
     """The first kind of the table that the output holds, by the names in its first such line."""
-    absent = {word for word in _SHARED if word not in text}
-    for shared, prefilter, line in _TABLE:
-        if shared in absent or prefilter not in text:
-            continue
+    words = {found[0] for found in _words().find_matches_as_indexes(text, overlapping=True)}
+    for row in sorted(row for word in words for row in _ROWS[word]):
+        line = _LINES[row]
         if found := re.search(line.pattern, text):
             names = (name_of(group) for group in found.groups() if group)
             return Cause(kind=line.kind, parts=(line.label, *names), why=f"a line of a tool: {line.label}")
@@ -47,25 +49,6 @@ def name_of(group: str) -> str:
     return path.removeprefix("./")
 
 
-_SHARED = (
-    "not found",
-    "No such",
-    "not ",
-    "No ",
-    "no ",
-    "patch",
-    "error",
-    "require",
-    "enied",
-    "already ",
-    "open",
-    "ailed",
-    "recognized",
-    "issing",
-    "FAILED",
-    "Error",
-)
-"""Words of many prefilters: where an output lacks one, none of their lines needs to be looked for."""
 # Every output begins with an empty line, so a pattern for a line begins with its end and is searched for fast.
 _PATH = r"((?:[A-Za-z]:)?[^\s:'\"][^\n:'\"]{0,300}+)"
 _LINES = tuple(
@@ -215,7 +198,12 @@ _LINES = tuple(
         (_UNRUNNABLE, "git", "fatal: ", r"\nfatal: ([^\n]+)"),
     )
 )  # fmt: skip
-_TABLE = tuple(
-    (next((word for word in _SHARED if word in line.prefilter), ""), line.prefilter, line) for line in _LINES
-)
-"""With the word that others' prefilters have as well, or ``""``, taken out of the line: it is gone through at each look."""
+_WORDS = tuple(dict.fromkeys(line.prefilter for line in _LINES))
+_ROWS = tuple(tuple(row for row, line in enumerate(_LINES) if line.prefilter == word) for word in _WORDS)
+"""By the place of its word among the words: the rows of the table."""
+
+
+@cache
+def _words() -> AhoCorasick:
+    """Which words an output holds is found in one reading, however many tools the table knows."""
+    return AhoCorasick(_WORDS, implementation=Implementation.DFA)
