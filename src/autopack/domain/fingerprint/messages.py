@@ -213,7 +213,7 @@ _SHAPES = tuple(
     _Shape(prefilter, pattern, make)
     for prefilter, pattern, make in (
         ("No module named", r"No module named (?:'([\w.]+)'|([\w.]+)(?=[\s;]|$))", _module),
-        ("cannot open shared object", r"([\w.+-]+\.so[\w.]*): cannot open shared object file", _library),
+        ("cannot open shared object", r"(?<![\w.+-])([\w.+-]++): cannot open shared object file", _library),
         ("version `", r"version `(\w+_[\d.]+)' not found", _library),
         (
             "validation error",
@@ -233,7 +233,7 @@ _SHAPES = tuple(
         ("is not defined", r"name '(\w+)' is not defined", _variable),
         ("local variable", r"(?:cannot access )?local variable '(\w+)'", _variable),
         ("free variable", r"free variable '(\w+)'", _variable),
-        ("argument", r"([\w.<>]+)\(\) ((?:missing|got|takes) [^\n]{1,200})", _call),
+        ("argument", r"(?<![\w.<>])([\w.<>]++)\(\) ((?:missing|got|takes) [^\n]{1,200})", _call),
         ("abstract class", r"abstract class '?(\w+)'?", _abstract),
         ("maximum recursion", r"maximum recursion depth", _recursion),
         (

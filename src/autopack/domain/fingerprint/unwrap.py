@@ -16,8 +16,8 @@ _TIME = (
 )
 _LEVEL = r"\[?(?:DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|CRITICAL|FATAL|debug|info|warn(?:ing)?|error|fatal)\]?"
 _PREFIX = re.compile(
-    rf"\n(?=\[?\d)(?:{_TIME})(?:[ \t]+-?[ \t]*(?!{_LEVEL})[\w.]+[ \t]+-(?=[ \t]))?"
-    rf"(?:[ \t]*-?[ \t]*{_LEVEL}(?:[ \t]-(?=[ \t])|:)?)?(?:[ ]\[[\w.@:/#+-]{{1,80}}\])*[ \t]?"
+    rf"\n(?=\[?\d)(?:{_TIME})(?:[ \t]++(?:-[ \t]*+)?(?!{_LEVEL})[\w.]++[ \t]++-(?=[ \t]))?"
+    rf"(?:[ \t]*+(?:-[ \t]*+)?{_LEVEL}(?:[ \t]-(?=[ \t])|:)?)?(?:[ ]\[[\w.@:/#+-]{{1,80}}\])*[ \t]?"
 )
 # A terminal of eighty columns breaks a record after a space; the rest has no time of its own.
 _BROKEN_RECORD = re.compile(r"(\n\[?\d{4}-\d\d-\d\d[^\n]{41,401}+(?<=[ ]))\n(?=[^\s\[\d-])")

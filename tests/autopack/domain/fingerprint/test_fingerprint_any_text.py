@@ -5,9 +5,11 @@ import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+import yaml
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from autopack.domain.failure import FailureKind
@@ -68,6 +70,14 @@ def test_hash_seed_does_not_matter():
     assert len(said) == 1
 
 
+GOLDEN = Path(__file__).parent / "golden"
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+REPORTS = [
+    said[-1_500:]
+    for path in sorted(GOLDEN.glob("*.yaml"))
+    for report in yaml.load(path.read_text("utf-8"), Loader=LOADER)
+    if (said := report.get("stdout") or report.get("stderr"))
+]
 MEGABYTES = 10_000_000
 MONSTERS = [
     "a", " ", "E ", "E   ", "/a", "a.", "a:", "\\n", "{\"", "\": \"", "'", "\"", "[", "\x1b[", "\x1b]", "error ", "=", "_ ", "at (", "1:",
@@ -82,6 +92,28 @@ def test_ten_megabytes_of_one_piece_are_done_in_a_moment(piece):
     started = time.process_time()
     fingerprint(FailureText(stdout=text))
     assert time.process_time() - started < 5
+
+
+@given(
+    report=st.sampled_from(REPORTS),
+    share=st.floats(0, 1, exclude_max=True),
+    piece=st.sampled_from(["", " ", "a", "A", ".", ":", " in ", " > ", "/"]),
+)
+@settings(max_examples=60, deadline=None)
+@example(report="CartTest > adds FAILED\n    java.lang.Error at CartTest.java:3\n", share=0.45, piece="A")
+@example(report="  Error Message:\n   x\n   at A in /a.cs:line 1\n", share=0.75, piece=" in ")
+@example(report="a.js\n  1:1  error  m  rule\n(", share=0.55, piece=" ")
+@example(report="Failure/Error: x\n     # ./a.rb:1\n", share=0.5, piece=" ")
+@example(report="[2025-04-11 10:00:00] ERROR: x\n", share=0.7, piece=" ")
+@example(report="Error: Multiple argument\n", share=0.1, piece="a")
+@example(report="ImportError: libGL.so.1: cannot open shared object file\n", share=0.3, piece="a")
+def test_whatever_is_stretched_in_an_output_takes_the_time_of_its_length(report, share, piece):
+    at = int(share * len(report))
+    stretched = report[:at] + (piece or report[at]) * (3_600 // len(piece or report[at])) + report[at:] + "\n"
+    text = stretched * (60_000 // len(stretched) + 1)
+    started = time.process_time()
+    fingerprint(FailureText(stdout=text))
+    assert time.process_time() - started < 0.5
 
 
 @given(st.text(max_size=200))
