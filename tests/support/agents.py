@@ -12,6 +12,7 @@ from autopack.adapters.agents.builder import AgentBuilder, AgentParts
 from autopack.adapters.agents.spec import parse_spec
 from autopack.adapters.clock import SystemClock
 from autopack.adapters.process import GuardedProcesses
+from autopack.adapters.sandbox.places import Keep
 from autopack.domain.attempt import AttemptAddress
 from autopack.domain.budget import Usage
 from autopack.execution.build import BudgetWatch
@@ -112,6 +113,7 @@ class Workshop:
             route=self.route,
             clock=SystemClock(),
             settings=self.settings,
+            keep=Keep.of(self.environ, self.project.root, self.folder),
             homes=self.homes,
             environ=self.environ,
             writable=self.writable,

@@ -20,14 +20,16 @@ from autopack.settings import SandboxSettings, Settings
 KINDS = ("bwrap", "Landlock")
 
 
-def make_sandbox(kind: str, root: Path, **settings: object) -> Sandbox:
+def make_sandbox(
+    kind: str, root: Path, environ: Mapping[str, str] = os.environ, **settings: object
+) -> Sandbox:
     """The sandbox of that kind, tried out first; the test is skipped where the machine does not let it be."""
     if kind == "none":
         return NoSandbox("a test wants it")
     made = Settings(root=root, database_url="sqlite://", sandbox=SandboxSettings(**settings))
     processes = GuardedProcesses(SystemClock())
     problems = []
-    for candidate in choice.candidates(made, os.environ):
+    for candidate in choice.candidates(made, environ):
         if not candidate.name.startswith(kind):
             continue
         found = choice.findings_of(candidate, processes, made.state_folder / "cache")

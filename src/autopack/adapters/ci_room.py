@@ -73,7 +73,7 @@ class CiRooms:
         """
         if not self._sandbox.is_confining:
             return self._sandbox.confine(command, Room(writable=writable))
-        keep = Keep(folders=(self._root, Path(command.env.get("HOME", "/"))))
+        keep = Keep.of(command.env, self._root)
         room = Room(
             writable=(command.cwd, *writable),
             readable=(*readable, *self._readable(command, python, set_by_operator, keep)),
@@ -104,7 +104,10 @@ class CiRooms:
         if root / STATE_FOLDER in (real, *real.parents):
             return
         if root not in real.parents:
-            yield from prefix_places(place, keep)
+            if any(place.glob("lib/python3*")):
+                yield from prefix_places(place, keep)
+            elif not keep.is_too_much(place):
+                yield place
             return
         for folder in (real, *real.parents):
             if root in folder.parents and is_environment(folder):

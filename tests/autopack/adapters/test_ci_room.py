@@ -72,6 +72,19 @@ def test_of_the_checkout_only_environments_are_shown(tmp_path, place, name, is_t
     assert is_shown(tmp_path / name, shown(tmp_path, tmp_path / place)) is is_there
 
 
+@pytest.mark.parametrize(
+    ("name", "is_there"),
+    [("lib/python3.99/os.py", True), ("lib/libpython3.99.so", True), ("share/logins.json", False)],
+)
+def test_an_interpreter_is_shown_without_what_lies_beside_it(tmp_path, name, is_there):
+    prefix = tmp_path / "home/.local"
+    (prefix / "lib/python3.99").mkdir(parents=True)
+    (prefix / name).parent.mkdir(exist_ok=True)
+    (prefix / name).touch()
+    (tmp_path / "root").mkdir()
+    assert is_shown(prefix / name, shown(tmp_path / "root", prefix)) is is_there
+
+
 def test_a_link_to_the_checkout_shows_no_more(tmp_path):
     root, link = tmp_path / "root", tmp_path / "link"
     (root / "backend").mkdir(parents=True)

@@ -24,6 +24,7 @@ from autopack.adapters.agents.transcript import NAME, Transcript
 from autopack.adapters.agents.usage import acp_usage, as_notes, cli_usage, text_usage
 from autopack.adapters.agents.verdict import git_was_touched, judge
 from autopack.adapters.agents.watch import CallWatch, Patience
+from autopack.adapters.sandbox.places import Keep
 from autopack.adapters.tails import read_tail
 from autopack.domain.budget import Usage, estimate_tokens
 from autopack.domain.failure import FailureKind, FailureReport
@@ -58,6 +59,8 @@ class AgentParts:
     route: ModelRoute
     clock: Clock
     settings: AgentSettings
+    keep: Keep
+    """What no agent's installation shows."""
     homes: Path
     """The folder that the agents' homes are made in; on the worktrees' file system."""
     environ: Mapping[str, str]
@@ -254,6 +257,7 @@ class AgentBuilder:
             program,
             argv=self._agent.argv[1:],
             path=env["PATH"],
+            keep=self._parts.keep,
         )
         room = widened(room, readable=self._parts.readable, writable=self._parts.writable)
         return call.sandbox.confine(command, room)

@@ -8,6 +8,7 @@ from autopack.adapters.agents.builder import AgentBuilder, AgentParts
 from autopack.adapters.agents.room import find_program
 from autopack.adapters.agents.spec import AgentSpec, Way, parse_spec
 from autopack.adapters.meter.routes import find_route
+from autopack.adapters.sandbox.places import Keep
 from autopack.errors import BuilderError, ProcessError
 from autopack.ports import Clock, Meter, Processes, Sandbox
 from autopack.settings import Settings
@@ -46,6 +47,7 @@ def make_agent(
         open_sandbox=sandbox,
         clock=clock,
         settings=settings.agents,
+        keep=Keep.of(environ, settings.root, settings.state_folder),
         homes=settings.state_folder / "agents",
         environ=environ,
         readable=tuple(settings.root / Path(it).expanduser() for it in settings.sandbox.readable),

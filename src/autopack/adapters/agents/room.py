@@ -2,18 +2,17 @@
 
 import os
 import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from autopack.adapters.agents.home import AgentPlace
 from autopack.adapters.sandbox.git_places import git_folders, history
+from autopack.adapters.sandbox.places import Keep, is_environment, is_of_system, places_of_program
 from autopack.errors import ProcessError
 from autopack.ports import MeterDoor, Network, Room
 
 _SHEBANG_BYTES = 512
-_SYSTEM = ("/usr/", "/bin/", "/lib/", "/lib64/", "/etc/", "/sbin/")
 
 
 def make_room(
@@ -24,6 +23,7 @@ def make_room(
     *,
     argv: Sequence[str],
     path: str,
+    keep: Keep,
 ) -> Room:
     """The room for one call.
 
@@ -34,11 +34,12 @@ def make_room(
         program: The agent's program, as ``find_program`` gave it.
         argv: Its arguments; files that they name are there.
         path: Where its interpreter is looked for.
+        keep: What is not shown, whatever seems to be installed in it and whoever names it.
     """
     _, git = git_folders(worktree)
     repository = [worktree / ".git"] if git is None else history(git, worktree)
-    seen = [*installation(program, path), *repository]
-    seen += [Path(word) for word in argv if word.startswith("/")]
+    seen = [*installation(program, path, keep), *repository]
+    seen += [it for word in argv if word.startswith("/") and not keep.is_too_much(it := Path(word))]
     return Room(
         writable=(worktree, place.home, place.temporary),
         readable=tuple(dict.fromkeys(it for it in seen if it.exists())),
@@ -71,38 +72,19 @@ def find_program(name: str, path: str) -> Path:
     return Path(found).absolute()
 
 
-def installation(program: Path, path: str) -> Iterator[Path]:
+def installation(program: Path, path: str, keep: Keep) -> Iterator[Path]:
     """Files and folders outside the system's own that a program is run from, its interpreter's among them."""
-    for link in _links(program):
-        yield from _outside_system(_package(link))
-    interpreter = _interpreter(program.resolve(), path)
-    if interpreter is not None and interpreter != program:
-        for link in _links(interpreter):
-            yield from _outside_system(_package(link))
-    if interpreter is not None and interpreter.resolve() == Path(sys.executable).resolve():
-        yield from _outside_system(Path(sys.base_prefix))
+    for part in (program, *_interpreters(program.resolve(), path)):
+        yield from (place for place in places_of_program(part, keep) if not is_of_system(place))
 
 
-def _links(program: Path) -> Iterator[Path]:
-    yield program
-    while program.is_symlink():
-        program = program.parent / program.readlink()
-        yield program.parent.resolve() / program.name
-
-
-def _package(program: Path) -> Path:
-    """The whole of what a program came with, where that can be told; else the program itself."""
-    parts = program.parts
-    if "node_modules" in parts:
-        return Path(*parts[: parts.index("node_modules") + 1])
-    prefix = program.parent.parent
-    is_python_prefix = (prefix / "pyvenv.cfg").is_file() or any(prefix.glob("lib/python3*"))
-    return prefix if program.parent.name == "bin" and is_python_prefix else program
-
-
-def _outside_system(place: Path) -> Iterator[Path]:
-    if not f"{place}/".startswith(_SYSTEM):
-        yield place
+def _interpreters(program: Path, path: str) -> Iterator[Path]:
+    named = _interpreter(program, path)
+    if named is not None:
+        yield named
+    if is_environment(program.parent.parent):
+        # A launcher whose path is too long for a first line is a shell's script, and names its Python further down.
+        yield program.with_name("python")
 
 
 def _interpreter(program: Path, path: str) -> Path | None:
@@ -113,11 +95,8 @@ def _interpreter(program: Path, path: str) -> Path | None:
         return None
     if not first.startswith(b"#!"):
         return None
-    words = os.fsdecode(first[2:]).split()
-    name = (
-        next((word for word in words[1:] if not word.startswith("-")), "")
-        if words[0].endswith("/env")
-        else words[0]
-    )
+    name, *rest = os.fsdecode(first[2:]).split() or [""]
+    if name.endswith("/env"):
+        name = next((word for word in rest if not word.startswith("-") and "=" not in word), "")
     found = shutil.which(name, path=path) if name else None
     return Path(found).absolute() if found else None

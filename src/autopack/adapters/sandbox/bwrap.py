@@ -1,14 +1,13 @@
 """Rooms by bubblewrap: namespaces of their own, in which there is nothing but what a room lists."""
 
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from autopack.adapters.process_running import BASE_PYTHON, GUARD
 from autopack.adapters.sandbox.entrance import ENTRANCE, WORDS, enter
-from autopack.adapters.sandbox.places import Keep, places_of, system_places
+from autopack.adapters.sandbox.places import Keep, own_python, places_of, system_places
 from autopack.ports import Command, Network, Room
 
 # Run as root without the first three, a program keeps the right to mount, and so to write anywhere.
@@ -100,7 +99,7 @@ class BwrapSandbox:
     def _mounts(self, room: Room, env: Mapping[str, str]) -> _Mounts:
         mounts = _Mounts(dict(self._system))
         _add_own(mounts, env)
-        own = [Path(sys.base_prefix), GUARD, *([ENTRANCE] if room.network is Network.RELAY else [])]
+        own = [*own_python(self._keep), GUARD, *([ENTRANCE] if room.network is Network.RELAY else [])]
         for path in (*own, *places_of(env, self._keep), *room.readable):
             if path.exists():
                 mounts.bind(path, "--ro-bind", 2)

@@ -19,7 +19,7 @@ from autopack.errors import SandboxError
 from autopack.ports import Processes, Sandbox
 from autopack.settings import Settings
 
-_RULES = 2
+_RULES = 3
 """Grows when the walls or the test of them change: what was found before then counts no more."""
 # Landlock cannot forbid some of these, and the others not in older kernels.
 _BEARABLE = frozenset(
@@ -132,10 +132,7 @@ def candidates(settings: Settings, environ: Mapping[str, str]) -> Iterator[Candi
         return
     from autopack.adapters.sandbox.bwrap import BwrapSandbox  # noqa: PLC0415 -- of Linux
 
-    home = environ.get("HOME", "")
-    keep = Keep(
-        folders=(settings.root, settings.state_folder, *([Path(home)] if home.startswith("/") else []))
-    )
+    keep = Keep.of(environ, settings.root, settings.state_folder)
 
     def with_bwrap(program: Path) -> Callable[[str], Sandbox]:
         return lambda description: BwrapSandbox(program, description=description, keep=keep)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from autopack.adapters.process_running import BASE_PYTHON, GUARD
 from autopack.adapters.sandbox.entrance import ENTRANCE, WORDS, enter
-from autopack.adapters.sandbox.places import Keep, places_of, system_places
+from autopack.adapters.sandbox.places import Keep, own_python, places_of, system_places
 from autopack.ports import Command, Network, Room
 
 _CREATE_RULESET = 444
@@ -56,7 +56,7 @@ class LandlockSandbox:
         env = {**command.env, "HOME": str(home), "TMPDIR": str(temporary)}
         readable = [
             *system_places(),
-            *(Path(sys.base_prefix), GUARD, ENTRANCE, Path("/proc")),
+            *(*own_python(self._keep), GUARD, ENTRANCE, Path("/proc")),
             *places_of(command.env, self._keep),
             *room.readable,
         ]

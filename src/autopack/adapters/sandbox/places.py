@@ -1,9 +1,12 @@
 """What every room shows of this machine, and what a program's own environment adds to it."""
 
 import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from autopack.adapters.process_running import BASE_PYTHON
 
 SYSTEM = (
     *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"),
@@ -17,6 +20,15 @@ CONFIGURATION = (
     *("mime.types", "nsswitch.conf", "os-release", "passwd", "pki/ca-trust", "pki/tls/certs", "protocols"),
     *("resolv.conf", "services", "ssl/certs", "ssl/openssl.cnf", "timezone"),
 )
+# Where no installation lies alone.
+_EVERYBODYS = (
+    *("/", "/dev", "/etc", "/home", "/opt", "/proc", "/root", "/run", "/srv", "/sys", "/var"),
+    "/tmp",  # noqa: S108 - named so that it is not shown
+)
+_HOMES = ("/home", "/root")
+_LOCAL = ".local"
+"""Below a home: beside programs and libraries it holds what these keep, logins among it."""
+_CODE = ("bin", "conda-meta", "include", "lib", "lib64", "pyvenv.cfg")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,9 +37,27 @@ class Keep:
 
     folders: tuple[Path, ...]
 
+    @classmethod
+    def of(cls, environ: Mapping[str, str], *folders: Path) -> "Keep":
+        """The folders, and the home that ``environ`` names."""
+        home = environ.get("HOME", "")
+        named = (*folders, *([Path(home)] if home.startswith("/") else ()))
+        both = (it for path in named for it in (path, Path(os.path.realpath(path))))
+        return cls(folders=tuple(it for it in dict.fromkeys(both) if it != Path("/")))
+
     def is_too_much(self, path: Path) -> bool:
-        """Whether ``path`` is one of them or holds one."""
-        return path == Path("/") or any(folder == path or path in folder.parents for folder in self.folders)
+        """Whether ``path`` is one of them, holds one, or is everybody's, by its name or where it leads to."""
+        return any(map(self._holds_more, {path, Path(os.path.realpath(path))}))
+
+    def is_shared(self, prefix: Path) -> bool:
+        """Whether an installation in ``prefix`` may have other things beside it: it lies right in one of them."""
+        above = Path(os.path.realpath(prefix)).parent
+        return self.is_too_much(prefix) or above in self.folders or str(above) in _HOMES
+
+    def _holds_more(self, path: Path) -> bool:
+        if str(path) in _EVERYBODYS or path.name == _LOCAL:
+            return True
+        return any(folder == path or path in folder.parents for folder in self.folders)
 
 
 def system_places() -> Iterator[Path]:
@@ -36,14 +66,24 @@ def system_places() -> Iterator[Path]:
     yield from (path for name in CONFIGURATION if (path := Path("/etc") / name).exists())
 
 
+def own_python(keep: Keep) -> Iterator[Path]:
+    """The interpreter that our own programs in a room are run by, and what it is made of."""
+    yield from places_of_program(Path(BASE_PYTHON), keep)
+    yield from prefix_places(Path(sys.base_prefix), keep)
+
+
+def is_of_system(path: Path) -> bool:
+    """Whether every room shows it, or what it is a part of."""
+    return any(f"{path}/".startswith(f"{place}/") for place in SYSTEM)
+
+
 def places_of(env: Mapping[str, str], keep: Keep) -> Iterator[Path]:
     """The folders of the environment's ``PATH``, and the installations that they belong to."""
-    home = Path(env.get("HOME", "/"))
     for entry in dict.fromkeys(env.get("PATH", "").split(os.pathsep)):
-        is_shown = any(f"{entry}/".startswith(f"{place}/") for place in SYSTEM)
-        if entry.startswith("/") and not is_shown and (path := Path(entry)).is_dir():
-            found = _installation_of(path, home)
-            yield from _unless_too_much(found, path, keep)
+        path = Path(entry)
+        if entry.startswith("/") and not is_of_system(path) and path.is_dir():
+            both = (_installation_of(path, keep), path)
+            yield from (it for it in dict.fromkeys(both) if not keep.is_too_much(it))
 
 
 def places_of_program(program: Path, keep: Keep) -> Iterator[Path]:
@@ -52,8 +92,7 @@ def places_of_program(program: Path, keep: Keep) -> Iterator[Path]:
     while program not in seen and len(seen) < 20:
         seen.add(program)
         yield program
-        if program.parent.name == "bin" and _is_installation(program.parent.parent):
-            yield from prefix_places(program.parent.parent, keep)
+        yield from _package(program, keep)
         if not program.is_symlink():
             # A folder on the way may be a link as well.
             program = program.resolve()
@@ -61,12 +100,26 @@ def places_of_program(program: Path, keep: Keep) -> Iterator[Path]:
             program = Path(os.path.normpath(program.parent / program.readlink()))
 
 
+def _package(program: Path, keep: Keep) -> Iterator[Path]:
+    parts = program.parts
+    if "node_modules" in parts:
+        modules = Path(*parts[: parts.index("node_modules") + 1])
+        yield from () if keep.is_too_much(modules) else (modules,)
+    elif program.parent.name == "bin" and _is_installation(program.parent.parent):
+        yield from prefix_places(program.parent.parent, keep)
+
+
 def prefix_places(prefix: Path, keep: Keep) -> Iterator[Path]:
-    """An installation's folder; of one that holds more than it, the parts that installations have."""
-    if not keep.is_too_much(prefix):
+    """An installation's folder; where other things lie beside it, the code in it."""
+    is_checkout = (prefix / ".git").exists()
+    if is_environment(prefix):
+        holds_more = is_checkout or keep.is_too_much(prefix)
+        yield from (it for name in _CODE if (it := prefix / name).exists()) if holds_more else (prefix,)
+    elif not is_checkout and not keep.is_shared(prefix):
         yield prefix
-    elif is_environment(prefix):
-        yield from parts_of(prefix)
+    else:
+        # An interpreter's modules, and the library that it is itself.
+        yield from sorted(prefix.glob("lib*/*python3*"))
 
 
 def is_environment(prefix: Path) -> bool:
@@ -89,20 +142,15 @@ def outermost(paths: Iterable[Path]) -> list[Path]:
     return kept
 
 
-def _installation_of(folder: Path, home: Path) -> Path:
+def _installation_of(folder: Path, keep: Keep) -> Path:
     """``~/.nvm/versions/node/v22`` for its ``bin``; a folder right in the home holds other things too."""
-    if folder.name == "shims":
-        return folder.parent
     parent = folder.parent
-    is_in_home = home != Path("/") and parent.parent == home and not (parent / "pyvenv.cfg").is_file()
-    return parent if folder.name == "bin" and not is_in_home and _is_installation(parent) else folder
+    if folder.name == "shims":
+        return parent
+    is_alone = is_environment(parent) or not keep.is_shared(parent)
+    is_whole = is_alone and not (parent / ".git").exists() and _is_installation(parent)
+    return parent if folder.name == "bin" and is_whole else folder
 
 
 def _is_installation(folder: Path) -> bool:
-    """Whether it is laid out as one and is no checkout, where a ``bin`` lies beside what is nobody else's business."""
-    parts = ("lib", "lib64", "libexec", "pyvenv.cfg")
-    return any((folder / name).exists() for name in parts) and not (folder / ".git").exists()
-
-
-def _unless_too_much(found: Path, folder: Path, keep: Keep) -> Iterator[Path]:
-    yield from (path for path in dict.fromkeys((found, folder)) if not keep.is_too_much(path))
+    return any((folder / name).exists() for name in ("lib", "lib64", "libexec", "pyvenv.cfg"))
