@@ -7,6 +7,7 @@ from autopack.domain.attempt import AttemptAddress
 from autopack.domain.budget import Usage
 from autopack.domain.fingerprint import of_failure
 from autopack.domain.phase import Phase, PhaseState
+from autopack.domain.run import is_own
 from autopack.domain.session import KnownFingerprint
 from autopack.domain.verdicts import AttemptOutcome
 
@@ -25,7 +26,7 @@ class MemoryFingerprints(ABC):
     def _note(
         self, address: AttemptAddress, outcome: AttemptOutcome, *, now: float
     ) -> tuple[AttemptOutcome, bool]:
-        if outcome.final_state is not PhaseState.FAILED or outcome.failure is None:
+        if is_own(address.run_id) or outcome.final_state is not PhaseState.FAILED or outcome.failure is None:
             return outcome, False
         made = of_failure(outcome.failure, place=f"{address.run_id}/{address.phase_id}")
         key, tokens = str(made), self._usage_of_attempt(address).total_tokens

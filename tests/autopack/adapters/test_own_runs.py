@@ -2,10 +2,13 @@
 
 import pytest
 from drain_record import FAILED_ONES, QUEUED_ONES, WIDE, Record, cause, run_of
+from mended_record import Commits, held_record, validated
 
+from autopack.domain.blocker import BlockerState
 from autopack.domain.failure import FailureKind, FailureReport
 from autopack.domain.phase import PhaseState
 from autopack.domain.session import DrainKind, DrainScope
+from autopack.execution.returns import notice_returns
 
 OWN = "_enrichment"
 DEATH = FailureReport(kind=FailureKind.CRASHED, message="died")
@@ -67,3 +70,40 @@ def test_what_failed_in_a_run_of_autopacks_own_holds_nothing_up(sql_store):
     record.backlog(**{OWN: {"p": cause("red"), "q": cause("red")}, "mine": {"p": cause("red")}})
     assert [it.run_id for it in sql_store.triage.failed_phases()] == ["mine"]
     assert sql_store.triage.open_blockers(now=record.now) == ()
+
+
+def test_a_cause_is_neither_more_frequent_nor_shared_for_a_run_of_autopacks_own(record):
+    record.backlog(mine={"p": cause("red")})
+    key = record.key_of("mine", "p")
+    record.backlog(**{OWN: {"p": cause("red")}})
+    assert (record.key_of(OWN, "p"), record.store.phase(OWN, "p").failure_message) == (
+        None,
+        cause("red").message,
+    )
+    known = record.drains.fingerprint(key)
+    assert (known.occurrences, known.last_seen_in) == (1, "mine/p/1")
+
+
+def test_a_run_of_autopacks_own_is_no_evidence_and_brings_no_mended_cause_back(sql_store):
+    record = held_record(sql_store)
+    blocker = validated(record)
+    # Ended before a base was known, as a reading that the provider refuses may.
+    record.backlog(**{OWN: {"p": cause("ann")}})
+    assert [it.address.run_id for it in sql_store.triage.evidence(blocker.cause.fingerprint, limit=9)] == [
+        "two",
+        "one",
+    ]
+    assert notice_returns(sql_store, Commits(), now=record.now) == ()
+    assert sql_store.triage.blocker("B1").state is BlockerState.VALIDATED
+
+
+def test_a_call_for_a_cause_that_autopacks_own_run_met_too_is_not_booked_as_systemic(sql_store):
+    record = Record(sql_store)
+    record.backlog(mine={"p": None})
+    lease = record.claim(sql_store.next_address("mine", "p"))
+    sql_store.reserve_call(
+        lease, turn=1, builder="b", prompt_hash="h", expected_tokens=9, limit_tokens=99, now=record.now
+    )
+    record.finish(lease, cause("red"))
+    record.backlog(**{OWN: {"p": cause("red")}})
+    assert [it.is_blocker for it in sql_store.triage.booked_calls()] == [False]

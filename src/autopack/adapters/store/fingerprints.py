@@ -17,6 +17,7 @@ from autopack.adapters.store.tables import FAILED, builder_call, fingerprint, ph
 from autopack.adapters.store.upserts import insert_or
 from autopack.domain.attempt import AttemptAddress
 from autopack.domain.phase import PhaseState
+from autopack.domain.run import is_own
 from autopack.domain.session import KnownFingerprint
 from autopack.domain.verdicts import AttemptOutcome
 from autopack.errors import StoreError
@@ -29,8 +30,9 @@ _RUNS_A_STEP = 500
 def note(
     db: sa.Connection, address: AttemptAddress, outcome: AttemptOutcome, *, now: float
 ) -> tuple[AttemptOutcome, bool]:
-    """Give a failed outcome its fingerprint and count it; whether that fingerprint is stopped."""
-    if outcome.final_state is not PhaseState.FAILED or outcome.failure is None:
+    """Give a failed outcome of a backlog its fingerprint and count it; whether that fingerprint is stopped."""
+    # What is Autopack's own is nobody's backlog: it makes no cause more frequent, shared, or back again.
+    if is_own(address.run_id) or outcome.final_state is not PhaseState.FAILED or outcome.failure is None:
         return outcome, False
     # Compiling the patterns takes a while, and most attempts that start need none.
     from autopack.domain.fingerprint import of_failure  # noqa: PLC0415
