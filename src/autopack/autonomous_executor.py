@@ -34,6 +34,7 @@ from autopack.execution.foresight import Foresight, Outlook
 from autopack.execution.heartbeat import heartbeat
 from autopack.execution.judging import AttemptRoom, Judge
 from autopack.execution.launch import attempt_folder
+from autopack.execution.leavings import undisturbed
 from autopack.execution.recovery import (
     REFUSED_RETURNCODE,
     TRY_AGAIN_RETURNCODE,
@@ -177,7 +178,7 @@ class AutonomousExecutor:
             lease,
             logs_of=self._logs_of,
             shown=partial(self._shown, run, phase),
-            marked=self.workspace.marked,
+            marked=undisturbed(self.workspace.marked, self.kill_strays),
         )
         answer = self.build.stored(lease)
         tree = self.workspace.tree(base)

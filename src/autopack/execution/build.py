@@ -1,7 +1,7 @@
 """The Builder step: asked once, paid once, and its answer kept before anything else is done with it."""
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, closing
+from contextlib import closing
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -18,7 +18,7 @@ from autopack.domain.telemetry import CallEvent
 from autopack.execution.booking import Booking
 from autopack.execution.briefing import Prompt
 from autopack.execution.context import ScopedContext
-from autopack.execution.leavings import broken, collected, fetched, is_taken
+from autopack.execution.leavings import Marked, broken, collected, fetched, is_taken
 from autopack.execution.mending import notes_of, reply_to
 from autopack.execution.paid_answers import FIRST_TURN, MOST_TURNS, paid_answer, replayable
 from autopack.execution.shown import Shown
@@ -120,7 +120,7 @@ class BuildStep:
         *,
         logs_of: Callable[[AttemptAddress], Path],
         shown: Callable[[str], Shown],
-        marked: Callable[[str, str], AbstractContextManager[Worktree | None]],
+        marked: Marked,
     ) -> None:
         """Book the answers that earlier processes got, and did not live to put into the ledger.
 
@@ -147,7 +147,7 @@ class BuildStep:
         self,
         paid: PaidAnswer,
         folder: Path,
-        marked: Callable[[str, str], AbstractContextManager[Worktree | None]],
+        marked: Marked,
     ) -> PaidAnswer:
         """The answer with what its Builder left; of a worktree that was used since, its cost is all that is left."""
         with marked(paid.left_in, paid.base_commit) as worktree:

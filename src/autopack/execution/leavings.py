@@ -1,11 +1,29 @@
 """What a Builder that edits the worktree left there, taken as its answer; it is paid for, whatever comes of that."""
 
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 
 from autopack.domain.failure import FailureKind, FailureReport
 from autopack.errors import UntakeableError, WorkspaceError
 from autopack.execution.failures import fault
 from autopack.ports import AnswerFormat, BuildAnswer, Worktree
+
+Marked = Callable[[str, str], AbstractContextManager[Worktree | None]]
+"""As ``Workspace.marked``."""
+
+
+def undisturbed(marked: Marked, kill_strays: Callable[[], object]) -> Marked:
+    """The same worktree, in which nothing that a killed process had running writes any more."""
+
+    @contextmanager
+    def found(mark: str, commit: str) -> Iterator[Worktree | None]:
+        with marked(mark, commit) as worktree:
+            if worktree is not None:
+                kill_strays()
+            yield worktree
+
+    return found
 
 
 def collected(answer: BuildAnswer, worktree: Worktree | None) -> BuildAnswer:

@@ -1,12 +1,17 @@
 """What becomes of an attempt whose lease, base or process goes away in its midst."""
 
+import subprocess
 import sys
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
+import psutil
 import pytest
 from project import Project, phase
 
 from autopack import bootstrap
+from autopack.adapters.git_worktree import GitWorktree
+from autopack.adapters.process_identity import process_identity
 from autopack.domain.failure import FailureKind, FailureReport
 from autopack.domain.phase import PhaseState
 from autopack.domain.replay import Replay
@@ -196,3 +201,44 @@ def test_a_parked_attempt_is_decided_after_its_process_ended(approved, state, ki
     assert project.branch_log() == log
     with project.store() as store:
         assert store.usage_of("r").total_tokens == PAID_TOKENS
+
+
+@contextmanager
+def left_running(project):
+    """A program that an executor, killed since, had at work on the project; it is no child of ours."""
+    host, pid, start = process_identity().split(":")
+    owner = f"{host}:{pid}:{int(start) - 1} {project.settings.state_folder}"
+    started = subprocess.run(
+        ["sh", "-c", "setsid sleep 300 >&- 2>&- & echo $!"],
+        env={**project.environ, "AUTOPACK_OWNER": owner},
+        check=True,
+        capture_output=True,
+    )
+    stray = psutil.Process(int(started.stdout))
+    yield stray
+    with suppress(psutil.NoSuchProcess):
+        stray.kill()
+
+
+def runs(process):
+    # Its parent may not have looked yet at how it ended.
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+
+
+def test_what_a_killed_agent_left_running_is_ended_before_its_change_is_taken(project, monkeypatch):
+    project.builder = "command:echo new > docs/new.txt"
+    project.plan(phase(paths=("docs/",)))
+    take, was_there = GitWorktree.diff, []
+    monkeypatch.setattr(GitWorktree, "diff", die)
+    with pytest.raises(Died):
+        attempt(project)
+
+    def watched(worktree):
+        was_there.append(runs(stray))
+        return take(worktree)
+
+    monkeypatch.setattr(GitWorktree, "diff", watched)
+    with left_running(project) as stray:
+        outcome = attempt(project)
+    assert outcome.final_state is PhaseState.COMPLETE
+    assert (was_there, project.show("docs/new.txt")) == ([False], "new")
