@@ -53,12 +53,13 @@ def change_of(answer: BuildAnswer, *, max_bytes: int | None = None) -> Change:
 
 
 def searched_paths(change: Change) -> tuple[str, ...]:
-    """Files in which something is looked for, by the path that they are to have, and by their old one; sorted.
+    """Files in which something is looked for, by the path that they are to have, and by the one they lose; sorted.
 
-    A text that is replaced by itself changes nothing, and is left out.
+    What a file is copied from is only read. A text that is replaced by itself changes nothing. Both are left out.
     """
     steps = [step for step in change.steps if _is_searched(step)]
-    return tuple(sorted({path for step in steps for path in (step.path, step.old_path) if path is not None}))
+    lost = {step.old_path for step in steps if step.intent is Intent.RENAME and step.old_path is not None}
+    return tuple(sorted({step.path for step in steps} | lost))
 
 
 def _is_searched(step: Step) -> bool:

@@ -6,7 +6,14 @@ import pytest
 
 from autopack.domain.change import EditAction, FileEdit
 from autopack.errors import PatchError
-from autopack.execution.change import given_whole, reading, to_edits, without_untouched
+from autopack.execution.change import (
+    given_whole,
+    read_change,
+    reading,
+    searched_paths,
+    to_edits,
+    without_untouched,
+)
 from autopack.ports import AnswerFormat, BuildAnswer
 
 FILE = "100644"
@@ -14,6 +21,12 @@ FILE = "100644"
 
 PATCH = "--- a/a.txt\n+++ b/a.txt\n@@ -1 +1 @@\n-one\n+two\n"
 WANTED = (FileEdit(path="a.txt", action=EditAction.MODIFY, content=b"two\n"),)
+
+
+def moved_by(verb):
+    """A patch that copies or renames a file, and changes it in its new place."""
+    head = f"diff --git a/lib/a.txt b/app/b.txt\nsimilarity index 50%\n{verb} from lib/a.txt\n{verb} to app/b.txt\n"
+    return f"{head}--- a/lib/a.txt\n+++ b/app/b.txt\n@@ -1 +1 @@\n-one\n+two\n"
 
 
 @pytest.fixture
@@ -52,6 +65,17 @@ def test_words_in_any_format_come_to_the_same_files(text, tree):
 )
 def test_what_is_given_whole_is_told_from_what_is_fitted(text, answer_format, whole):
     assert given_whole(answer(text, answer_format), WANTED) == whole
+
+
+@pytest.mark.parametrize(
+    ("verb", "searched"),
+    [
+        pytest.param("copy", ("app/b.txt",), id="what is copied is only read"),
+        pytest.param("rename", ("app/b.txt", "lib/a.txt"), id="what is renamed is lost"),
+    ],
+)
+def test_a_source_is_searched_if_it_is_changed(verb, searched):
+    assert searched_paths(read_change(AnswerFormat.PATCH, moved_by(verb))) == searched
 
 
 @pytest.mark.parametrize("answer_format", AnswerFormat)

@@ -6,10 +6,12 @@ from autopack.domain.change import EditAction, FileEdit
 from autopack.domain.failure import FailureKind
 from autopack.domain.phase import PhaseSpec, Scope
 from autopack.domain.verdicts import GateStatus, blocked, first_failure, passed
+from autopack.execution.change import read_change, searched_paths
 from autopack.execution.gates import GateInput, judge_after, judge_before
 from autopack.execution.gates_deliverables import deliverables, json_deliverables, not_empty
 from autopack.execution.gates_form import well_formed
-from autopack.execution.gates_paths import protected_paths, scope
+from autopack.execution.gates_paths import protected_paths, scope, scope_of
+from autopack.ports import AnswerFormat
 from autopack.settings import AttemptSettings
 
 FILE = "100644"
@@ -172,6 +174,21 @@ def test_outside_the_scope(edit, paths, outside, case):
     failure = scope(case(edit, paths=paths)).failure
     assert failure.kind is FailureKind.SCOPE_VIOLATION
     assert failure.message == f"Outside scope: {outside}"
+
+
+@pytest.mark.parametrize(
+    ("verb", "outside"),
+    [
+        pytest.param("copy", (), id="what is copied is only read"),
+        pytest.param("rename", ("Outside scope: docs/README.md",), id="what is renamed is lost"),
+    ],
+)
+def test_what_a_patch_names_outside_the_scope_may_be_read(verb, outside, case):
+    head = f"diff --git a/docs/README.md b/src/x\n{verb} from docs/README.md\n{verb} to src/x\n"
+    text = f"{head}--- a/docs/README.md\n+++ b/src/x\n@@ -1 +1 @@\n-one\n+two\n"
+    named = searched_paths(read_change(AnswerFormat.PATCH, text))
+    verdict = scope_of(named, case().spec, is_folder=lambda _: False)
+    assert (verdict.failure.details if verdict.failure else ()) == outside
 
 
 def test_every_path_outside_is_named_in_order(case):
