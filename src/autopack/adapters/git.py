@@ -134,7 +134,8 @@ class GitWorkspace:
         return self._joined(self.run_head(run_id, base=base), commit, message=message)
 
     def _joined(self, head: str, commit: str, *, message: str) -> str:
-        if is_ancestor(self._git, commit, head):
+        # The very question by which a phase that failed is found to have the fix, or to lack it.
+        if holds(self._git, head, commit):
             return head
         is_behind = is_ancestor(self._git, head, commit)
         return commit if is_behind else merge(self._git, head, commit, message=message)

@@ -1,5 +1,7 @@
 """What two commits have of each other, and merges that nobody sees: two commits become one without a checkout."""
 
+from collections import Counter
+
 from autopack.adapters.git_command import DURABLE, Git
 from autopack.errors import MergeConflictError, WorkspaceError
 
@@ -7,7 +9,9 @@ _CONFLICT = 1
 _MOST_COMMITS = 500
 _MOST_PATHS = 200
 """As far as a copy of a change is looked for; beyond, it would take seconds."""
-_PLAIN = ("--no-renames", "--no-ext-diff", "--no-textconv", "--no-color")
+_MOST_MERGES = 20
+# Whole names of contents tell binary files apart; without prefixes a change taken back reads as the change itself.
+_PLAIN = ("--full-index", "--no-prefix", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-color")
 
 
 def is_ancestor(git: Git, older: str, newer: str) -> bool:
@@ -72,25 +76,48 @@ def holds(git: Git, head: str, commit: str) -> bool:
 def _is_copied(git: Git, head: str, commit: str) -> bool:
     found = git.attempt("merge-base", head, commit)
     sides = f"{head}...{commit}"
-    if found.returncode or _count(git, f"--max-count={_MOST_COMMITS + 1}", sides) > _MOST_COMMITS:
+    if (
+        found.returncode
+        or int(git.line("rev-list", "--count", *_first(_MOST_COMMITS), sides)) > _MOST_COMMITS
+    ):
         return False
-    if not _count(git, "--right-only", "--cherry-pick", "--no-merges", sides):
-        return True
     base = found.stdout.decode().strip()
-    names = git.run("diff-tree", "-r", "-z", "--name-only", "--no-renames", base, commit)
-    paths = [name.decode("utf-8", "surrogateescape") for name in names.split(b"\0") if name]
+    named = git.run("log", "-m", "--format=", "--name-only", "-z", "--no-renames", f"{head}..{commit}")
+    paths = {name.decode("utf-8", "surrogateescape") for name in named.split(b"\0") if name.strip()}
     if not paths or len(paths) > _MOST_PATHS:
         return False
-    whole = _patch_ids(git, git.run("diff-tree", "-r", "-p", *_PLAIN, base, commit))
-    window = ("--no-merges", f"{base}..{head}", "--", *paths)
-    squashed = git.run("--literal-pathspecs", "log", "-p", *_PLAIN, *window)
-    return not whole.isdisjoint(_patch_ids(git, squashed))
+    window = (f"{commit}..{head}", "--", *sorted(paths))
+    # What was taken back is there no more, whatever became of its lines since.
+    stays = _patch_ids(git, *window) - _patch_ids(git, "-R", *window)
+    whole = _ids_of(git, git.run("diff-tree", "-r", "-p", *_PLAIN, base, commit))
+    if whole <= stays:
+        return True
+    return _patch_ids(git, f"{head}..{commit}") <= stays and _merges_are_plain(git, sides)
 
 
-def _count(git: Git, *words: str) -> int:
-    return int(git.line("rev-list", "--count", *words))
+def _merges_are_plain(git: Git, sides: str) -> bool:
+    """Whether what merges brought is in the commits that they joined: whoever made them changed nothing on the way."""
+    listed = git.line("rev-list", "--right-only", "--merges", "--parents", *_first(_MOST_MERGES), sides)
+    merges = [line.split() for line in listed.splitlines()]
+    return len(merges) <= _MOST_MERGES and all(_is_plain(git, *names) for names in merges)
 
 
-def _patch_ids(git: Git, patches: bytes) -> frozenset[bytes]:
+def _is_plain(git: Git, commit: str, one: str, other: str, *more: str) -> bool:
+    try:
+        return not more and _merged_tree(git, one, other) == _tree_of(git, commit)
+    except WorkspaceError:
+        return False
+
+
+def _first(number: int) -> tuple[str]:
+    """One more than so many, which tells that there are more."""
+    return (f"--max-count={number + 1}",)
+
+
+def _patch_ids(git: Git, *words: str) -> Counter[bytes]:
+    return _ids_of(git, git.run("--literal-pathspecs", "log", "-p", *_PLAIN, "--no-merges", *words))
+
+
+def _ids_of(git: Git, patches: bytes) -> Counter[bytes]:
     said = git.run("patch-id", "--stable", stdin=patches)
-    return frozenset(line.split()[0] for line in said.splitlines())
+    return Counter(line.split()[0] for line in said.splitlines())

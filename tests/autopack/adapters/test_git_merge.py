@@ -115,8 +115,64 @@ def picked_and_changed_again(it):
     it.write({3: "mended and better", 12: "mended too"})
 
 
+def picked_and_reverted(it):
+    picked(it)
+    it.git("revert", "--no-edit", "HEAD", "HEAD~1")
+
+
+def picked_reverted_and_changed_otherwise(it):
+    picked_and_reverted(it)
+    it.write({3: "done otherwise", 12: "and here"})
+
+
+def picked_reverted_picked_again_and_changed_again(it):
+    picked_and_reverted(it)
+    picked_and_changed_again(it)
+
+
+def merge_into_fix(it, changed):
+    """The fix becomes the merge of its branch and another."""
+    it.git("checkout", "-q", "-b", "side", "main")
+    it.write(changed, name="b.txt")
+    it.git("checkout", "-q", "fix")
+    it.git("merge", "-q", "--no-ff", "side")
+    it.git("checkout", "-q", "run")
+
+
+def picked_where_the_fix_is_a_merge_and_changed_again(it):
+    merge_into_fix(it, {25: "more"})
+    it.git("cherry-pick", "fix~1^", "fix~1", "side")
+    it.write({3: "mended and better", 12: "mended too"})
+
+
 def changed_otherwise(it):
     it.write({3: "done otherwise"})
+
+
+def another_merge_of_the_same(it):
+    """Both sides of it are here, and what the fix made of them is not."""
+    it.git("merge", "-q", "fix")
+    it.git("checkout", "-q", "-b", "side", "main")
+    it.write({}, name="b.txt")
+    for name, text in (("run", "broken"), ("fix", "mended at last")):
+        it.git("checkout", "-q", name)
+        it.git("merge", "-q", "--no-ff", "--no-commit", "side")
+        lines = "\n".join({3: "mended", 12: text}.get(number, line) for number, line in enumerate(LINES))
+        (it.root / "a.txt").write_text(f"{lines}\n")
+        it.git("add", "-A")
+        it.git("commit", "-q", "-m", f"Merge it {text}")
+
+
+def another_binary_file(it):
+    for name, content in (("run", b"\0one"), ("fix", b"\0two")):
+        it.git("checkout", "-q", name)
+        (it.root / "a.bin").write_bytes(content)
+        it.git("add", "-A")
+        it.git("commit", "-q", "-m", "Add it")
+    it.git("reset", "-q", "--soft", "main")
+    it.git("checkout", "-q", "main", "--", "a.txt")
+    it.git("commit", "-q", "-m", "Add it alone")
+    it.git("checkout", "-q", "run")
 
 
 CASES = [
@@ -132,6 +188,12 @@ CASES = [
     (squashed_and_changed_again, True),
     (squashed_with_more_and_changed_again, True),
     (picked_and_changed_again, True),
+    (picked_and_reverted, False),
+    (picked_reverted_and_changed_otherwise, False),
+    (picked_reverted_picked_again_and_changed_again, True),
+    (picked_where_the_fix_is_a_merge_and_changed_again, True),
+    (another_merge_of_the_same, False),
+    (another_binary_file, False),
     (changed_otherwise, False),
 ]
 
@@ -157,7 +219,7 @@ def test_a_copy_that_was_changed_again_is_looked_for_within_bounds(limit, reposi
     assert workspace.holds(workspace.resolve("run"), workspace.resolve("fix")) is False
 
 
-@pytest.mark.parametrize("make", [picked, squashed, squashed_with_more])
+@pytest.mark.parametrize("make", [make for make, is_held in CASES if is_held and make is not merged])
 def test_a_copy_is_not_brought_in_once_more(make, repository, workspace):
     make(repository)
     head = workspace.resolve("run")
