@@ -107,13 +107,20 @@ class Opened:
 
 @contextmanager
 def opened(
-    upstream: str, folder, *, budget: int = 1_000_000, meter=None, provider: str = "scripted", budget_usd=None
+    upstream: str,
+    folder,
+    *,
+    budget: int = 1_000_000,
+    meter=None,
+    provider: str = "scripted",
+    budget_usd=None,
+    watch=None,
 ):
     """A door to ``upstream`` with a client that talks to it."""
     meter = meter or LoopbackMeter(SystemClock())
     route = ModelRoute(provider=provider, upstream=upstream, key=KEY)
     order = MeterOrder(route=route, budget_tokens=budget, budget_usd=budget_usd, log_folder=folder)
-    watch = Watch()
+    watch = watch or Watch()
     with (
         meter.open(order, watch) as door,
         httpx.Client(base_url=door.base_url, timeout=30, trust_env=False) as client,

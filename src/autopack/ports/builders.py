@@ -75,7 +75,10 @@ class BuildWatch(Protocol):
         ...
 
     def under_way(self, usage: Usage) -> None:
-        """Tell what was used besides by requests that are not over; it counts until one is over or it is told anew."""
+        """Tell what was used besides by requests that are not over; it counts until one is over or it is told anew.
+
+        Raises nothing.
+        """
         ...
 
     def ended(self, answer: "BuildAnswer") -> None:

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import httpx
 import pytest
-from model_clients import DIALECTS, KEY, PATHS, PROMPT, body_of, key_headers, opened, text_of
+from model_clients import DIALECTS, KEY, PATHS, PROMPT, Watch, body_of, key_headers, opened, text_of
 
 from autopack.adapters.clock import SystemClock
 from autopack.adapters.meter.books import MOST_REFUSALS
@@ -291,6 +291,31 @@ def test_closing_a_door_ends_and_books_what_is_under_way(tmp_path):
     assert set(threading.enumerate()) == threads
     with pytest.raises(httpx.ConnectError):
         httpx.get(it.door.base_url, trust_env=False)
+
+
+class StumblingWatch(Watch):
+    """Fails at the first telling, and takes the next."""
+
+    has_stumbled = False
+
+    def under_way(self, usage):
+        if not self.has_stumbled:
+            self.has_stumbled = True
+            raise LookupError("no such attempt")
+        super().under_way(usage)
+
+
+def test_a_telling_that_fails_is_logged_and_the_next_one_comes(tmp_path, caplog):
+    watch, meter = StumblingWatch(), LoopbackMeter(SystemClock(), note_seconds=0.02)
+    with (
+        serve(Scripted(text=TEXT, hang_after=10)) as provider,
+        opened(provider.url, tmp_path, meter=meter, watch=watch) as it,
+        it.streaming(Dialect.ANTHROPIC),
+    ):
+        assert watch.is_told.wait(10)
+    assert watch.running.input_tokens > 0
+    (said,) = [record for record in caplog.records if record.getMessage() == "usage.not_told"]
+    assert (said.provider, str(said.exc_info[1])) == ("scripted", "no such attempt")
 
 
 def test_an_error_inside_a_stream_is_a_fault(tmp_path):

@@ -1,6 +1,7 @@
 """A door: a server on loopback and on a Unix socket, in a thread and an event loop of its own."""
 
 import asyncio
+import logging
 import secrets
 import shutil
 import socket
@@ -24,6 +25,7 @@ from autopack.domain.budget import Usage
 from autopack.domain.masking import MASK, mask_secrets
 from autopack.ports import BuildWatch, Clock, MeterOrder, ModelRequest
 
+logger = logging.getLogger(__name__)
 CONNECT_SECONDS = 30.0
 _HEADER_BYTES = 64 << 10
 
@@ -122,7 +124,11 @@ class Door:
     async def _tell(self) -> None:
         while True:
             await asyncio.sleep(self._note_seconds)
-            self._books.tell()
+            try:
+                self._books.tell()
+            except Exception:
+                # One telling that failed must not end those to come: a process that is killed later would lose them.
+                logger.exception("usage.not_told", extra={"provider": self._order.route.provider})
 
     def _proxy(self, session: aiohttp.ClientSession) -> Proxy:
         return Proxy(
