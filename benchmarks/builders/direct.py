@@ -11,43 +11,39 @@ from autopack.adapters.builders.direct_factory import make_direct
 from autopack.adapters.clock import SystemClock
 from autopack.adapters.meter.loopback import LoopbackMeter
 from autopack.domain.attempt import AttemptAddress
-from autopack.domain.budget import Usage
 from autopack.ports import BuildRequest
 from autopack.settings import ProviderSettings, Settings
-from benchmarks.builders.meter import _provider
+from benchmarks.builders.meter import provider, watch
 
 MOST_ADDED_CPU_SECONDS = 0.1
 _SYSTEM = "Rules. " * 250
 _PROMPT = "def f(x):\n    return x\n" * 2000
 
 
-class _Watch:
-    def used(self, usage: Usage) -> None:
-        pass
-
-    def is_cancelled(self) -> bool:
-        return False
-
-
 def run(*, pairs: int) -> list[str]:
     """Measure and print; the bars that were missed."""
     missed = []
-    print(f"\n{pairs} model calls each, bare SDK and direct Builder by turns; ms for a call")
-    print(f"{'':12} {'':16} {'median':>8} {'quiet tenth':>12} {'CPU':>7} {'ratio':>7}")
-    with _provider() as url, tempfile.TemporaryDirectory() as folder:
+    print(
+        f"\n{pairs} model calls each, bare SDK and direct Builder by turns; ms for a call; the bar is for CPU\n"
+    )
+    print("| | median | quiet tenth | ratio | CPU | CPU added | bar |\n|---|---|---|---|---|---|---|")
+    with provider() as url, tempfile.TemporaryDirectory() as folder:
         for name, bare in (("openai", _openai), ("anthropic", _anthropic)):
             build = _builder(name, url, Path(folder))
             bare(url)
             build()
             took = _by_turns({"bare": lambda bare=bare: bare(url), "direct": build}, pairs)
-            for way, (walls, cpus) in took.items():
-                half, quiet = statistics.median(walls), sorted(walls)[len(walls) // 10]
-                cpu = statistics.median(cpus)
-                ratio = half / statistics.median(took["bare"][0])
+            halves = {way: statistics.median(walls) for way, (walls, _) in took.items()}
+            cpu = {way: statistics.median(cpus) for way, (_, cpus) in took.items()}
+            added = cpu["direct"] - cpu["bare"]
+            for way, (walls, _) in took.items():
+                quiet = sorted(walls)[len(walls) // 10]
+                cells = [f"{1e3 * it:.0f}" for it in (halves[way], quiet)]
+                cells += [f"{halves[way] / halves['bare']:.2f}", f"{1e3 * cpu[way]:.0f}"]
+                bar = [f"{1e3 * added:.0f}", f"{1e3 * MOST_ADDED_CPU_SECONDS:.0f}"]
                 print(
-                    f"{name:12} {way:16} {1e3 * half:8.1f} {1e3 * quiet:12.1f} {1e3 * cpu:7.1f} {ratio:7.2f}"
+                    f"| {' | '.join([f'`{name}`: {way}', *cells, *(bar if way == 'direct' else ['', ''])])} |"
                 )
-            added = statistics.median(took["direct"][1]) - statistics.median(took["bare"][1])
             if added > MOST_ADDED_CPU_SECONDS:
                 missed.append(f"{name}: the direct Builder adds {1e3 * added:.0f} ms of CPU")
     return missed
@@ -93,7 +89,7 @@ def _builder(name: str, url: str, folder: Path) -> Callable[[], None]:
     )
 
     def build() -> None:
-        answer = builder.build(request, _Watch())
+        answer = builder.build(request, watch())
         assert answer.failure is None, answer.failure
 
     return build
