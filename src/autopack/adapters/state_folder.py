@@ -20,8 +20,10 @@ def check_writable(state_folder: Path) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             # It never has a name where the system can do that, so that a kill leaves nothing.
-            with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+            with tempfile.TemporaryFile(dir=folder) as file:
                 file.write(b"\0" * _PROBE_BYTES)
+                # The system may take a part of what it is given and say so only when the rest is brought.
+                file.flush()
         except OSError as error:
             raise WorkspaceError(
                 f"{folder} cannot be written: {error.strerror}",
