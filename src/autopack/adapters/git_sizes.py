@@ -73,10 +73,12 @@ def _size_now(root: Path, name: bytes) -> int:
 
 def _sizes_before(git: Git, base: str, names: Sequence[bytes]) -> Mapping[bytes, int]:
     # A line of the question is a name; one with a line break in it would ask for others, and is small enough to skip.
-    asked = [name for name in names if b"\n" not in name]
+    # So is one with a carriage return at its end, which git takes for a part of the line's.
+    asked = [name for name in names if b"\n" not in name and not name.endswith(b"\r")]
     question = b"".join(b"%s:%s\n" % (base.encode(), name) for name in asked)
     told = git.run("cat-file", "--batch-check=%(objecttype) %(objectsize)", stdin=question)
-    return dict(_blobs(asked, told.splitlines()))
+    # A missing file is told by its name, which may hold whatever else ends a line elsewhere.
+    return dict(_blobs(asked, told.split(b"\n")[:-1]))
 
 
 def _blobs(names: Sequence[bytes], told: Sequence[bytes]) -> Iterator[tuple[bytes, int]]:

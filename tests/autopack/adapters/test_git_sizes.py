@@ -76,12 +76,24 @@ def test_a_change_that_is_too_large_is_refused_by_its_sizes(tmp_path, script, na
         pytest.param(
             "mkdir build; truncate -s 4G build/out; echo y > small.txt", "small.txt", id="ignored files"
         ),
+        pytest.param("touch 'a\rb'", r"a\rb", id="a carriage return in a name"),
+        pytest.param("touch 'large.txt\r'", r"large.txt\r", id="a carriage return after a name"),
+        pytest.param("touch 'a\nb'", r"a\nb", id="a line break in a name"),
+        pytest.param("touch 'a\vb'", r"a\vb", id="another character that ends a line elsewhere"),
         pytest.param("ln -s /dev/zero link", "link", id="a link to what has no end"),
     ],
 )
 def test_what_is_no_larger_than_it_was_or_no_part_of_the_change_is_taken(tmp_path, script, path):
     with changed(tmp_path, script) as worktree:
         assert f"b/{path}" in worktree.diff()
+
+
+def test_a_name_with_a_carriage_return_is_not_excused_by_another_ones_size(tmp_path):
+    with (
+        changed(tmp_path, "head -c 3000 /dev/zero > 'large.txt\r'") as worktree,
+        pytest.raises(UntakeableError, match="has 3,000 bytes, more than 2,000"),
+    ):
+        worktree.diff()
 
 
 def test_what_was_large_counts_before_and_after(tmp_path):
