@@ -18,7 +18,7 @@ from autopack.domain.telemetry import CallEvent
 from autopack.execution.booking import Booking
 from autopack.execution.briefing import Prompt
 from autopack.execution.context import ScopedContext
-from autopack.execution.leavings import Marked, broken, collected, fetched, is_taken
+from autopack.execution.leavings import Marked, broken, collected, fetched, is_taken, mark_left
 from autopack.execution.mending import notes_of, reply_to
 from autopack.execution.paid_answers import FIRST_TURN, MOST_TURNS, paid_answer, replayable
 from autopack.execution.shown import Shown
@@ -266,7 +266,7 @@ class BuildStep:
                 marks.append(mark)
                 keep(answer, mark)
 
-            order.worktree.mark(note)
+            mark_left(order.worktree, note)
 
         paid = keep(self._answered(order, said, reservation, on_end), marks[-1] if marks else "")
         if marks:

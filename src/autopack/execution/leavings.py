@@ -1,5 +1,6 @@
 """What a Builder that edits the worktree left there, taken as its answer; it is paid for, whatever comes of that."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -9,6 +10,7 @@ from autopack.errors import UntakeableError, WorkspaceError
 from autopack.execution.failures import fault
 from autopack.ports import AnswerFormat, BuildAnswer, Worktree
 
+logger = logging.getLogger(__name__)
 Marked = Callable[[str, str], AbstractContextManager[Worktree | None]]
 """As ``Workspace.marked``."""
 
@@ -24,6 +26,14 @@ def undisturbed(marked: Marked, kill_strays: Callable[[], object]) -> Marked:
             yield worktree
 
     return found
+
+
+def mark_left(worktree: Worktree, note: Callable[[str], object]) -> None:
+    """Have the worktree found as it is by who comes after a kill; a disk that refuses that ends nothing else."""
+    try:
+        worktree.mark(note)
+    except OSError as error:
+        logger.warning("worktree.not_marked", extra={"path": str(worktree.path), "reason": error.strerror})
 
 
 def collected(answer: BuildAnswer, worktree: Worktree | None) -> BuildAnswer:

@@ -55,6 +55,9 @@ class Worktree(Protocol):
 
         Args:
             note: Keeps the name; called before it holds, so that no checkout waits for somebody who does not know it.
+
+        Raises:
+            OSError: The disk refused; nobody finds the checkout.
         """
         ...
 

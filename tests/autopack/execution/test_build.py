@@ -401,6 +401,31 @@ def test_a_change_that_cannot_be_taken_now_is_taken_by_who_comes_next(bench, err
     assert not list(bench.folder.rglob("paid-*"))
 
 
+class Told(Editing):
+    """Tells that it is done in the worktree, and gives its answer."""
+
+    def build(self, request, watch):
+        (told,) = self.answers
+        watch.ended(told)
+        return told
+
+
+class Unmarkable(Marked):
+    """A worktree to which the disk gives no name."""
+
+    def mark(self, note):
+        note("0:abc")
+        raise FULL
+
+
+def test_a_change_that_cannot_be_marked_is_taken_all_the_same(bench):
+    step, lease = bench.step(Told(answer(77))), bench.claim()
+    told = bench.ask(step, lease, worktree=Unmarkable())
+    assert (told.text, told.failure, told.usage.total_tokens) == ("the change", None, 77)
+    assert step.stored(lease) == told
+    assert not list(bench.folder.rglob("paid-*"))
+
+
 def test_every_call_is_told_once_it_has_ended(bench):
     told = []
     step = bench.step(Scripted(answer(77)), on_call=told.append)
