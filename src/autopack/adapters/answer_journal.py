@@ -61,6 +61,12 @@ class FileJournal:
             logger.warning("answer.not_put_aside", extra={"path": str(path), "reason": error.strerror})
 
 
+def places_left(folder: Path) -> frozenset[str]:
+    """Where the changes of a folder's answers are, of those that nobody has booked: see ``PaidAnswer.left_in``."""
+    read = (_read(path) for path in folder.glob("paid-*.json") if _NAME.fullmatch(path.name))
+    return frozenset(it.left_in for it in read if it is not None and it.left_in)
+
+
 def _path(folder: Path, paid: PaidAnswer) -> Path:
     return folder / f"paid-{paid.call_id}.json"
 

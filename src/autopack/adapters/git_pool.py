@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 
 from autopack.adapters.git_command import Git
 from autopack.adapters.git_sizes import ChangeLimits
-from autopack.adapters.git_worktree import GitWorktree, Slot
+from autopack.adapters.git_worktree import GitWorktree, Slot, mark_of
 from autopack.errors import WorkspaceError
 
 # Nothing a tree says of its files applies: no filter runs, no line end and no encoding is converted, and whether
@@ -77,13 +77,13 @@ class WorktreePool:
     def marked(self, mark: str, commit: str) -> Iterator[GitWorktree | None]:
         """See ``Workspace.marked``."""
         slot = self._slot(int(mark.partition(":")[0]))
-        if not _has_mark(slot, mark):
+        if mark_of(slot) != mark:
             yield None
             return
         # Git of the process that died may have its last word there.
         with self.hold(slot.number, patience_seconds=REPOSITORY_LOCK_SECONDS) as (held, inherited):
             admin = self._admin_of(slot)
-            if held is None or admin is None or not _has_mark(slot, mark) or not _is_as_left(slot, admin):
+            if held is None or admin is None or mark_of(slot) != mark or not _is_as_left(slot, admin):
                 yield None
                 return
             worktree = self._worktree(slot, inherited)
@@ -203,13 +203,6 @@ class WorktreePool:
             path = self._own / name
             if not path.is_file() or path.read_text("utf-8") != text:
                 path.write_text(text, "utf-8")
-
-
-def _has_mark(slot: Slot, mark: str) -> bool:
-    try:
-        return slot.mark.read_text("ascii") == mark
-    except OSError:
-        return False
 
 
 def _is_as_left(slot: Slot, admin: Path) -> bool:

@@ -73,6 +73,14 @@ class Slot:
         return (self.path, self.index, self.scratch, self.stamp, self.mark)
 
 
+def mark_of(slot: Slot) -> str:
+    """The name under which somebody will look for the checkout; empty where nobody will."""
+    try:
+        return slot.mark.read_text("ascii")
+    except OSError:
+        return ""
+
+
 class GitWorktree:
     """Implements ``Worktree``."""
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from autopack.adapters.answer_journal import places_left
 from autopack.adapters.git import GitWorkspace
-from autopack.adapters.git_worktree import Slot
+from autopack.adapters.git_worktree import Slot, mark_of
 from autopack.errors import WorkspaceError
 
 
@@ -57,13 +58,14 @@ def find_reclaimable(
         now: The time, in seconds since the epoch.
         max_age_seconds: What was used more recently stays. A finished run's branch that another branch holds may go
             at any age.
-        keep_run: Whether a run still needs its logs and its branch; told a run id.
+        keep_run: Whether a run still needs its logs, its branch, and the worktrees in which its Builders left
+            changes that are not taken yet; told a run id.
 
     Returns:
         Worktrees, logs, branches, then compiled modules; each sort by name.
     """
     found = (
-        *_worktrees(workspace, now=now),
+        *_worktrees(workspace, now=now, wanted=_marks_wanted(state_folder, keep_run)),
         *_logs(state_folder, now=now, keep_run=keep_run),
         *_bytecode(state_folder, now=now),
     )
@@ -113,10 +115,16 @@ def _remove_worktree(workspace: GitWorkspace, path: Path) -> bool:
         return True
 
 
-def _worktrees(workspace: GitWorkspace, *, now: float) -> Iterator[Reclaimable]:
+def _marks_wanted(state_folder: Path, keep_run: Callable[[str], bool]) -> frozenset[str]:
+    """The marks of worktrees for which an attempt will look; whatever bears another one is nobody's."""
+    folders = [it for it in (state_folder / "logs").glob("*/*/*/builder") if keep_run(it.parts[-4])]
+    return frozenset(mark for folder in folders for mark in places_left(folder))
+
+
+def _worktrees(workspace: GitWorkspace, *, now: float, wanted: frozenset[str]) -> Iterator[Reclaimable]:
     for number in workspace.pool.numbers():
         with workspace.pool.hold(number) as (slot, _):
-            if slot is not None:
+            if slot is not None and mark_of(slot) not in wanted:
                 yield Reclaimable(
                     kind=ReclaimableKind.WORKTREE,
                     name=str(slot.path),

@@ -84,8 +84,9 @@ def reclaim(
 ) -> tuple["Reclaimable", ...]:
     """Remove worktrees, logs, bytecode, branches and queue entries that are old enough, or merely name them.
 
-    A run that the store does not know, or that has phases which are neither COMPLETE nor SKIPPED, keeps its logs and
-    its branch. A branch whose commits are on no other branch goes only with ``includes_unmerged``.
+    A run that the store does not know, or that has phases which are neither COMPLETE nor SKIPPED, keeps its logs, its
+    branch, and worktrees with changes of its Builders that nobody has taken yet. A branch whose commits are on no
+    other branch goes only with ``includes_unmerged``.
     """
     from autopack.adapters import reclaim as reclaiming
 

@@ -4,9 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from autopack.adapters.answer_journal import FileJournal
 from autopack.adapters.git import open_workspace
 from autopack.adapters.reclaim import ReclaimableKind, find_reclaimable, reclaim
+from autopack.domain.attempt import AttemptAddress
 from autopack.domain.change import EditAction, FileEdit
+from autopack.ports import BuildAnswer, PaidAnswer
 
 IDENTITY = (
     "-c",
@@ -129,6 +132,47 @@ def test_a_worktree_in_use_stays_and_so_does_one_that_was_taken_since(workspace,
     with workspace.worktree() as taken:
         assert names(reclaim(workspace, found), state) == ["worktrees/slot-1"]
         assert (taken.path / "a.txt").exists()
+
+
+def leave_change(workspace, state, run_id, *, days_ago: float) -> Path:
+    """A worktree with a change that nobody has taken; the file that says so."""
+    kept, folder = FileJournal(), state / "logs" / run_id / "p" / "1" / "builder"
+
+    def note(mark):
+        paid = PaidAnswer(
+            call_id=1,
+            address=AttemptAddress(run_id=run_id, phase_id="p", number=1),
+            store="s",
+            answer=BuildAnswer(),
+            base_commit=workspace.resolve("HEAD"),
+            duration_seconds=1.0,
+            begun_at=1.0,
+            left_in=mark,
+        )
+        kept.keep(folder, paid)
+
+    use_worktrees(workspace, 1, days_ago=days_ago)
+    with workspace.worktree() as worktree:
+        worktree.mark(note)
+    return folder / "paid-1.json"
+
+
+@pytest.mark.parametrize(
+    ("unfinished", "is_kept", "goes"),
+    [
+        pytest.param("run", True, False, id="of a run that goes on"),
+        pytest.param("other", True, True, id="of a run that is done"),
+        pytest.param("run", False, True, id="for which nobody looks any more"),
+    ],
+)
+def test_a_worktree_with_a_change_to_be_taken_stays_however_old(
+    unfinished, is_kept, goes, workspace, find, state
+):
+    path = leave_change(workspace, state, "run", days_ago=60)
+    if not is_kept:
+        path.unlink()
+    found = of(ReclaimableKind.WORKTREE, find(unfinished=unfinished))
+    assert names(found, state) == (["worktrees/slot-0"] if goes else [])
 
 
 def test_half_made_worktrees_go_too(workspace, find, state):
