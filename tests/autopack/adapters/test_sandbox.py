@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -267,12 +268,19 @@ for text in sys.argv[3:]:
         client.sendall(text.encode() * int(sys.argv[2]))
         client.shutdown(socket.SHUT_WR)
         answers.append(client.makefile().read())
-try:
-    socket.create_connection(("127.0.0.1", int(sys.argv[1]) + 1), timeout=2)
-    answers.append("reached another port")
-except OSError:
-    pass
 print(json.dumps(answers))
+"""
+    REACH = """
+import json, socket, sys
+reached = []
+for address, port in json.loads(sys.argv[1]):
+    try:
+        socket.create_connection((address, port), timeout=2).close()
+        reached.append([address, port])
+    except OSError:
+        pass
+socket.socket(type=socket.SOCK_DGRAM).sendto(b"sent", ("127.0.0.1", int(sys.argv[2])))
+print(json.dumps(reached))
 """
 
     def test_one_address_leads_out(self, den):
@@ -283,6 +291,37 @@ print(json.dumps(answers))
         assert finished.returncode == 0, den.err
         assert json.loads(den.out) == ["HELLO" * 200_000, "X" * 200_000]
         assert finished.duration_seconds < 20
+
+    def test_no_other_address_is_reached(self, any_den):
+        path = any_den.folder / "socket"
+        with (
+            self.echo_server(path),
+            socket.create_server(("127.0.0.1", 0)) as other,
+            socket.create_server(("127.0.0.2", 0)) as elsewhere,
+            socket.socket(type=socket.SOCK_DGRAM) as letters,
+        ):
+            letters.bind(("127.0.0.1", 0))
+            letters.setblocking(False)
+            port = elsewhere.getsockname()[1]
+            relay = {"network": Network.RELAY, "relay_socket": path, "relay_port": port}
+            targets = [list(it.getsockname()) for it in (other, elsewhere)]
+            finished = any_den.python(
+                self.REACH,
+                json.dumps([["127.0.0.1", port], *targets]),
+                str(letters.getsockname()[1]),
+                **relay,
+            )
+            assert finished.returncode == 0, any_den.err
+            sent = letters.recv(10) if select.select([letters], [], [], 0)[0] else b""
+        door = [] if not any_den.sandbox.is_confining else [["127.0.0.1", port]]
+        outside = [it for it in json.loads(any_den.out) if it not in door]
+        # One that has no network of its own says so: there the door's port is open on every machine, and all of UDP.
+        shares_network = "without loopback" in any_den.sandbox.description
+        if any_den.sandbox.is_confining:
+            assert door[0] in json.loads(any_den.out)
+            assert (outside, sent) == ((targets[1:], b"sent") if shares_network else ([], b""))
+        else:
+            assert (outside, sent) == (targets, b"sent")
 
     def test_a_meter_has_the_same_port_outside(self, den):
         path = den.folder / "socket"

@@ -2,8 +2,8 @@
 
 Run by its path with ``python -I -S``. Its argument is JSON: ``inside`` a file that may be written, ``outside`` one
 that may not, a ``secret`` file, a ``kept`` file with something in it; of this machine the ``port`` of a listener, the
-``socket`` of another at a path, a ``terminal``, a file of its shared ``memory``, the ``pid`` of a process, and the
-numbers of its ``keyrings``.
+``udp_port`` of one for datagrams, the ``socket`` of another at a path, a ``terminal``, a file of its shared ``memory``,
+the ``pid`` of a process, and the numbers of its ``keyrings``.
 """
 
 import ctypes
@@ -34,6 +34,7 @@ def main() -> None:
         "read a secret": _tried(lambda: open(of["secret"], "rb").close()),  # noqa: PTH123 - starts faster without
         "truncate a file outside": _tried(lambda: os.truncate(of["kept"], 0)),
         "connect to the host": _tried(lambda: _connect(of["port"])),
+        "send datagrams over the host's network": _tried(lambda: _send(of["udp_port"])),
         "connect to local sockets": _tried(lambda: at_path(of["socket"], socket.socket.connect)),
         "open a terminal of the host": _tried(
             lambda: os.close(os.open(of["terminal"], os.O_RDWR | os.O_NOCTTY))
@@ -62,6 +63,14 @@ def _write(path: str) -> None:
 
 def _connect(port: int) -> None:
     socket.create_connection(("127.0.0.1", port), timeout=2).close()
+
+
+def _send(port: int) -> None:
+    with socket.socket(type=socket.SOCK_DGRAM) as sender:
+        sender.connect(("127.0.0.1", port))
+        sender.send(b"a datagram")
+        # Where nobody got the first, the second is refused.
+        sender.send(b"another")
 
 
 def _use_loopback() -> None:

@@ -52,12 +52,15 @@ def _targets(place: Path, stack: ExitStack) -> dict[str, object]:
     for name in ("secret", "kept"):
         (place / name).write_text("a secret\n", "utf-8")
     listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+    letters = stack.enter_context(socket.socket(type=socket.SOCK_DGRAM))
+    letters.bind(("127.0.0.1", 0))
     local = stack.enter_context(at_path(str(place / "socket"), socket.socket.bind))
     local.listen()
     return {
         "secret": str(place / "secret"),
         "kept": str(place / "kept"),
         "port": listener.getsockname()[1],
+        "udp_port": letters.getsockname()[1],
         "socket": str(place / "socket"),
         "terminal": _terminal(stack),
         "memory": _memory(stack),
