@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+import psutil
 import pytest
 
 from autopack.adapters.clock import SystemClock
@@ -121,3 +122,15 @@ class Den:
     @property
     def err(self) -> str:
         return (self.logs / "err.txt").read_text(errors="replace")
+
+
+def pids_marked(place: Path) -> list[int]:
+    """Processes that were started with ``MARKED`` in their environment, and are there still."""
+    return [it.pid for it in psutil.process_iter() if _environ_of(it).get("MARKED") == str(place)]
+
+
+def _environ_of(process: psutil.Process) -> dict[str, str]:
+    try:
+        return process.environ()
+    except psutil.Error:
+        return {}

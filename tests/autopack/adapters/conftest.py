@@ -6,6 +6,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from rooms import KINDS, Den, make_sandbox
 
 from autopack.adapters.store import SqlStore, open_store
 from autopack.adapters.store.tables import metadata
@@ -75,3 +76,26 @@ def store(request: pytest.FixtureRequest) -> Iterator[MemoryStore | SqlStore]:
         opened = open_store(url, create=False)
         yield opened
         opened.close()
+
+
+@pytest.fixture(scope="module")
+def sandboxes(tmp_path_factory):
+    made = {}
+
+    def sandbox_of(kind: str):
+        if kind not in made:
+            made[kind] = make_sandbox(kind, tmp_path_factory.mktemp("root"))
+        return made[kind]
+
+    return sandbox_of
+
+
+@pytest.fixture(params=KINDS)
+def den(request, sandboxes, tmp_path):
+    return Den(tmp_path, sandboxes(request.param))
+
+
+@pytest.fixture(params=[*KINDS, "none"])
+def any_den(request, sandboxes, tmp_path):
+    """Of each kind, and one without walls: there the same attack must succeed."""
+    return Den(tmp_path, sandboxes(request.param))

@@ -8,10 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import psutil
 import pytest
 from project import give_cache
-from rooms import best_sandbox, make_sandbox
+from rooms import best_sandbox, make_sandbox, pids_marked
 
 from autopack.adapters.ci_pytest import CommandCi
 from autopack.adapters.clock import SystemClock
@@ -194,22 +193,10 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
 def test_nothing_that_tests_start_is_left(site):
     code = f"""
 import subprocess
-subprocess.Popen(["sleep", "300"], env={{"LEFT_BY": {str(site.folder)!r}}}, start_new_session=True)
+subprocess.Popen(["sleep", "300"], env={{"MARKED": {str(site.folder)!r}}}, start_new_session=True)
 """
     site.attack(code)
-    left = [
-        process.pid
-        for process in psutil.process_iter()
-        if _environ_of(process).get("LEFT_BY") == str(site.folder)
-    ]
-    assert left == []
-
-
-def _environ_of(process: psutil.Process) -> dict[str, str]:
-    try:
-        return process.environ()
-    except psutil.Error:
-        return {}
+    assert pids_marked(site.folder) == []
 
 
 def test_a_crash_is_told_by_its_signal(walled):

@@ -1,0 +1,104 @@
+"""How much a program in a room can use, and that nothing of it is left."""
+
+import os
+import sys
+
+import pytest
+from rooms import pids_marked
+
+from autopack.adapters.clock import SystemClock
+from autopack.adapters.process import GuardedProcesses
+from autopack.ports import RoomLimits
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandboxes are Linux's")
+
+
+# Whatever becomes of this test, it ends by itself.
+BOMB = "import os, time\nfor _ in range(300):\n    if not os.fork():\n        time.sleep(30)\n        os._exit(0)\ntime.sleep(30)"
+
+
+THREADS = "import threading, time\nfor _ in range(300):\n    threading.Thread(target=time.sleep, args=(30,), daemon=True).start()\ntime.sleep(30)"
+# Nothing of it is mapped, and so no process holds it.
+FILES = """
+import os, time
+file = open(os.path.join(os.environ["TMPDIR"], "file"), "wb", 0)
+for _ in range(200):
+    file.write(bytes(1_000_000))
+time.sleep(30)
+"""
+SHARED = """
+import mmap, os, time
+held = mmap.mmap(-1, 60_000_000)
+for place in range(0, len(held), 4096):
+    held[place] = 1
+for _ in range(4):
+    if not os.fork():
+        sum(held[place] for place in range(0, len(held), 4096))
+        time.sleep(1)
+        os._exit(0)
+os.wait()
+"""
+
+
+class TestLimits:
+    def test_threads_count_too(self, den):
+        finished = den.python(THREADS, limits=RoomLimits(processes=50))
+        assert finished.overuse == "more than 50 processes and threads", (finished, den.err)
+
+    def test_files_that_lie_in_the_rooms_memory_count(self, den):
+        if den.sandbox.description.startswith("Landlock"):
+            pytest.skip("its folder for temporary files is on the disk")
+        assert "(limit 95 MiB)" in den.python(FILES, limits=RoomLimits(memory_bytes=100_000_000)).overuse
+
+    def test_what_processes_share_counts_once(self, den):
+        finished = den.python(SHARED, limits=RoomLimits(memory_bytes=150_000_000))
+        assert (finished.returncode, finished.overuse) == (0, "")
+        finished = den.python(SHARED, limits=RoomLimits(memory_bytes=50_000_000))
+        assert "(limit 48 MiB)" in finished.overuse
+
+    @pytest.mark.parametrize("name", ["", "run/", "dev/", "etc/"])
+    def test_nothing_is_written_where_no_size_is_set(self, den, name):
+        assert den.run("sh", "-c", f"echo x > /{name}file").returncode != 0
+        assert den.run("sh", "-c", f"mkdir /{name}folder").returncode != 0
+
+    def test_devices_are_written_to_all_the_same(self, den):
+        assert den.run("sh", "-c", "echo x > /dev/null && head -c 3 /dev/zero > /dev/full").returncode != 0
+        assert den.run("sh", "-c", "echo x > /dev/null").returncode == 0
+
+    @pytest.mark.parametrize("name", ["/tmp", "/var/tmp", "/dev/shm", "$HOME"])
+    def test_each_folder_in_memory_has_a_size(self, den, name):
+        if den.sandbox.description.startswith("Landlock"):
+            pytest.skip("it has none")
+        den.run("sh", "-c", f'df -k --output=size "{name}" | tail -1')
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        assert 0 < int(den.out) * 1024 <= memory // 4 + 4096
+
+    def test_a_fork_bomb_is_killed(self, den):
+        finished = den.python(
+            BOMB, env={**den.env, "MARKED": str(den.folder)}, limits=RoomLimits(processes=50)
+        )
+        assert finished.overuse == "more than 50 processes and threads"
+        assert finished.duration_seconds < 20
+        assert pids_marked(den.folder) == []
+
+    def test_nothing_that_was_detached_is_left(self, den):
+        script = "(setsid sleep 300 &) ; setsid sh -c 'sleep 300 & sleep 300' & sleep 0.1; exit 3"
+        finished = den.run("sh", "-c", script, env={**den.env, "MARKED": str(den.folder)})
+        assert finished.returncode == 3
+        assert pids_marked(den.folder) == []
+
+    def test_the_time_limit_ends_a_room(self, den):
+        env = {**den.env, "MARKED": str(den.folder)}
+        finished = den.run("sh", "-c", "setsid sleep 300 & sleep 300", env=env, timeout_seconds=0.5)
+        assert (finished.timed_out, finished.returncode) == (True, None)
+        assert pids_marked(den.folder) == []
+
+    def test_a_room_whose_guard_is_killed_from_inside_was_killed(self, den):
+        if den.sandbox.description.startswith("Landlock"):
+            pytest.skip("the guard is outside, where no signal reaches it")
+        assert den.run("sh", "-c", "kill -9 2; sleep 300").returncode == -9
+
+    def test_output_is_cut_in_a_room_too(self, den):
+        den.processes = GuardedProcesses(SystemClock(), max_output_bytes=100_000)
+        assert den.run("yes").output_overflow
+        assert len(den.out) < 101_000
