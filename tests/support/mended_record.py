@@ -43,13 +43,13 @@ def went_well(record):
     return blocker
 
 
-def late(record, run, *, base="old"):
+def late(record, run, *, base="old", notice=True):
     """A run that the blocker never held fails of its cause."""
     record.backlog(**{run: {"a": None}})
     lease = record.store.set_base(record.claim(record.store.next_address(run, "a")), base)
     outcome = AttemptOutcome(final_state=PhaseState.FAILED, failure=cause("ann"))
     record.store.finish_attempt(lease, outcome, now=record.now)
-    return notice_returns(record.store, Commits(), now=record.now)
+    return notice_returns(record.store, Commits(), now=record.now) if notice else ()
 
 
 def released(record):

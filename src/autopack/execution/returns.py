@@ -14,8 +14,8 @@ def notice_returns(
 
     Only git can tell whether the fix is in what an attempt was made on: a run that the blocker held has it no sooner
     than its release brings it, and one that it never held may stand on an older base. A phase that failed of a mended
-    cause where the fix is not is noted with the blocker, for the next release. Asked again, it finds what a process
-    that died in between did not note.
+    cause where the fix is not is noted with the blocker, for the next release, and git is not asked for it again. Asked
+    again, it finds what a process that died in between did not note.
 
     Args:
         store: The record.

@@ -63,6 +63,8 @@ class Triage(Protocol):
     def returns(self, *, address: AttemptAddress | None = None) -> Sequence[Return]:
         """Attempts that ended with the cause of a mended blocker, begun after its fix, on whatever base.
 
+        Those that ``note_late`` was told of are known, and left out.
+
         Args:
             address: The attempt that is asked about; None for all, oldest first.
         """

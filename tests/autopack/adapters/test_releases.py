@@ -6,6 +6,7 @@ import pytest
 from drain_record import FAILED_ONES, WIDE, cause
 from mended_record import Commits, held_record, late, released, sizes_of, validated, went_well
 
+from autopack.adapters.store.tables import attempt
 from autopack.domain.blocker import BlockerEvent, BlockerState, Release
 from autopack.domain.phase import PhaseState
 from autopack.domain.replay import Replay
@@ -39,6 +40,61 @@ def test_a_run_that_lacks_the_fix_waits_for_the_next_release_and_is_paid_for_onc
     record.store.triage.mark_conflict(blocker, "new", is_conflict=False)
     assert sizes_of(record, blocker) == {Release.DRAINED: 2, Release.HELD: 1}
     assert record.pick(record.start(replace(FAILED_ONES, blocker=1, replay=Replay.ONLY))) is not None
+
+
+class Counted(Commits):
+    """Commits that count how often they were asked for."""
+
+    def __init__(self):
+        self.asked = 0
+
+    def holds(self, head, commit):
+        self.asked += 1
+        return super().holds(head, commit)
+
+
+def writes_of(record):
+    """The transactions that write from now on."""
+    begun, writing = [], record.store._database.writing
+
+    def noted():
+        begun.append(1)
+        return writing()
+
+    record.store._database.writing = noted
+    return begun
+
+
+@pytest.mark.parametrize(
+    "go_on",
+    [
+        pytest.param(lambda _record: None, id="as they were"),
+        pytest.param(
+            lambda record: record.store.requeue_phase("new", "a", now=record.now), id="queued again"
+        ),
+    ],
+)
+def test_what_is_known_to_lack_the_fix_is_asked_for_and_noted_once(go_on, record):
+    validated(record)
+    for run in ("new", "newer"):
+        late(record, run, notice=False)
+    first, again = Counted(), Counted()
+    notice_returns(record.store, first, now=record.now)
+    assert first.asked > 0
+    go_on(record)
+    writes = writes_of(record)
+    assert notice_returns(record.store, again, now=record.now) == ()
+    assert (again.asked, writes) == (0, [])
+
+
+def test_a_cause_that_came_back_is_noticed_however_late_and_wherever_its_phase_is_by_then(record):
+    validated(record)
+    late(record, "new")
+    late(record, "newer", base="mended", notice=False)
+    record.store.requeue_phase("newer", "a", now=record.now)
+    record.attempt("newer", "a", None)
+    (found,) = notice_returns(record.store, Commits(), now=record.now)
+    assert str(found.address) == "newer/a/1"
 
 
 def test_a_release_under_way_is_not_stopped_by_a_run_that_lacks_the_fix(record):
@@ -145,6 +201,8 @@ def test_one_that_is_released_with_phases_left_is_noted_again(record):
     event = BlockerEvent(at=record.now, event="released")
     assert record.store.triage.end_release(blocker, event) is None
     # As a record of before says it.
+    with record.store._database.writing() as db:
+        db.execute(attempt.update().values(lacked_fix=False))
     record.store.triage.move_blocker(blocker, BlockerState.RELEASED, event)
     assert notice_returns(record.store, Commits(), now=record.now) == ()
     assert record.store.triage.blocker("B1").state is BlockerState.VALIDATED

@@ -1,13 +1,15 @@
-"""Picks of a PostgreSQL that knows nothing of its tables yet, as after the import of a backlog."""
+"""What is read of a large backlog: picks of a PostgreSQL that knows nothing of its tables yet, and what both look for."""
 
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 import pytest
 import sqlalchemy as sa
-from benchmarks.selection.backlog import fill
+from benchmarks.selection.backlog import LARGEST, fill
 from drain_record import FAILED_ONES, QUEUED_ONES, WIDE
 
 from autopack.adapters.store import open_store
+from autopack.adapters.store.tables import blocker
+from autopack.domain.blocker import BlockerState
 from autopack.domain.drain_policy import DrainLimits
 from autopack.domain.session import DrainScope
 
@@ -67,3 +69,50 @@ def test_a_preview_reads_no_more_than_it_shows(unknown, scope):
     assert seen
     assert max(rows for rows, _ in seen) < FEW_ROWS
     assert not any(is_compiled for _, is_compiled in seen), "compiling takes longer than a hundred looks"
+
+
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def large(request, tmp_path_factory):
+    """A store with a backlog whose most frequent cause was mended after all of it failed."""
+    with ExitStack() as stack:
+        if request.param == "postgres":
+            store = request.getfixturevalue("unknown")
+        else:
+            path = tmp_path_factory.mktemp("large") / "a.db"
+            store = stack.enter_context(closing(open_store(f"sqlite:///{path}", create=True)))
+            fill(store._database, PHASES)
+        with store._database.writing() as db:
+            row = {
+                "number": 1,
+                "fingerprint": LARGEST.key,
+                "state": BlockerState.VALIDATED,
+                "fix_commit": "f",
+            }
+            told = {"opened_at": 3.0, "updated_at": 3.0, "fixed_at": 3.0, "recurrences": 0}
+            db.execute(blocker.insert().values(**row, **told, place="", introduced_by=""))
+        yield store
+
+
+def most_read(store, ask, *, table):
+    """The most rows that a step of a question's plan puts out; on SQLite, none where each look is one into an index."""
+    seen = []
+
+    def note(connection, cursor, statement, parameters, _context, _many):
+        if connection.dialect.name == "sqlite":
+            told = cursor.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
+            seen.append(sum(PHASES for *_, step in told if step.startswith(f"SCAN {table}")))
+        elif statement.startswith("SELECT"):
+            cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters)
+            seen.append(rows_read(cursor.fetchone()[0][0]["Plan"]))
+
+    engine = store._database._engine
+    sa.event.listen(engine, "before_cursor_execute", note)
+    try:
+        ask()
+    finally:
+        sa.event.remove(engine, "before_cursor_execute", note)
+    return max(seen)
+
+
+def test_what_came_back_is_looked_for_among_what_ended_since_the_mend(large):
+    assert most_read(large, large.triage.returns, table="attempt") < FEW_ROWS

@@ -48,6 +48,7 @@ def test_the_newest_migration_is_the_one_that_the_program_asks_for():
         script = ScriptDirectory.from_config(config(connection))
     assert script.get_current_head() == SCHEMA_REVISION
     assert [revision.revision for revision in script.walk_revisions()] == [
+        "0010",
         "0009",
         "0008",
         "0007",

@@ -140,12 +140,19 @@ def place(db: sa.Connection, number: int, *, place: str, introduced_by: str, now
 
 
 def returns(db: sa.Connection, address: AttemptAddress | None) -> tuple[Return, ...]:
-    """Attempts that ended with the cause of a mended blocker, begun after its fix; git alone knows what they had."""
+    """Attempts that ended with the cause of a mended blocker, begun after its fix; git alone knows what they had.
+
+    Those of which that is known are left out: whatever is mended later was not begun before.
+    """
     where = [
         _blocker.state.in_(_MENDED),
         _blocker.fix_commit.is_not(None),
         attempt.c.state == PhaseState.FAILED,
         attempt.c.started_at >= _blocker.fixed_at,
+        # What an index holds: whatever is begun after the fix ends after it.
+        attempt.c.finished_at >= _blocker.fixed_at,
+        attempt.c.fingerprint.is_not(None),
+        ~attempt.c.lacked_fix,
     ]
     if address is not None:
         where += reading.is_at(address)
@@ -196,11 +203,14 @@ def reopen(db: sa.Connection, number: int, address: AttemptAddress, *, now: floa
 def note_late(db: sa.Connection, found: Return, *, now: float) -> str | None:
     """Note a phase that failed of a mended blocker where its fix is not; the blocker is to be released again.
 
+    Whatever comes of it, nobody asks git for this attempt any more.
+
     Returns:
         The fingerprint that this stopped: without the fix, every phase that shares it would fail again. None where
         the phase is no longer as it was found, or its release is under way.
     """
     reading.lock_run(db, found.address.run_id)
+    db.execute(attempt.update().where(*reading.is_at(found.address)).values(lacked_fix=True))
     key = db.scalar(sa.select(_blocker.fingerprint).where(_blocker.number == found.number))
     stored = reading.read_phase(db, found.address.run_id, found.address.phase_id)
     is_it = stored.state is PhaseState.FAILED and stored.failure_fingerprint == key

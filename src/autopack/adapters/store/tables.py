@@ -5,7 +5,7 @@ The engine keeps tables of its own in the same database; ``owns`` tells which ar
 
 import sqlalchemy as sa
 
-SCHEMA_REVISION = "0009"
+SCHEMA_REVISION = "0010"
 """The newest migration; an older or newer database is not worked with."""
 VERSION_TABLE = "autopack_schema"
 
@@ -131,6 +131,8 @@ attempt = sa.Table(
     sa.Column("finished_at", sa.Double),
     sa.Column("outcome", sa.Text),
     sa.Column("fingerprint", sa.Text),
+    # Whether it failed of a mended cause where the fix was not: known once, for commits do not change.
+    sa.Column("lacked_fix", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.ForeignKeyConstraint(["run_id", "phase_id"], ["phase.run_id", "phase.phase_id"]),
     sa.Index(None, "is_held", "run_id"),
     _partial("ix_attempt_fingerprint", "fingerprint", "finished_at", where="fingerprint IS NOT NULL"),
