@@ -31,11 +31,24 @@ def by_prefix(prefix: str) -> Hold:
 
 def by_stop(fingerprint: str, *, seen: int, limit: int, blocker: str = "") -> Hold:
     """Their cause is stopped; ``blocker`` is what triage calls it, if it does."""
-    lift = f"autopack drain lift {fingerprint} --why REASON"
     return Hold(
         reason=f"fingerprint {fingerprint} was stopped after {seen} of {limit} repeats",
-        hint=f"a mend of {blocker}, which autopack remediate plan tells of; or {lift}" if blocker else lift,
+        hint=_mend_or_lift(fingerprint, blocker),
     )
+
+
+def by_unmended(fingerprint: str, blocker: str) -> Hold:
+    """Their cause was stopped by what lacked its mend, and that mend does not hold any more."""
+    return Hold(
+        reason=f"fingerprint {fingerprint} was stopped where the fix of {blocker or 'it'} was missing, "
+        "and that fix is not valid any more",
+        hint=_mend_or_lift(fingerprint, blocker),
+    )
+
+
+def _mend_or_lift(fingerprint: str, blocker: str) -> str:
+    lift = f"autopack drain lift {fingerprint} --why REASON"
+    return f"a mend of {blocker}, which autopack remediate plan tells of; or {lift}" if blocker else lift
 
 
 def by_late(blocker: str) -> Hold:

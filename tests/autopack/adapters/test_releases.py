@@ -97,6 +97,23 @@ def test_a_cause_that_came_back_is_noticed_however_late_and_wherever_its_phase_i
     assert str(found.address) == "newer/a/1"
 
 
+def test_a_stop_that_no_limit_set_names_none_once_the_fix_holds_no_more(record):
+    blocker = released(record)
+    late(record, "new")
+    key = blocker.cause.fingerprint
+    (told,) = record.drains.held_back(FAILED_ONES, WIDE)
+    assert told.reason == "B1, which they failed of, is mended, and their runs lack the fix"
+    event = BlockerEvent(at=record.now, event="validation failed")
+    record.store.triage.move_blocker(blocker, BlockerState.RECURRED, event)
+    (told,) = record.drains.held_back(FAILED_ONES, WIDE)
+    assert told.reason == (
+        f"fingerprint {key} was stopped where the fix of B1 was missing, and that fix is not valid any more"
+    )
+    assert told.hint == (
+        f"a mend of B1, which autopack remediate plan tells of; or autopack drain lift {key} --why REASON"
+    )
+
+
 def test_a_release_under_way_is_not_stopped_by_a_run_that_lacks_the_fix(record):
     blocker = validated(record)
     late(record, "new")

@@ -117,6 +117,9 @@ def _stopped(row: sa.Row[*tuple[Any, ...]]) -> Hold:
     blocker = "" if row.number is None else f"B{row.number}"
     if row.state == BlockerState.VALIDATED:
         return why.by_late(blocker)
+    # No session counted up to a limit: see where a phase that lacks a fix is noted.
+    if row.stop_limit == 0:
+        return why.by_unmended(row.fingerprint, blocker)
     return why.by_stop(row.fingerprint, seen=row.seen, limit=row.stop_limit, blocker=blocker)
 
 
