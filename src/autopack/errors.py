@@ -54,6 +54,10 @@ class SettingsError(AutopackError):
     """A setting is unknown, of the wrong type or out of range."""
 
 
+class PromptError(AutopackError):
+    """A prompt's template is not as it must be."""
+
+
 class StoreError(AutopackError):
     """The database is missing, empty, too new, or refused an operation."""
 

@@ -1,6 +1,7 @@
 """A short map of a repository's Python code: modules with their classes and functions, as far as there is room."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from posixpath import dirname
 
 from autopack.domain.import_table import FileFacts, ImportTable, read_uses
@@ -42,10 +43,9 @@ def _ranked(table: ImportTable, near: Sequence[str]) -> list[str]:
     folders = {dirname(path) for path in near}
 
     def rank(path: str) -> tuple[int, int, str]:
-        is_imported = any(_may_be(path, module) for module in imported)
         is_test = "test" in path
         return (
-            0 if is_imported else 1 if dirname(path) in folders else 3 if is_test else 2,
+            0 if _is_any_of(path, imported) else 1 if dirname(path) in folders else 3 if is_test else 2,
             path.count("/"),
             path,
         )
@@ -62,9 +62,10 @@ def _imports(facts: FileFacts, path: str) -> Iterable[str]:
         yield from (f"{module}.{name}" for name in use.names)
 
 
-def _may_be(path: str, module: str) -> bool:
-    name = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-    return name == module or name.endswith(f".{module}")
+def _is_any_of(path: str, modules: AbstractSet[str]) -> bool:
+    """Whether the file may be one of those, from whatever folder its imports are written."""
+    parts = path.removesuffix(".py").removesuffix("/__init__").split("/")
+    return any(".".join(parts[first:]) in modules for first in range(len(parts)))
 
 
 def _entry(path: str, facts: FileFacts) -> str:

@@ -15,6 +15,8 @@ from autopack.ports import CodeIndex, ModelBuilder, Store, Tree, Workspace
 _MAX_EARLIER = 10
 _MAX_PATHS = 10
 _EVIDENCE_CHARACTERS = 3000
+_MAX_OMITTED = 50
+"""A scope of thousands of files names the first of those that have no room, and how many more there are."""
 _MAP_SHARE = 4
 """The part of the prompt's room, one in so many, that the map may take beside the files."""
 
@@ -116,7 +118,8 @@ def write_prompt(
         deliverables=spec.deliverables,
         acceptance=spec.acceptance,
         files=context.files,
-        omitted=context.omitted,
+        omitted=context.omitted[:_MAX_OMITTED],
+        omitted_more=max(0, len(context.omitted) - _MAX_OMITTED),
     )
     now = render("now", earlier=earlier, failure=_shortened(failure))
     instructions = write_instructions(protected_paths)

@@ -1,10 +1,13 @@
 """The prompts that are files: rendered with what they are about, and known by version and hash."""
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from typing import TYPE_CHECKING
+
+from autopack.errors import PromptError
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -23,10 +26,27 @@ def render(name: str, **values: object) -> str:
 @cache
 def prompt_version() -> str:
     """Which prompts these are: ``task/1 … #3fa9c1e2``, the version of each and a hash of all."""
-    texts = {name: _source(name) for name in NAMES}
+    return version_of({name: source(name) for name in NAMES})
+
+
+def version_of(texts: Mapping[str, str]) -> str:
+    """The version of each of these templates, by name, and a hash of all.
+
+    Raises:
+        PromptError: One begins with no version, so that nobody could tell its answers from those to an older text.
+    """
     digest = sha256("\0".join(texts.values()).encode()).hexdigest()[:8]
-    versions = ((name, _VERSION.match(text)) for name, text in texts.items())
-    return " ".join([*(f"{name}/{found[1]}" for name, found in versions if found), f"#{digest}"])
+    return " ".join([*(f"{name}/{_number(name, text)}" for name, text in texts.items()), f"#{digest}"])
+
+
+def _number(name: str, text: str) -> str:
+    found = _VERSION.match(text)
+    if found is None:
+        raise PromptError(
+            f"the prompt {name!r} has no version",
+            hint="Write {# version: 1 #} as the first line of its template.",
+        )
+    return found[1]
 
 
 def fence_for(text: str) -> str:
@@ -34,7 +54,8 @@ def fence_for(text: str) -> str:
     return "`" * max(4, *(len(found) + 1 for found in _FENCE.findall(text)), 0)
 
 
-def _source(name: str) -> str:
+def source(name: str) -> str:
+    """The template of this name as it was written."""
     return (files("autopack") / "prompts" / f"{name}.md.j2").read_text("utf-8")
 
 
@@ -43,7 +64,7 @@ def _environment() -> "Environment":
     from jinja2 import Environment, FunctionLoader, StrictUndefined, select_autoescape  # noqa: PLC0415 - at use
 
     environment = Environment(
-        loader=FunctionLoader(lambda file: _source(file.removesuffix(".md.j2"))),
+        loader=FunctionLoader(lambda file: source(file.removesuffix(".md.j2"))),
         autoescape=select_autoescape(default_for_string=False, default=False),
         undefined=StrictUndefined,
         trim_blocks=True,

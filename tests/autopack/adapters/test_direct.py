@@ -15,7 +15,6 @@ from autopack.domain.attempt import AttemptAddress
 from autopack.domain.budget import Usage
 from autopack.domain.failure import FailureKind
 from autopack.errors import BuilderError, SettingsError
-from autopack.execution.prompts import prompt_version
 from autopack.ports import AnswerFormat, BuildRequest, Exchange
 from autopack.settings import DirectSettings, ProviderSettings, Settings
 from autopack.testing.provider import Scripted, serve
@@ -58,7 +57,7 @@ class Bench:
             {**os.environ, "MODEL_KEY": KEY},
             clock=clock,
             meter=lambda: meter or LoopbackMeter(clock),
-            prompt_version=prompt_version(),
+            prompt_version="task/7 #0fe1",
         )
 
     def build(self, **changes):
@@ -87,7 +86,7 @@ def test_an_answer_comes_as_words_and_costs_what_the_provider_counted(provider_n
     assert answer.usage.cached_tokens == 700
     assert answer.usage.cost_usd is None, "a price that is not known is not zero"
     assert (answer.model, answer.is_truncated) == ("scripted-1", False)
-    assert answer.notes["prompt"] == prompt_version()
+    assert answer.notes["prompt"] == "task/7 #0fe1"
     assert (bench.folder / "answer-1.md").read_text() == script.text
     (seen,) = provider.seen
     assert seen.is_stream

@@ -9,6 +9,7 @@ from project import Project, phase
 
 from autopack.domain.failure import FailureKind
 from autopack.domain.phase import PhaseState
+from autopack.execution.prompts import prompt_version
 from autopack.ports import CallFilter
 from autopack.testing.provider import Scripted, serve
 
@@ -84,6 +85,7 @@ def test_an_answer_in_blocks_becomes_a_commit(bench):
     (call,) = it.calls()
     assert (call.turn, call.model, call.cost_usd) == (1, "scripted-1", None)
     assert (call.notes["format"], call.notes["rungs"]) == ("blocks", "exact:1")
+    assert call.notes["prompt"] == prompt_version()
     assert it.sums_agree()
 
 
