@@ -38,8 +38,8 @@ def _only_place(content: bytes, lines: bytes) -> int | None:
     inner = b"\n" + lines
     first = content.find(inner)
     is_first = content.startswith(lines)
-    # The last line may lack its end, and is the same line all the same.
-    is_last = content.endswith(inner.rstrip(b"\r\n"))
+    # The last line may lack its end or half of it, and is the same line all the same.
+    is_last = content.removesuffix(b"\r").endswith(inner.rstrip(b"\r\n"))
     if is_last or is_first == (first >= 0) or (first >= 0 and content.find(inner, first + 1) >= 0):
         return None
     return 0 if is_first else first + 1

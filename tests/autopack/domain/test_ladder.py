@@ -3,7 +3,7 @@
 from time import process_time
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from autopack.domain.change import Passage
@@ -85,6 +85,7 @@ def test_a_file_with_crlf_keeps_it_in_every_line(lines, is_ended):
     st.sampled_from([b"\n", b"\r\n"]),
     st.booleans(),
 )
+@example(["a", "a\r"], ["a"], [], b"\r\n", True)
 def test_what_is_replaced_at_once_is_what_the_ladder_would_make_of_it(lines, old, new, end, is_open):
     content = b"".join(line.encode() + end for line in lines)
     content = content.removesuffix(end) if is_open else content
