@@ -22,8 +22,9 @@ from psycopg import sql
 HERE = Path(__file__).parent
 UNIT_FOLDERS = (HERE / "autopack" / "domain", HERE / "autopack" / "execution")
 START_SECONDS = 60
-# How long an example takes is the machine's affair.
-hypothesis.settings.register_profile("autopack", deadline=None)
+# How long an example takes is the machine's affair; a change is judged by the same examples each time, and a
+# developer's runs look for new ones.
+hypothesis.settings.register_profile("autopack", deadline=None, derandomize=os.environ.get("CI") == "true")
 hypothesis.settings.load_profile("autopack")
 
 

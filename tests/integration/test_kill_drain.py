@@ -12,7 +12,7 @@ import subprocess
 import sys
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -28,7 +28,7 @@ from autopack.domain.run import Order
 
 KILLING = Path(__file__).parents[1] / "support" / "killing_drain.py"
 IS_THOROUGH = "AUTOPACK_KILLS" in os.environ
-KILLS = int(os.environ.get("AUTOPACK_KILLS", "4"))
+KILLS = int(os.environ.get("AUTOPACK_KILLS", "2"))
 KILLS_PER_PROJECT = 2
 """One below the deaths in a row after which a phase fails, which is right, and tested elsewhere."""
 SEED = int(os.environ.get("AUTOPACK_KILL_SEED", "20261124"))
@@ -74,24 +74,39 @@ def drain(project, *words, kill=()):
         ).returncode
 
 
-@pytest.fixture(scope="module")
-def copied(request, tmp_path_factory):
-    """Copies the prepared project, each copy with a database of its own, which is gone with the context."""
+@pytest.fixture(scope="session")
+def template_on(tmp_path_factory):
+    """The prepared project on SQLite or on a PostgreSQL server, made when it is first asked for."""
     with ExitStack() as kept:
-        make = no_database
-        if getattr(request, "param", "sqlite") == "postgres":
-            server = request.getfixturevalue("postgres_server")
-            make = partial(request.getfixturevalue("make_postgres_database"), server)
-        url = kept.enter_context(make())
-        template = prepare(tmp_path_factory.mktemp("drain") / "template", url)
 
-        @contextmanager
-        def copy(root):
-            project = template.copy(root)
-            with make(template=sa.make_url(url).database) if url else make() as own:
-                yield replace(project, database_url=own)
+        @cache
+        def make(make_database):
+            url = kept.enter_context(make_database())
+            return prepare(tmp_path_factory.mktemp("drain") / "template", url)
 
-        yield copy
+        yield make
+
+
+@pytest.fixture(scope="session")
+def make_on_server(postgres_server, make_postgres_database):
+    """Makes databases on the one server."""
+    return partial(make_postgres_database, postgres_server)
+
+
+@pytest.fixture
+def copied(request, template_on):
+    """Copies the prepared project, each copy with a database of its own, which is gone with the context."""
+    is_postgres = getattr(request, "param", "sqlite") == "postgres"
+    make = request.getfixturevalue("make_on_server") if is_postgres else no_database
+    return partial(copy_of, template_on(make), make)
+
+
+@contextmanager
+def copy_of(template, make_database, root):
+    project = template.copy(root)
+    names = {"template": sa.make_url(url).database} if (url := template.database_url) else {}
+    with make_database(**names) as own:
+        yield replace(project, database_url=own)
 
 
 def no_database():
@@ -99,10 +114,15 @@ def no_database():
     return nullcontext()
 
 
-@pytest.fixture(scope="module")
-def undisturbed(copied, tmp_path_factory):
-    """What comes of a drain of failed phases when nothing is killed, and how long that takes here and now."""
-    with copied(tmp_path_factory.mktemp("undisturbed") / "repo") as project:
+@pytest.fixture(scope="session")
+def undisturbed(template_on, tmp_path_factory):
+    """What comes of a drain of failed phases when nothing is killed, and how long that takes here and now.
+
+    It is the same on every database.
+    """
+    with copy_of(
+        template_on(no_database), no_database, tmp_path_factory.mktemp("undisturbed") / "repo"
+    ) as project:
         began = os.times().elapsed
         assert drain(project, *FAILED_DRAIN) == 1, log_of(project)
         seconds = os.times().elapsed - began
@@ -333,8 +353,8 @@ def test_killed_at_random_instants_a_drain_ends_as_if_undisturbed(batch, new_dat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("copied", DATABASES, indirect=True)
-@pytest.mark.parametrize("batch", range(BATCHES if IS_THOROUGH else 1))
+@pytest.mark.parametrize("copied", DATABASES if IS_THOROUGH else DATABASES[:1], indirect=True)
+@pytest.mark.parametrize("batch", range(BATCHES))
 def test_killed_at_random_instants_a_drain_forgets_no_stop(batch, copied, undisturbed, tmp_path):
     found, seconds = undisturbed
     rng = random.Random(f"{SEED} stops {batch}")

@@ -17,7 +17,7 @@ from autopack.domain.failure import FailureKind
 from autopack.domain.phase import PhaseState
 from autopack.domain.run import Order
 
-KILLS = int(os.environ.get("AUTOPACK_KILLS", "10"))
+KILLS = int(os.environ.get("AUTOPACK_KILLS", "5"))
 KILLS_PER_PROJECT = 5
 """A phase that dies more often in a row than these may fail, which is right, and tested elsewhere."""
 SEED = int(os.environ.get("AUTOPACK_KILL_SEED", "20261123"))
