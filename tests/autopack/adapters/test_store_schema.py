@@ -8,11 +8,14 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from drain_record import Record, cause
 
 from autopack.adapters.store import open_store
 from autopack.adapters.store.database import Database
 from autopack.adapters.store.migrations.upgrade import config, is_ours
-from autopack.adapters.store.tables import SCHEMA_REVISION, VERSION_TABLE, metadata, owns
+from autopack.adapters.store.tables import SCHEMA_REVISION, VERSION_TABLE, attempt, metadata, owns
+from autopack.domain.phase import PhaseState
+from autopack.domain.verdicts import AttemptOutcome
 from autopack.errors import StoreError
 
 
@@ -48,6 +51,7 @@ def test_the_newest_migration_is_the_one_that_the_program_asks_for():
         script = ScriptDirectory.from_config(config(connection))
     assert script.get_current_head() == SCHEMA_REVISION
     assert [revision.revision for revision in script.walk_revisions()] == [
+        "0011",
         "0010",
         "0009",
         "0008",
@@ -126,3 +130,22 @@ def test_several_programs_may_make_the_tables_at_once(empty_url):
     for thread in threads:
         thread.join()
     assert problems == []
+
+
+def test_a_replay_of_before_is_known_as_one(store_url):
+    with closing(open_store(store_url, create=True)) as store:
+        record = Record(store)
+        record.backlog(one={"a": cause("ann")}, two={"a": cause("ann")})
+        store.requeue_phase("one", "a", now=record.now)
+        lease = record.claim(store.next_address("one", "a"))
+        outcome = AttemptOutcome(final_state=PhaseState.FAILED, failure=cause("bob"), replayed_from=1)
+        store.finish_attempt(lease, outcome, now=record.now)
+    execute(
+        store_url,
+        "DROP INDEX ix_attempt_replay",
+        "ALTER TABLE attempt DROP COLUMN replayed_from",
+        f"UPDATE {VERSION_TABLE} SET version_num = '0010'",
+    )
+    with closing(open_store(store_url, create=True)) as store, store._database.reading() as db:
+        found = sa.select(*(attempt.c[name] for name in ("run_id", "number", "replayed_from")))
+        assert sorted(db.execute(found)) == [("one", 1, None), ("one", 2, 1), ("two", 1, None)]

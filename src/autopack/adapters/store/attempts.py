@@ -151,6 +151,7 @@ def _end(db: sa.Connection, address: AttemptAddress, outcome: AttemptOutcome, *,
         "state": outcome.final_state,
         "outcome": encode(outcome),
         "fingerprint": outcome.fingerprint,
+        "replayed_from": outcome.replayed_from,
         "is_held": False,
         "finished_at": now if outcome.final_state.is_terminal else None,
     }

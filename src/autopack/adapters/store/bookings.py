@@ -22,7 +22,6 @@ _call = builder_call.c
 _item = drain_attempt.c
 # Every field of an outcome is written, so that these are in its text exactly where they are in its value: inside a
 # text of it each quotation mark has a backslash before it.
-_NO_REPLAY = '%"replayed_from":null%'
 _DOOMED = '%"kind":"doomed"%'
 _WAS_DOOMED = '%"failure_kind":"doomed"%'
 Row = sa.Row[*tuple[Any, ...]]
@@ -154,13 +153,14 @@ def _counted_by(session_id: str | None) -> sa.ColumnElement[bool]:
 
 def _replaying(db: sa.Connection, which: sa.ColumnElement[bool]) -> list[tuple[AttemptAddress, Row]]:
     """The ended attempts that judged an answer again: whose it was, and the attempt."""
-    ended = (_attempt.finished_at.is_not(None), _attempt.outcome.not_like(_NO_REPLAY), which)
-    rows = db.execute(sa.select(attempt).where(*ended).order_by(*_place(_attempt)))
-    numbered = [(json.loads(row.outcome).get("replayed_from"), row) for row in rows]
+    told = (
+        _attempt[name] for name in ("state", "base_commit", "fingerprint", "finished_at", "replayed_from")
+    )
+    ended = (_attempt.finished_at.is_not(None), _attempt.replayed_from.is_not(None), which)
+    rows = db.execute(sa.select(*_place(_attempt), *told).where(*ended).order_by(*_place(_attempt)))
     return [
-        (AttemptAddress(run_id=row.run_id, phase_id=row.phase_id, number=number), row)
-        for number, row in numbered
-        if number is not None
+        (AttemptAddress(run_id=row.run_id, phase_id=row.phase_id, number=row.replayed_from), row)
+        for row in rows
     ]
 
 

@@ -5,7 +5,7 @@ The engine keeps tables of its own in the same database; ``owns`` tells which ar
 
 import sqlalchemy as sa
 
-SCHEMA_REVISION = "0010"
+SCHEMA_REVISION = "0011"
 """The newest migration; an older or newer database is not worked with."""
 VERSION_TABLE = "autopack_schema"
 
@@ -133,8 +133,11 @@ attempt = sa.Table(
     sa.Column("fingerprint", sa.Text),
     # Whether it failed of a mended cause where the fix was not: known once, for commits do not change.
     sa.Column("lacked_fix", sa.Boolean, nullable=False, server_default=sa.false()),
+    # The attempt of the same phase whose answer this one judged again; its outcome tells it as well.
+    sa.Column("replayed_from", sa.Integer),
     sa.ForeignKeyConstraint(["run_id", "phase_id"], ["phase.run_id", "phase.phase_id"]),
     sa.Index(None, "is_held", "run_id"),
+    _partial("ix_attempt_replay", "run_id", "phase_id", "number", where="replayed_from IS NOT NULL"),
     _partial("ix_attempt_fingerprint", "fingerprint", "finished_at", where="fingerprint IS NOT NULL"),
 )
 
