@@ -49,8 +49,11 @@ templates: Path | None = None
 
 
 def give_cache(state):
-    """Put what a first attempt keeps into a state folder that has none of it yet."""
-    shutil.copytree(_first_state(templates) / "cache", state / "cache", copy_function=_give)
+    """Put what a first attempt keeps into a state folder that has none of it yet.
+
+    A copy, since whoever asks for it alone may attack what is compiled, with no walls around.
+    """
+    shutil.copytree(_first_state(templates) / "cache", state / "cache")
 
 
 def _first_state(folder):

@@ -120,6 +120,11 @@ def walled(tmp_path):
     made.workspace.close()
 
 
+def test_what_is_attacked_is_nobody_elses(walled):
+    compiled = list((walled.state / "cache").rglob("*.pyc"))
+    assert {path.stat().st_nlink for path in compiled} == {1}
+
+
 def test_git_shows_its_history_in_a_room(walled):
     command = "git status --short && git log --oneline && git diff HEAD && git blame own.py"
     report = walled.attack("# new\n", command=command)
