@@ -3,7 +3,7 @@
 import os
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -86,7 +86,7 @@ class Den:
         self.room = Room(writable=(self.worktree,))
         self.env = {"PATH": os.defpath, "HOME": os.environ.get("HOME", "/")}
 
-    def run(self, *argv: str, **changes: object) -> Finished:
+    def run(self, *argv: str, is_cancelled: Callable[[], bool] | None = None, **changes: object) -> Finished:
         """Run a program in the room; ``changes`` are the room's, or the command's."""
         own = {
             name: changes.pop(name)
@@ -107,7 +107,8 @@ class Den:
         self.logs.mkdir(exist_ok=True)
         for path in (command.stdout_path, command.stderr_path):
             path.write_bytes(b"")
-        return self.processes.run(self.sandbox.confine(command, replace(self.room, **changes)))
+        confined = self.sandbox.confine(command, replace(self.room, **changes))
+        return self.processes.run(confined, is_cancelled=is_cancelled)
 
     def python(self, code: str, *arguments: str, **changes: object) -> Finished:
         """Run Python code in the room."""
