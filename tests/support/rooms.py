@@ -19,6 +19,9 @@ from autopack.ports import Command, Finished, Room, Sandbox
 from autopack.settings import SandboxSettings, Settings
 
 KINDS = ("bwrap", "Landlock")
+OF_THE_NETWORK = ("connect to the host", "send datagrams over the host's network")
+ALWAYS = {"connect to local sockets", "use the user's keys"}
+"""What Landlock cannot forbid, and no one is to think that it did."""
 
 
 def make_sandbox(
