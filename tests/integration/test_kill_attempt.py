@@ -160,15 +160,15 @@ def keep(killing, tmp_path_factory):
     return make
 
 
-def check(project, kept, killing, number, where):
-    """Kill at one step, make the attempt again, and look at everything."""
-    killed = killing.attempt(project, kill_at=number, where=where)
+def check(project, kept, killing, step, where):
+    """Kill at one step, by its number, or at a call by its name; make the attempt again, and look at everything."""
+    killed = killing.attempt(project, kill_at=step, where=where)
     assert killed == {"signal": signal.SIGKILL}, killed
     finish(project, killing)
     assert facts(project) == kept.undisturbed
     lost = [call for call in read_ledger(project) if call.usage is None]
-    # What is used is noted by a thread, at its own time.
-    assert kept.calls[number] == "store.note_usage" or len(lost) == is_call_lost(kept.calls, number, where)
+    if isinstance(step, int):
+        assert len(lost) == is_call_lost(kept.calls, step, where)
     asked = project.root / ".autopack/logs/r/p/1/builder/request.json.asked"
     if asked.exists():
         assert len(asked.read_text().splitlines()) <= 1 + len(lost)
@@ -218,6 +218,15 @@ def test_killed_at_any_step_an_attempt_ends_as_if_undisturbed(name, chunk, keep,
     assert kept.undisturbed["kind"] is scenario.kind
     cases = instants(kept)[chunk::CHUNKS]
     check_all(kept, killing, cases, lambda folder: kept.template.copy(tmp_path / folder))
+
+
+@pytest.mark.parametrize("where", ["before", "after"])
+def test_killed_while_it_is_noted_what_was_used_an_attempt_ends_as_if_undisturbed(
+    where, keep, killing, tmp_path
+):
+    kept = keep("agent")
+    # A thread of its own notes it, at any time between the agent's end and that of its call.
+    check(kept.template.copy(tmp_path / "repo"), kept, killing, "store.note_usage", where)
 
 
 @pytest.mark.postgres

@@ -18,7 +18,7 @@ class Steps:
     """Counts calls, and ends this process before or after one of them."""
 
     def __init__(self, kill=None, *, takes_group=True, watched=None):
-        """Kill at ``kill``: a name, which call of that name, from 1, and ``before`` or ``after``; "" is any name.
+        """Kill at ``kill``: a name, which call of that name, from 1, and ``before`` or ``after``; "" is any step.
 
         After a step all that shares our process group may go with us, as with a terminal that is closed by force.
         With ``watched``, a folder, ``writes`` tells of each step whether anything below it was other than before.
@@ -26,6 +26,7 @@ class Steps:
         self.names = []
         self.writes = []
         self.counts = Counter()
+        self._called = Counter()
         self._watched = watched
         self._state = watched and state_of(watched)
         self._kill = list(kill or ())
@@ -33,26 +34,36 @@ class Steps:
 
     @contextmanager
     def step(self, name):
+        # Others may be taken before this one is over.
+        number = len(self.names)
         self.names.append(name)
+        self.writes.append(False)
         self.counts[name] += 1
-        places = ([name, self.counts[name]], ["", len(self.names)])
+        with self.call(name, ["", number + 1]):
+            yield
+            if self._watched:
+                before, self._state = self._state, state_of(self._watched)
+                self.writes[number] = self._state != before
+
+    @contextmanager
+    def call(self, name, *places):
+        """What is no step has a name, by which it can be killed, and no place in the order of the others."""
+        self._called[name] += 1
+        places = ([name, self._called[name]], *places)
         if any([*place, "before"] == self._kill for place in places):
             os.kill(os.getpid(), signal.SIGKILL)
         yield
-        if self._watched:
-            before, self._state = self._state, state_of(self._watched)
-            self.writes.append(self._state != before)
         if any([*place, "after"] == self._kill for place in places):
             if self._takes_group:
                 os.killpg(0, signal.SIGKILL)
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def watch(self, name, function):
+    def watch(self, name, function, *, is_step=True):
         """The function, with its calls counted."""
 
         @wraps(function)
         def counted(*args, **kwargs):
-            with self.step(name):
+            with self.step(name) if is_step else self.call(name):
                 return function(*args, **kwargs)
 
         return counted
@@ -85,7 +96,7 @@ class Counted:
             name: What its steps begin with.
             steps: Counts them.
             parts: Attributes that are ports of their own, with steps called after them.
-            not_steps: Methods that are called as often as the clock wants.
+            not_steps: Methods that are called when a thread of their own wants; they can be killed by their names.
             context: What the steps of a context's value are called; a context and its end are steps then, too.
         """
         self._target = target
@@ -97,9 +108,11 @@ class Counted:
         found = getattr(self._target, attribute)
         if attribute in self._options["parts"]:
             return Counted(found, attribute, self._steps, **self._options)
-        if attribute in self._options["not_steps"] or attribute.startswith("_") or not callable(found):
+        if attribute.startswith("_") or not callable(found):
             return found
         name = f"{self._name}.{attribute}"
+        if attribute in self._options["not_steps"]:
+            return self._steps.watch(name, found, is_step=False)
         watched = self._steps.watch(name, found)
 
         def call(*args, **kwargs):

@@ -24,17 +24,18 @@ class Killing:
         )
 
     def attempt(self, project, *, kill_at=None, where="", is_watched=False):
-        """Make an attempt, or kill it before or after the call of this number, counted from 0.
+        """Make an attempt, or kill it before or after a call: that of this number, from 0, or the first of this name.
 
         Returns:
             Its exit code, its calls and, where it is watched, which of these wrote anything; or the signal.
         """
+        kill = [kill_at, 1, where] if isinstance(kill_at, str) else ["", (kill_at or 0) + 1, where]
         order = {
             "root": str(project.root),
             "builder": project.builder,
             "environ": {"DATABASE_URL": project.settings.database_url},
             "is_watched": is_watched,
-            "kill": None if kill_at is None else ("", kill_at + 1, where),
+            "kill": None if kill_at is None else kill,
         }
         self._program.stdin.write(json.dumps(order) + "\n")
         self._program.stdin.flush()

@@ -24,8 +24,9 @@ def carry_out(order):
     """Make the attempt; how its program ended and what was called."""
     steps = Steps(order.get("kill"), watched=order["root"] if order.get("is_watched") else None)
     for (home, maker), name in PARTS.items():
-        # A background thread beats at its own time.
-        count_made(home, maker, name, steps, parts=("reviews",), not_steps=("heartbeat",), context="worktree")
+        # A thread beats, and another notes what is used, at their own time.
+        not_steps = ("heartbeat", "note_usage")
+        count_made(home, maker, name, steps, parts=("reviews",), not_steps=not_steps, context="worktree")
     os.environ.update(order["environ"])
     words = ("--root", order["root"], "--builder", order["builder"], "--run-id", "r", "--phase-id", "p")
     code = autonomous_executor.main(words)
