@@ -98,29 +98,41 @@ def test_an_interrupt_leaves_a_session_that_goes_on(numbers, is_stopped, project
     assert_goes_on(project, gate, is_stopped=is_stopped)
 
 
-def on_terminal(project, *words, by=()):
-    command = [*by, sys.executable, "-m", "autopack", "--root", str(project.root), *words]
-    environ = {**project.executor_environ, "AUTOPACK_BUILDER": project.builder}
-    return Terminal(command, cwd=project.root.parent, environ=environ)
+@pytest.fixture
+def on_terminal(project):
+    """Starts programs on terminals; however the test ends, neither is left."""
+    terminals = []
+
+    def starter(*words, by=()):
+        command = [*by, sys.executable, "-m", "autopack", "--root", str(project.root), *words]
+        environ = {**project.executor_environ, "AUTOPACK_BUILDER": project.builder}
+        terminals.append(Terminal(command, cwd=project.root.parent, environ=environ))
+        return terminals[-1]
+
+    yield starter
+    for terminal in terminals:
+        terminal.program.kill()
+        terminal.program.wait()
+        terminal.close()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("times", [1, 2])
-def test_ctrl_c_on_a_terminal_once_finishes_and_twice_stops(times, project, gate):
-    with closing(on_terminal(project, *QUEUED_DRAIN)) as terminal:
-        assert gate.wait() == ["a/one"]
-        terminal.wait_for("Ctrl-C: finish what is under way, then stop", END_SECONDS)
-        for _ in range(times):
-            terminal.type(CTRL_C)
-            terminal.wait_for(STOPPING, END_SECONDS)
-        finish(project, gate, terminal.program, is_stopped=times > 1)
-        terminal.wait_for(GOES_ON, END_SECONDS)
+def test_ctrl_c_on_a_terminal_once_finishes_and_twice_stops(times, project, gate, on_terminal):
+    terminal = on_terminal(*QUEUED_DRAIN)
+    assert gate.wait() == ["a/one"]
+    terminal.wait_for("Ctrl-C: finish what is under way, then stop", END_SECONDS)
+    for _ in range(times):
+        terminal.type(CTRL_C)
+        terminal.wait_for(STOPPING, END_SECONDS)
+    finish(project, gate, terminal.program, is_stopped=times > 1)
+    terminal.wait_for(GOES_ON, END_SECONDS)
     assert_goes_on(project, gate, is_stopped=times > 1)
 
 
 @pytest.mark.slow
-def test_a_terminal_that_is_closed_loses_nothing_of_what_is_under_way(project, gate):
-    terminal = on_terminal(project, *QUEUED_DRAIN)
+def test_a_terminal_that_is_closed_loses_nothing_of_what_is_under_way(project, gate, on_terminal):
+    terminal = on_terminal(*QUEUED_DRAIN)
     assert gate.wait() == ["a/one"]
     terminal.close()
     finish(project, gate, terminal.program, is_stopped=False)
@@ -128,8 +140,8 @@ def test_a_terminal_that_is_closed_loses_nothing_of_what_is_under_way(project, g
 
 
 @pytest.mark.slow
-def test_who_asked_for_it_goes_on_without_a_terminal(project, gate):
-    terminal = on_terminal(project, *QUEUED_DRAIN, by=("nohup",))
+def test_who_asked_for_it_goes_on_without_a_terminal(project, gate, on_terminal):
+    terminal = on_terminal(*QUEUED_DRAIN, by=("nohup",))
     assert gate.wait() == ["a/one"]
     terminal.close()
     gate.open()

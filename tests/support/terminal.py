@@ -20,6 +20,7 @@ class Terminal:
     def __init__(self, command, *, cwd, environ):
         self._leader, follower = pty.openpty()
         self._heard = bytearray()
+        self._is_closed = False
         self._news = threading.Condition()
         self._hang_up, self._told_to_hang_up = os.pipe()
         self.program = subprocess.Popen(
@@ -33,7 +34,7 @@ class Terminal:
             preexec_fn=_take_terminal,  # noqa: PLW1509 -- nothing but one system call
         )
         os.close(follower)
-        self._reader = threading.Thread(target=self._read)
+        self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self):
@@ -69,7 +70,10 @@ class Terminal:
         os.write(self._leader, keys)
 
     def close(self):
-        """Close the terminal, as a window is closed."""
+        """Close the terminal, as a window is closed; once it is, nothing more happens."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         os.write(self._told_to_hang_up, b"x")
         self._reader.join()
         for end in (self._leader, self._hang_up, self._told_to_hang_up):
