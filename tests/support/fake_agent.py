@@ -259,6 +259,22 @@ def report(agent):
     agent.write("calc/found.json", json.dumps(found))
 
 
+def look_for_secrets(agent, *folders):
+    """Where it finds the operator's secret: its own environment and home, those of all processes, and these folders."""
+    secret = b"hunter" + b"2"
+    found = [name for name, text in os.environ.items() if secret.decode() in text]
+    places = [f"/proc/{name}/environ" for name in os.listdir("/proc") if name.isdigit()]
+    for folder in (os.environ["HOME"], *folders):
+        places += [os.path.join(at, name) for at, _, names in os.walk(folder) for name in names]
+    for place in places:
+        try:
+            with open(place, "rb") as file:
+                found += [place] if secret in file.read() else []
+        except OSError:
+            pass
+    agent.write("calc/found.json", json.dumps({"found": found, "looked_at": len(places)}))
+
+
 def ask_model(agent):
     """Whether a model answered."""
     body = {"model": "scripted-1", "messages": [{"role": "user", "content": agent.prompt}]}

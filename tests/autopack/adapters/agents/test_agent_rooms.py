@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from agents import WrittenLedger, fake_spec, seen
 from rooms import KINDS, make_sandbox
 
 from autopack.adapters.agents.home import AgentPlace
@@ -268,3 +269,41 @@ def test_the_agent_starts_and_reads_no_secret(machine, kind):
     assert "started" in said, command.stderr_path.read_text()
     assert said.count("hunter2") == (0 if sandbox.is_confining else len(machine.hidden))
     assert ("root:" in said) is (not sandbox.is_confining and os.getuid() == 0)
+
+
+@pytest.fixture
+def secretive(workshop, tmp_path):
+    """An operator who has the same secret in the environment, in the home, in the checkout, and in the state folder."""
+    home = tmp_path / "home"
+    workshop.environ |= {"HOME": str(home), "SECRET_TOKEN": "hunter2", "OPENAI_API_KEY": "hunter2"}
+    workshop.hidden = [
+        *(home / ".netrc", home / ".config/agent/auth.json", workshop.project.root / ".env"),
+        *(workshop.folder / "autopack.db", workshop.folder / "config.toml"),
+    ]
+    for path in workshop.hidden:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("hunter2\n")
+    (tmp_path / "door").mkdir()
+    (tmp_path / "door/socket").touch()
+    workshop.meter = WrittenLedger(
+        socket_path=tmp_path / "door/socket", base_url="http://127.0.0.1:18437", ledger=(seen(),)
+    )
+    with subprocess.Popen(["sleep", "300"], env={"SECRET_TOKEN": "hunter2"}) as process:
+        workshop.hidden.append(Path(f"/proc/{process.pid}/environ"))
+        yield workshop
+        process.kill()
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "none"])
+def test_an_agent_that_looks_for_secrets_finds_none(secretive, kind):
+    root = secretive.project.root
+    secretive.sandbox = make_sandbox(kind, root, environ=secretive.environ)
+    answer = secretive.build(fake_spec("look_for_secrets", secretive.environ["HOME"], str(root)))
+    assert answer.failure is None
+    report = secretive.json("calc/found.json")
+    found = set(report["found"])
+    assert not found & {"SECRET_TOKEN", "OPENAI_API_KEY"}, "its environment is clean, with walls and without"
+    if secretive.sandbox.is_confining:
+        assert (found, report["looked_at"] > 0) == (set(), True)
+    else:
+        assert found >= set(map(str, secretive.hidden))
