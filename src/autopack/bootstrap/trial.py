@@ -76,8 +76,10 @@ def try_builder(settings: Settings, spec: str, environ: Mapping[str, str]) -> Tr
         SettingsError: The provider of its model has no address or no key.
     """
     from autopack.bootstrap.executor import executor_over
-    from autopack.bootstrap.parts import open_store
+    from autopack.bootstrap.parts import name_builder, open_store
 
+    # The trial of one that replays gets answers of its own: that the operator's are there is to be seen before.
+    name_builder(replace(settings, attempt=replace(settings.attempt, builder=spec)), environ)
     with _repository(settings) as root:
         trial = _settings(settings, root, spec)
         with closing(open_store(trial, create=True)) as store:

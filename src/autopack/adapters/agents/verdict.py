@@ -22,10 +22,17 @@ _WHAT: Mapping[FaultKind, str] = {
     FaultKind.TRUNCATED: "was cut off at its output limit",
 }
 _HINTS: Mapping[FaultKind, str] = {
+    FaultKind.NETWORK: (
+        "Where it never comes about, look at base_url of [providers.NAME], and whether a server runs there."
+    ),
     FaultKind.BUDGET: "Give the phase a larger budget_tokens, or make it smaller.",
     FaultKind.QUOTA: "Top up the account, or name another provider.",
-    FaultKind.AUTH: "Correct the provider's key in the environment.",
-    FaultKind.BAD_REQUEST: "See requests.jsonl for the provider's words; the agent and the provider may not fit.",
+    FaultKind.AUTH: (
+        "Set the provider's key in the environment of Autopack; [providers.NAME] key_env says which one is read."
+    ),
+    FaultKind.BAD_REQUEST: (
+        "Look at the model's name (?model=NAME), else at requests.jsonl: agent and provider may not fit."
+    ),
     FaultKind.CONTEXT_LENGTH: "Narrow the phase's scope, or take a model with a larger context.",
     FaultKind.REFUSAL: "Word the goal otherwise, or take another model.",
     FaultKind.TRUNCATED: "Make the phase smaller, or take a model with a larger output limit.",

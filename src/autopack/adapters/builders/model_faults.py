@@ -12,7 +12,10 @@ _WHAT: Mapping[FaultKind, tuple[str, str]] = {
     ),
     FaultKind.RATE_LIMIT: ("The provider's rate limit is reached", ""),
     FaultKind.OVERLOAD: ("The provider is overloaded", ""),
-    FaultKind.NETWORK: ("The connection to the provider broke off", ""),
+    FaultKind.NETWORK: (
+        "The connection to the provider broke off",
+        "Where it never comes about, look at base_url of [providers.NAME], and whether a server runs there.",
+    ),
     FaultKind.QUOTA: (
         "The provider's account has no credit left",
         "Top the account up, or name another provider.",

@@ -46,6 +46,19 @@ def test_a_fault_at_the_end_is_the_failure_however_the_agent_ended(
     assert retryable or failure.hint
 
 
+@pytest.mark.parametrize(
+    ("fault", "to_set"),
+    [
+        pytest.param(FaultKind.AUTH, "key_env", id="wrong key"),
+        pytest.param(FaultKind.BAD_REQUEST, "?model=NAME", id="unknown model"),
+        pytest.param(FaultKind.NETWORK, "base_url", id="nobody there"),
+        pytest.param(FaultKind.BUDGET, "budget_tokens", id="budget"),
+    ],
+)
+def test_what_can_be_set_right_is_named(fault, to_set):
+    assert to_set in judge(Ending(cause=Cause.ANSWERED), (seen(1, fault=fault),), has_changed=False).hint
+
+
 def test_every_fault_but_a_hang_up_of_the_agents_own_has_a_verdict():
     for fault in set(FaultKind) - {FaultKind.CANCELLED}:
         assert judge(WELL, (seen(fault=fault),), has_changed=False) is not None
