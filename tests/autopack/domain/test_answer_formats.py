@@ -1,6 +1,7 @@
 """What models answer: taken where it can mean one thing, refused as a whole where it cannot."""
 
 import contextlib
+import time
 from collections import Counter
 from dataclasses import replace
 from textwrap import dedent
@@ -132,6 +133,9 @@ TAKEN = [
     ),
     pytest.param("MOVE src/a.py -> src/z.py\n", "src/z.py", BASE["src/a.py"][0], id="a move"),
     pytest.param("DELETE run.sh\n", "run.sh", None, id="a deletion"),
+    pytest.param(
+        block("cafe\u0301.txt", "", "x\n"), "caf\u00e9.txt", b"x\n", id="a path that is not composed"
+    ),
     pytest.param(diff("src/a.py", ONE), "src/a.py", ONE_DONE, id="a diff"),
     pytest.param(diff("src/a.py", ONE).rstrip("\n"), "src/a.py", ONE_DONE, id="no newline at its end"),
     pytest.param(
@@ -312,6 +316,24 @@ def test_a_passage_is_found_on_the_first_rung_that_holds(path, old, new, rung, c
     assert trial.edits[0].content == content
 
 
+def test_a_program_becomes_one_by_its_mode_alone():
+    found = after("diff --git a/run.sh b/run.sh\nold mode 100644\nnew mode 100755\n")
+    assert found["run.sh"] == (BASE["run.sh"][0], "100755")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("", id="an empty answer"),
+        pytest.param(
+            block("src/a.py", "    return 1\n", "    return 1\n"), id="a block that changes nothing"
+        ),
+    ],
+)
+def test_what_changes_nothing_comes_to_no_change(text):
+    assert after(text) == BASE
+
+
 CUT = "    return 1\n=======\n    return 9\n"
 REFUSED = [
     pytest.param("I would rather not.\n", "holds no change", id="prose only"),
@@ -418,7 +440,22 @@ REFUSED = [
     pytest.param(block(".git/hooks/pre-commit", "", "x\n"), r"\.git", id="git's own folder"),
     pytest.param(block(".GIT/config", "", "x\n"), r"\.GIT", id="git's own folder in capitals"),
     pytest.param(block('"a\\000b"', "", "x\n"), "NUL|control", id="a NUL in a path"),
+    pytest.param(block("//server/share/x", "", "x\n"), "absolute", id="a share"),
+    pytest.param(block("\\\\server\\share\\x", "", "x\n"), "absolute", id="a share with backslashes"),
+    pytest.param(block(".git./config", "", "x\n"), "git's own", id="git's own folder with a dot behind"),
+    pytest.param(block("git~1/config", "", "x\n"), "git's own", id="git's own folder by its short name"),
+    pytest.param(
+        block("src/.git/config", "", "x\n"), "git's own", id="git's own folder of a repository within"
+    ),
+    pytest.param("MOVE run.sh -> ../run.sh\n", r"\.\.", id="a move that leaves"),
+    pytest.param(NEW.format(".git/hooks/pre-commit"), "git's own", id="a hook of git in a diff"),
+    pytest.param(NEW.format("x").replace("b/x", "/etc/x"), "absolute", id="an absolute path in a diff"),
     pytest.param(block("link", "x\n", "y\n"), "a link", id="a link"),
+    pytest.param(
+        "diff --git a/link b/link\nindex 1..2 120000\n--- a/link\n+++ b/link\n@@ -1 +1 @@\n-x\n+/etc\n",
+        "symbolic link",
+        id="points a link elsewhere",
+    ),
     pytest.param(
         "diff --git a/l b/l\nnew file mode 120000\n--- /dev/null\n+++ b/l\n@@ -0,0 +1 @@\n+/etc\n",
         "symbolic link",
@@ -428,6 +465,16 @@ REFUSED = [
         "diff --git a/run.sh b/run.sh\nold mode 100644\nnew mode 104755\n",
         "mode 104755",
         id="sets the user id",
+    ),
+    pytest.param(
+        "diff --git a/run.sh b/run.sh\nold mode 100644\nnew mode 101755\n",
+        "mode 101755",
+        id="sets the sticky bit",
+    ),
+    pytest.param(
+        "diff --git a/d b/d\nnew file mode 060000\n--- /dev/null\n+++ b/d\n@@ -0,0 +1 @@\n+x\n",
+        "mode 060000",
+        id="makes a device",
     ),
     pytest.param(
         "diff --git a/sub b/sub\nnew file mode 160000\n--- /dev/null\n+++ b/sub\n@@ -0,0 +1 @@\n+Subproject commit 1\n",
@@ -519,8 +566,10 @@ def test_nine_hundred_blocks_of_a_megabyte_are_made():
     ],
 )
 def test_a_long_text_is_read_in_one_go(text):
+    began = time.process_time()
     with contextlib.suppress(PatchError):
         parse_answer(text)
+    assert time.process_time() - began < 5
 
 
 def test_one_bad_block_refuses_all_and_shows_what_the_file_has():
