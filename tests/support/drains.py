@@ -37,6 +37,7 @@ class End:
     tokens: int = 100
     """Of each call."""
     is_parked: bool = False
+    sandbox: str = ""
 
     @property
     def state(self):
@@ -120,6 +121,7 @@ class InstantDispatcher:
             failure=end.failure,
             commit="c" if end.state is PhaseState.COMPLETE else None,
             duration_seconds=end.seconds,
+            sandbox=end.sandbox,
         )
         phase = self.store.phase(lease.address.run_id, lease.address.phase_id)
         self.store.finish_attempt(

@@ -4,12 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from autopack.cli.drain_view import describe_result
 from autopack.cli.gc import DurationType
 from autopack.cli.render import describe_usage, print_json, print_table, printable, reason_of
 from autopack.domain.budget import Usage
 from autopack.domain.failure import FailureKind
 from autopack.domain.phase import Phase, PhaseSpec, PhaseState
 from autopack.domain.run import Waiting
+from autopack.domain.session import DrainResult
 
 
 class Terminal(io.StringIO):
@@ -114,3 +116,26 @@ def test_a_phase_that_goes_on_later_says_after_what():
 )
 def test_durations(text, seconds):
     assert DurationType().convert(text, None, None) == seconds
+
+
+@pytest.mark.parametrize(
+    ("sandbox", "end"),
+    [
+        pytest.param("NONE (switched off)", ", without a sandbox", id="none"),
+        pytest.param("bwrap 0.11 (net: off)", "", id="a sandbox is no news"),
+        pytest.param("", "", id="nothing was started"),
+    ],
+)
+def test_a_drained_phase_says_that_it_had_no_sandbox(sandbox, end):
+    result = DrainResult(
+        run_id="r",
+        phase_id="p",
+        phase_index=0,
+        attempt=1,
+        initial_state=PhaseState.QUEUED,
+        final_state=PhaseState.COMPLETE,
+        success=True,
+        sandbox=sandbox,
+        timestamp=1.0,
+    )
+    assert describe_result(result) == f"r/p COMPLETE 0.0 s, 0 tokens{end}"

@@ -56,7 +56,11 @@ def finish(planned):
 @pytest.fixture
 def failed(finish):
     gates = (passed("scope", "all inside"), blocked("ci", FAILURE))
-    return finish(AttemptOutcome(final_state=PhaseState.FAILED, failure=FAILURE, gates=gates))
+    return finish(
+        AttemptOutcome(
+            final_state=PhaseState.FAILED, failure=FAILURE, gates=gates, sandbox="NONE (switched off)"
+        )
+    )
 
 
 def test_init_says_what_it_made_and_then_that_nothing_is_left(autopack, autopack_json, root):
@@ -108,6 +112,16 @@ def test_status_of_a_run_says_why_each_phase_is_where_it_is(autopack, autopack_j
     assert phases[1]["waits_for"] == ["a"]
 
 
+def test_status_says_that_there_is_no_sandbox(autopack, autopack_json, planned):
+    assert "sandbox" not in autopack("status")[1]
+    path = planned / ".autopack/config.toml"
+    path.write_text(path.read_text().replace("[sandbox]\n", '[sandbox]\nmode = "off"\n'))
+    last = autopack("status")[1].splitlines()[-1]
+    assert last.startswith("sandbox: NONE (")
+    assert last.endswith(": Builders and CI run with your rights")
+    assert autopack_json("status")[1]["sandbox"].startswith("NONE (")
+
+
 def test_status_says_that_nobody_works_on_a_run(autopack, planned):
     assert "nobody works on it: autopack run r\n" in autopack("status", "r")[1]
 
@@ -155,6 +169,7 @@ def test_show_of_a_phase_holds_the_whole_verdict(autopack, failed):
         "deliverables: a.py",
         "used: 1,234 tokens, $0.5000",
         "attempt r/a/1: FAILED",
+        "  sandbox: NONE (switched off)",
         "  gate scope: passed",
         "    note: all inside",
         "  gate ci: failed - tests/test_a.py::test_a fails",

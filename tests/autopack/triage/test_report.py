@@ -134,6 +134,16 @@ def test_the_numbers_are_those_of_the_record(drained):
         assert str(criterion.share) in text
 
 
+def test_the_sandboxes_of_the_attempts_are_named_none_too(bench):
+    ends = [End(sandbox=it) for it in ("bwrap 0.11", "NONE (<b>switched off</b>)", "bwrap 0.11")]
+    bench.add("run", *ends, failed=broken("'x'"))
+    bench.session = bench.drain(max_attempts_per_phase=1)
+    words = "Builders' programs and CI were kept in by: NONE (<b>switched off</b>) ; bwrap 0.11 ."
+    text = render(report_of(bench))
+    assert words in Page(text).text
+    assert "&lt;b&gt;switched off" in text
+
+
 def test_every_attempt_links_its_logs_from_where_the_page_lies(drained):
     report = report_of(drained, folder=drained.folder / "deep" / "er")
     first = report.attempts[0]
