@@ -124,8 +124,8 @@ _PARSERS: Mapping[str, Callable[[Iterable[object]], Iterator[Usage | None]]] = {
     "opencode": _opencode,
     "pi": _pi,
     "qwen": _qwen,
-    "vibe": _qwen,
 }
+"""Those that print it as JSON; vibe and copilot print none, mini prints words without tokens."""
 
 
 def _counts(table: Reported, *, inputs_exclude_cache: bool) -> Usage | None:

@@ -120,6 +120,18 @@ def test_over_acp(name, reported, usage):
             Usage(input_tokens=9, output_tokens=2),
             id="qwen",
         ),
+        pytest.param(
+            "pi",
+            [
+                {"type": "message_end", "message": {"role": "user", "content": "x"}},
+                {"type": "message_end", "message": {"usage": {"input": 3, "output": 2, "cacheRead": 4}}},
+                {"type": "message_end", "message": {"usage": {"input": 5, "output": 1, "cacheWrite": 1}}},
+            ],
+            Usage(input_tokens=13, output_tokens=3, cached_tokens=4),
+            id="pi",
+        ),
+        pytest.param("vibe", [[{"role": "assistant", "content": "x"}]], None, id="vibe tells none"),
+        pytest.param("mini", [{"exit_status": "Submitted"}], None, id="mini tells none"),
         pytest.param("copilot", [{"type": "result", "tokens": 3}], None, id="one that does not tell"),
         pytest.param("codex", ["noise", 3, None, []], None, id="noise"),
     ],
