@@ -1,7 +1,6 @@
 """Ctrl-C while an agent works: once it is waited for, twice it is gone, paid for as far as it came, and asked again later."""
 
 import signal
-import subprocess
 import sys
 import threading
 
@@ -9,7 +8,7 @@ import pytest
 from agents import fake_spec
 from leftovers import assert_nothing_is_left
 from project import Project, phase
-from workers import END_SECONDS, log_of, start
+from workers import END_SECONDS, STOPPING, log_of, start, wait_for
 
 from autopack.domain.phase import PhaseState
 from autopack.domain.run import Order
@@ -90,8 +89,7 @@ def used(project):
 def test_one_interrupt_waits_for_the_agent(running):
     run, project, provider, held = running
     run.send_signal(signal.SIGINT)
-    with pytest.raises(subprocess.TimeoutExpired):
-        run.wait(1)
+    wait_for(project, run, STOPPING)
     held.go.set()
     assert run.wait(END_SECONDS) == 130, log_of(project)
     assert states(project) == {"p": PhaseState.COMPLETE, "q": PhaseState.QUEUED}
@@ -102,19 +100,19 @@ def test_one_interrupt_waits_for_the_agent(running):
 def test_two_interrupts_end_the_agent_and_keep_its_bill(running):
     run, project, provider, held = running
     run.send_signal(signal.SIGINT)
-    with pytest.raises(subprocess.TimeoutExpired):
-        run.wait(1)
+    wait_for(project, run, STOPPING)
     run.send_signal(signal.SIGINT)
     assert run.wait(END_SECONDS) == 130, log_of(project)
     assert_nothing_is_left(project)
     stopped = project.phase("p")
     assert (stopped.state, stopped.crashes, stopped.attempts) == (PhaseState.QUEUED, 0, 0)
-    assert used(project) >= 77
+    # The answer that came, and at most the one that was waited for.
+    assert 77 <= used(project) <= 154
     held.go.set()
     # The other would make the same file, and so nothing.
     with project.store() as store:
         store.skip_phase("r", "q", now=9.0)
     start(project, "run", "r").wait(END_SECONDS)
     assert states(project)["p"] is PhaseState.COMPLETE, log_of(project)
-    assert used(project) >= provider.total.total_tokens - 77
+    assert provider.total.total_tokens - 77 <= used(project) <= provider.total.total_tokens
     assert list((project.root / ".autopack/agents").iterdir()) == []

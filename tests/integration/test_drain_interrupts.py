@@ -1,21 +1,19 @@
 """Drains that are asked to stop: what is under way is finished or stopped, and the session goes on later."""
 
 import signal
-import subprocess
 import sys
-from contextlib import closing, suppress
+from contextlib import closing
 
 import pytest
 from drained import files_are_whole, told
 from leftovers import assert_nothing_is_left, read_ledger
 from terminal import CTRL_C, Terminal
-from workers import END_SECONDS, Gate, lines, log_of, make_project, start
+from workers import END_SECONDS, STOPPING, Gate, lines, log_of, make_project, start, wait_for
 
 from autopack.domain.run import Order
 
 QUEUED_DRAIN = ("drain", "queued", "--workers", "2")
 GOES_ON = "interrupted; `autopack drain queued --resume` goes on where it stopped"
-STOPPING = "stopping: nothing new is begun"
 
 
 @pytest.fixture(autouse=True)
@@ -36,16 +34,6 @@ def project(tmp_path):
 def gate(project):
     with closing(Gate(project)) as gate:
         yield gate
-
-
-def wait_for(project, controller, words):
-    """Until a program that writes into a file has written the words."""
-    for _ in range(END_SECONDS * 10):
-        if words in log_of(project):
-            return
-        with suppress(subprocess.TimeoutExpired):
-            controller.wait(0.1)
-    pytest.fail(log_of(project))
 
 
 def finish(project, gate, controller, *, is_stopped):

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 from leftovers import assert_nothing_is_left, attempts_of, wait_for_end
-from workers import END_SECONDS, Gate, facts, lines, log_of, make_project, start
+from workers import END_SECONDS, STOPPING, Gate, facts, lines, log_of, make_project, start, wait_for
 
 import autopack
 from autopack.domain.failure import FailureKind
@@ -88,8 +88,7 @@ def test_one_interrupt_finishes_what_runs_and_begins_nothing(make_gated):
     run = start(project, "run", "a")
     assert gate.wait() == ["a/one"]
     run.send_signal(signal.SIGINT)
-    with pytest.raises(subprocess.TimeoutExpired):
-        run.wait(1)
+    wait_for(project, run, STOPPING)
     gate.open()
     assert run.wait(END_SECONDS) == 130, log_of(project)
     assert ends(project) == {"one": COMPLETE, "two": QUEUED}
@@ -113,8 +112,7 @@ def test_an_operator_in_a_hurry_stops_all_and_loses_nothing(numbers, make_gated)
     assert gate.wait() == ["a/one"]
     run.send_signal(numbers[0])
     for number in numbers[1:]:
-        with pytest.raises(subprocess.TimeoutExpired):
-            run.wait(1)
+        wait_for(project, run, STOPPING)
         run.send_signal(number)
     assert run.wait(END_SECONDS) == 130, log_of(project)
     assert_nothing_is_left(project)

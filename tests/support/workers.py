@@ -4,12 +4,13 @@ import os
 import select
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from leftovers import read_ledger
 from project import Project, phase
 
 END_SECONDS = 180
+STOPPING = "stopping: nothing new is begun"
 FILES = {"docs/old.txt": "old\n", "ci.sh": "test ! -f docs/bad.txt\n"}
 # Two of one run would find the other's lock, and the lock of a killed one falls free with it.
 AGENT = """
@@ -68,6 +69,16 @@ def log_path(project):
 def log_of(project):
     """What all programs said."""
     return log_path(project).read_text()
+
+
+def wait_for(project, program, words):
+    """Until a program has written the words; it may still run, and is not waited for otherwise."""
+    for _ in range(END_SECONDS * 10):
+        if words in log_of(project):
+            return
+        with suppress(subprocess.TimeoutExpired):
+            program.wait(0.1)
+    raise AssertionError(log_of(project))
 
 
 def lines(project, name):

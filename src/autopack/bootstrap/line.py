@@ -19,7 +19,7 @@ from autopack.settings import Settings
 
 if TYPE_CHECKING:
     from autopack.adapters.signals import Interrupts
-    from autopack.execution.dispatch import Dispatcher, RunEvent, RunSummary
+    from autopack.execution.dispatch import Dispatcher, RunEvent, RunSummary, StopAsked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +111,7 @@ def drive_run(
     run_id: str,
     *,
     workers: int,
-    on_event: Callable[["RunEvent"], None],
+    on_event: Callable[["RunEvent | StopAsked"], None],
     environ: Mapping[str, str] = os.environ,
 ) -> "RunSummary":
     """Work one run off until nothing of it can go on by itself; Ctrl-C leaves it resumable.
@@ -143,6 +143,7 @@ def drive_run(
         def tick() -> bool:
             nonlocal stop
             if interrupts.is_stopping():
+                watch.tell_stop()
                 return True
             over = store.budget_stop(limits=settings.budget, now=clock.now(), run_id=run_id)
             if over is not None:

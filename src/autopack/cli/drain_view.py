@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from autopack.cli.flags import Flags
-from autopack.cli.render import one_line, print_json, print_table, say, to_plain, while_read
+from autopack.cli.render import STOPPING, one_line, print_json, print_table, say, to_plain, while_read
 from autopack.cli.session import now
 from autopack.domain.drain_policy import Stop, StopRule
 from autopack.domain.session import DrainKind, DrainResult, HeldBack, KnownFingerprint, Pick, Session
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 _TOP = 3
 _MOST_REASONS = 8
-_STOPPING = "stopping: nothing new is begun; Ctrl-C once more stops what is under way as well"
 _GOES_ON = "--resume goes on either way."
 OnEvent = Callable[["DrainEvent"], None]
 
@@ -49,7 +48,7 @@ def _print_event(event: "DrainEvent") -> None:
 def lines_of(event: "DrainEvent") -> Sequence[str]:
     """One line for a booked attempt, and one for a cause that it stopped; one when the end was asked for."""
     if event.booked is None:
-        return (_STOPPING,) if event.is_stopping else ()
+        return (STOPPING,) if event.is_stopping else ()
     lines = [f"{_count(event.session)} {describe_result(event.booked)}"]
     if event.stopped is not None:
         lines.append(f"  {describe_stop(event.stopped)}")
@@ -131,7 +130,7 @@ def board_lines(event: "DrainEvent", *, now: float) -> Sequence[str]:
         f"now: {', '.join(_under_way(pick, now) for pick in event.under_way) or 'nothing is under way'}",
         *_causes(session),
         f"nearest limit: {_describe_next(event.next_stop)}",
-        f"{_STOPPING}. {_GOES_ON}"
+        f"{STOPPING}. {_GOES_ON}"
         if event.is_stopping
         else f"Ctrl-C: finish what is under way, then stop; again: stop at once. {_GOES_ON}",
     )

@@ -17,6 +17,7 @@ from autopack.domain.budget import Usage
 from autopack.domain.phase import Phase, PhaseState
 from autopack.domain.run import Waiting
 
+STOPPING = "stopping: nothing new is begun; Ctrl-C once more stops what is under way as well"
 # Text of agents and tests goes to a terminal here; what would move its cursor or retitle its window is shown.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _STYLES = {

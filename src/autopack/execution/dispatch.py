@@ -85,6 +85,11 @@ class RunEvent:
     total: int
 
 
+@dataclass(frozen=True, slots=True)
+class StopAsked:
+    """Somebody asked the run to end: nothing new is begun, and what is under way is finished."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSummary:
     """How a run stands when nothing of it can go on by itself."""
@@ -106,7 +111,7 @@ class RunSummary:
 class RunWatch:
     """Follows one run and tells what moved, until nothing of it is runnable, in flight or due later."""
 
-    def __init__(self, store: Store, run: RunSpec, on_event: Callable[[RunEvent], None]) -> None:
+    def __init__(self, store: Store, run: RunSpec, on_event: Callable[[RunEvent | StopAsked], None]) -> None:
         self._store = store
         self._run = run
         self._on_event = on_event
@@ -125,6 +130,10 @@ class RunWatch:
         phases = self._store.phases(self._run.run_id)
         self._tell(phases)
         return any(phase.state.is_in_flight and not phase.awaits_approval for phase in phases)
+
+    def tell_stop(self) -> None:
+        """Tell that the end was asked for."""
+        self._on_event(StopAsked())
 
     def summary(
         self, duration_seconds: float, *, was_interrupted: bool, stop: Stop | None = None
