@@ -18,6 +18,7 @@ from autopack.domain.plan import Plan
 from autopack.domain.session import DrainScope, Session
 from autopack.ports import Store, Workspace
 from autopack.settings import Settings
+from autopack.triage.mending import put_away
 from autopack.triage.release import Releaser, ReleaseReport, validate_fix
 from autopack.triage.remediation import phase_id_of
 from autopack.triage.survey import BlockerView, survey, view_of
@@ -113,6 +114,8 @@ class Fixed:
     commit: str
     command: str
     validated: Validated
+    put_away: tuple[str, ...] = ()
+    """Phases, as ``run/phase``, that were to mend the blocker and are taken out of the backlog now."""
 
 
 def record_fix(
@@ -134,7 +137,14 @@ def record_fix(
         blocker, validated = validate_fix(
             view.blocker, view.validation, commit, store=store, validator=validator, clock=clock
         )
-    return Fixed(blocker=blocker, commit=commit, command=view.validation.command, validated=validated)
+    away = put_away(store, blocker, now=clock.now()) if validated.passed else ()
+    return Fixed(
+        blocker=blocker,
+        commit=commit,
+        command=view.validation.command,
+        validated=validated,
+        put_away=away,
+    )
 
 
 def run_remediation(

@@ -255,6 +255,8 @@ def fixed(flags: Flags, *, name: str, revision: str) -> int:
         say(
             f"{result.blocker.name}: `{result.command}` {verdict} on {result.commit[:12]}: {result.validated.evidence}"
         )
+        if result.put_away:
+            say(f"no more to be tried, for it is mended: {', '.join(result.put_away)}")
         if result.validated.passed:
             say(f"next: autopack remediate release {result.blocker.name}")
     return 0 if result.validated.passed else FAILED

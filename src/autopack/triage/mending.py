@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from autopack.domain.blocker import Blocker, BlockerEvent
 from autopack.domain.phase import Phase, PhaseKind, PhaseState
-from autopack.errors import StoreError
+from autopack.errors import IllegalTransitionError, StoreError
 from autopack.ports import Store
 from autopack.triage.remediation import phase_id_of
 from autopack.triage.survey import BlockerView
@@ -84,6 +84,27 @@ def note_begun(store: Store, mending: Mending, *, now: float) -> None:
             text = f"{mending.run_id}/{phase_id_of(view.blocker)}"
             event = BlockerEvent(at=now, event=_BEGUN, text=text)
             store.triage.move_blocker(view.blocker, None, event)
+
+
+def put_away(store: Store, blocker: Blocker, *, now: float) -> tuple[str, ...]:
+    """Take what was to mend a blocker out of the backlog, now that it is mended: a drain would pay for it in vain.
+
+    Returns:
+        The phases, as ``run/phase``; none that is being made, and none that made the fix.
+    """
+    begun = dict.fromkeys(it.text for it in store.triage.events(blocker) if it.event == _BEGUN)
+    return tuple(place for place in begun if _skip(store, *place.split("/"), now=now))
+
+
+def _skip(store: Store, run_id: str, phase_id: str, *, now: float) -> bool:
+    is_due = {PhaseState.QUEUED, PhaseState.FAILED}
+    if not any(it.phase_id == phase_id and it.state in is_due for it in _phases_of(store, run_id)):
+        return False
+    try:
+        store.skip_phase(run_id, phase_id, now=now)
+    except IllegalTransitionError:
+        return False  # Somebody took it in this moment, and goes on with it.
+    return True
 
 
 def check_is_mending(store: Store, run_id: str) -> None:

@@ -67,3 +67,25 @@ def test_a_run_of_other_work_is_refused_and_left_as_it_is(autopack, stuck):
 def test_a_run_of_mends_is_gone_on_with(autopack, stuck):
     autopack("remediate", "run", "--run-id", "mends", "--builder", "replay:answers")
     assert "mend-b1" in states(stuck, "mends")
+
+
+# --- a fix that somebody made ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def mended(stuck, git):
+    """The commit of a branch beside the base, which mends the cause."""
+    git("checkout", "-q", "-b", "side")
+    (stuck / "tests/test_a.py").write_text("")
+    git("commit", "-q", "-a", "-m", "Mend it")
+    git("checkout", "-q", "main")
+    return git("rev-parse", "side")
+
+
+def test_what_was_to_mend_a_cause_is_not_paid_for_once_it_is_mended_by_hand(autopack, stuck, mended):
+    assert autopack("remediate", "run", "--run-id", "mends", "--builder", "command:true")[0] == 1
+    assert states(stuck, "mends") == {"mend-b1": "FAILED"}
+    code, out, _ = autopack("remediate", "fixed", "B1", "--commit", "side")
+    assert code == 0
+    assert "no more to be tried, for it is mended: mends/mend-b1\n" in out
+    assert states(stuck, "mends") == {"mend-b1": "SKIPPED"}
