@@ -144,6 +144,10 @@ class GitWorkspace:
         """See ``Workspace.holds``."""
         return holds(self._git, head, commit)
 
+    def are_related(self, one: str, other: str) -> bool:
+        """See ``Workspace.are_related``."""
+        return not self._git.attempt("merge-base", one, other).returncode
+
     def history(self, commit: str, *, limit: int) -> Sequence[str]:
         """See ``Workspace.history``."""
         return self._git.line("rev-list", "--first-parent", f"--max-count={limit}", commit).split()

@@ -16,6 +16,7 @@ from autopack.domain.drain_policy import DrainLimits
 from autopack.domain.phase import PhaseState
 from autopack.domain.plan import Plan
 from autopack.domain.session import DrainScope, Session
+from autopack.errors import WorkspaceError
 from autopack.ports import Store, Workspace
 from autopack.settings import Settings
 from autopack.triage.mending import put_away
@@ -114,6 +115,8 @@ class Fixed:
     commit: str
     command: str
     validated: Validated
+    lacked_by: str = ""
+    """The revision on which the runs begin that the blocker holds, where it does not have the commit."""
     put_away: tuple[str, ...] = ()
     """Phases, as ``run/phase``, that were to mend the blocker and are taken out of the backlog now."""
 
@@ -125,7 +128,7 @@ def record_fix(
 
     Raises:
         StoreError: There is no such blocker.
-        WorkspaceError: There is no such commit.
+        WorkspaceError: There is no such commit, or none of the held runs could ever have it.
     """
     clock = SystemClock()
     with (
@@ -134,6 +137,9 @@ def record_fix(
     ):
         commit = workspace.resolve(revision)
         view = view_of(store.triage.blocker(name), store, workspace, settings, now=clock.now())
+        base = _base_of(store, view.blocker)
+        _check_related(workspace, commit, base, name=view.blocker.name)
+        is_in_base = workspace.holds(workspace.resolve(base), commit)
         blocker, validated = validate_fix(
             view.blocker, view.validation, commit, store=store, validator=validator, clock=clock
         )
@@ -143,8 +149,23 @@ def record_fix(
         commit=commit,
         command=view.validation.command,
         validated=validated,
+        lacked_by="" if is_in_base else base,
         put_away=away,
     )
+
+
+def _base_of(store: Store, blocker: Blocker) -> str:
+    """Where the runs begin that a blocker holds."""
+    held = store.triage.held_phases(blocker.cause.fingerprint, limit=1)
+    return store.run(held[0].run_id).spec.base if held else "HEAD"
+
+
+def _check_related(workspace: Workspace, commit: str, base: str, *, name: str) -> None:
+    if not workspace.are_related(commit, workspace.resolve(base)):
+        raise WorkspaceError(
+            f"{commit[:12]} has no history in common with {base}, on which the runs begin that {name} holds",
+            hint="It can be merged into none of them. Make the change on a branch of theirs, and name its commit.",
+        )
 
 
 def run_remediation(

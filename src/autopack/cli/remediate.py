@@ -1,6 +1,6 @@
 """``autopack remediate``: plan, run, fixed, release."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -255,11 +255,32 @@ def fixed(flags: Flags, *, name: str, revision: str) -> int:
         say(
             f"{result.blocker.name}: `{result.command}` {verdict} on {result.commit[:12]}: {result.validated.evidence}"
         )
-        if result.put_away:
-            say(f"no more to be tried, for it is mended: {', '.join(result.put_away)}")
-        if result.validated.passed:
-            say(f"next: autopack remediate release {result.blocker.name}")
+        for line in _what_follows(result):
+            say(line)
     return 0 if result.validated.passed else FAILED
+
+
+def _what_follows(result: "Fixed") -> Iterator[str]:
+    blocker = result.blocker
+    again = f"autopack remediate fixed {blocker.name} --commit REV"
+    if not result.validated.passed and blocker.is_holding:
+        yield f"{blocker.name} holds its phases; next, with another commit: {again}"
+    elif not result.validated.passed:
+        kept = (blocker.fix_commit or "")[:12]
+        yield f"{blocker.name} keeps its fix {kept}, which passed, and is {blocker.state}"
+    else:
+        yield from _what_a_fix_allows(result)
+
+
+def _what_a_fix_allows(result: "Fixed") -> Iterator[str]:
+    if result.put_away:
+        yield f"no more to be tried, for it is mended: {', '.join(result.put_away)}"
+    if result.lacked_by:
+        yield (
+            f"{result.lacked_by} lacks it: runs that begin there meet the cause until you merge it: "
+            f"git merge {result.commit[:12]}"
+        )
+    yield f"next: autopack remediate release {result.blocker.name}"
 
 
 @make_command("release", epilog="Exit code 1 when a cause came back, or phases failed again or are left.")
@@ -343,7 +364,7 @@ def print_reports(reports: "Sequence[ReleaseReport]") -> None:
     )
     for report in reports:
         for conflict in report.conflicts:
-            say(f"{report.blocker.name}: the fix does not merge into {conflict}")
+            say(f"{report.blocker.name}: the fix is not in {conflict}")
 
 
 for _command in (plan, run, fixed, release):

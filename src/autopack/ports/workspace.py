@@ -125,6 +125,10 @@ class Workspace(Protocol):
         """
         ...
 
+    def are_related(self, one: str, other: str) -> bool:
+        """Whether two commits have any history in common; without it neither can be merged into the other."""
+        ...
+
     def history(self, commit: str, *, limit: int) -> Sequence[str]:
         """The commit and those before it along first parents, newest first, at most ``limit``."""
         ...

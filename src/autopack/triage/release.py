@@ -36,7 +36,7 @@ class ReleaseReport:
     tokens_spent: int
     recurrences: int
     conflicts: tuple[str, ...]
-    """Runs into which the fix could not be merged."""
+    """Runs into which the fix could not be merged, each with why and what would help."""
 
 
 def validate_fix(
@@ -140,7 +140,7 @@ class Releaser:
             try:
                 self._workspace.bring(run_id, commit, base=base, message=message)
             except WorkspaceError as error:
-                conflicts.append(f"{run_id}: {error}")
+                conflicts.append(f"{run_id}: {error}. {error.hint}".rstrip())
             is_conflict = len(conflicts) > 0 and conflicts[-1].startswith(f"{run_id}: ")
             self._store.triage.mark_conflict(blocker, run_id, is_conflict=is_conflict)
         return tuple(conflicts)

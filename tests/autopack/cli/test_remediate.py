@@ -73,13 +73,54 @@ def test_a_run_of_mends_is_gone_on_with(autopack, stuck):
 
 
 @pytest.fixture
-def mended(stuck, git):
-    """The commit of a branch beside the base, which mends the cause."""
+def mended(stuck, git, autopack):
+    """The commit of a branch beside the base, which mends the cause that triage found."""
+    assert "B1       open" in autopack("triage")[1]
     git("checkout", "-q", "-b", "side")
     (stuck / "tests/test_a.py").write_text("")
     git("commit", "-q", "-a", "-m", "Mend it")
     git("checkout", "-q", "main")
     return git("rev-parse", "side")
+
+
+@pytest.mark.parametrize(
+    ("revision", "said"),
+    [
+        pytest.param("nowhere", "has no commit 'nowhere'\nhint: Check the spelling", id="that is not there"),
+        pytest.param(
+            "HEAD:tests", "has no commit 'HEAD:tests'\nhint: Check the spelling", id="that is a folder"
+        ),
+        pytest.param(
+            "orphan",
+            "has no history in common with HEAD, on which the runs begin that B1 holds\n"
+            "hint: It can be merged into none of them.",
+            id="that no run could ever have",
+        ),
+    ],
+)
+def test_a_fix_by_a_commit(revision, said, autopack, stuck, mended, git):
+    git("branch", "orphan", git("commit-tree", f"{mended}^{{tree}}", "-m", "The same, from nowhere"))
+    code, _, err = autopack("remediate", "fixed", "B1", "--commit", revision)
+    assert (code, said in err) == (1, True), err
+    assert "B1       open" in autopack("triage")[1]
+
+
+def test_a_fix_that_is_not_where_runs_begin_and_commits_that_are_none(autopack, stuck, mended):
+    code, out, _ = autopack("remediate", "fixed", "B1", "--commit", "main")
+    assert code == 1
+    assert "did not pass" in out
+    assert out.endswith(
+        "B1 holds its phases; next, with another commit: autopack remediate fixed B1 --commit REV\n"
+    )
+    code, out, _ = autopack("remediate", "fixed", "B1", "--commit", "side")
+    assert code == 0
+    assert (
+        f"HEAD lacks it: runs that begin there meet the cause until you merge it: git merge {mended[:12]}\n"
+        in out
+    )
+    code, out, _ = autopack("remediate", "fixed", "B1", "--commit", "main")
+    assert code == 1
+    assert out.endswith(f"B1 keeps its fix {mended[:12]}, which passed, and is validated\n")
 
 
 def test_what_was_to_mend_a_cause_is_not_paid_for_once_it_is_mended_by_hand(autopack, stuck, mended):
