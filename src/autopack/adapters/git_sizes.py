@@ -36,8 +36,10 @@ def check_sizes(git: Git, root: Path, base: str, limits: ChangeLimits) -> None:
     Raises:
         UntakeableError: A file, or all together, are too large; the message names the file and the limit.
     """
-    names = _changed(git)
-    before = _sizes_before(git, base, names)
+    tracked = _listed(git, "-m")
+    names = list(dict.fromkeys((*tracked, *_listed(git, "-o", "--exclude-standard"))))
+    # What the index of the commit does not have had no size before; git takes long to find that out of a million files.
+    before = _sizes_before(git, base, tracked)
     total = largest = 0
     largest_name = b""
     for name in names:
@@ -58,9 +60,8 @@ def check_sizes(git: Git, root: Path, base: str, limits: ChangeLimits) -> None:
         )
 
 
-def _changed(git: Git) -> Sequence[bytes]:
-    listed = git.run("ls-files", "-m", "-o", "--exclude-standard", "-z")
-    return list(dict.fromkeys(listed.split(b"\0")[:-1]))
+def _listed(git: Git, *options: str) -> Sequence[bytes]:
+    return list(dict.fromkeys(git.run("ls-files", *options, "-z").split(b"\0")[:-1]))
 
 
 def _size_now(root: Path, name: bytes) -> int:

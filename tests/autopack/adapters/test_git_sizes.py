@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from autopack.adapters.git import open_workspace
-from autopack.adapters.git_sizes import ChangeLimits
+from autopack.adapters.git_sizes import ChangeLimits, check_sizes
 from autopack.errors import UntakeableError
 
 LARGE = 5_000
@@ -102,3 +102,24 @@ def test_what_was_large_counts_before_and_after(tmp_path):
         pytest.raises(UntakeableError, match="1 files with 6,000 bytes"),
     ):
         worktree.diff()
+
+
+class Heard:
+    """Git, and what it was asked."""
+
+    def __init__(self, git):
+        self._git = git
+        self.questions = []
+
+    def run(self, *words, stdin=b""):
+        self.questions += stdin.splitlines()
+        return self._git.run(*words, stdin=stdin)
+
+
+def test_git_is_not_asked_for_the_earlier_sizes_of_new_files(tmp_path):
+    with changed(
+        tmp_path, "echo y > small.txt; mkdir new; for n in 1 2 3; do touch new/$n; done"
+    ) as worktree:
+        git = Heard(worktree._git())
+        check_sizes(git, worktree.path, worktree._base(), LIMITS)
+    assert [line.rpartition(b":")[2] for line in git.questions] == [b"small.txt"]
