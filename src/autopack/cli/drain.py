@@ -1,7 +1,7 @@
 """``autopack drain``: queued, failed, lift, fingerprints, sessions."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from math import isfinite
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,7 @@ import click
 
 from autopack.cli.drain_view import print_outcome, print_plan, watch
 from autopack.cli.flags import Flags, make_command
-from autopack.cli.render import one_line, print_json, print_table, say, to_plain
+from autopack.cli.render import one_line, print_json, print_table, say
 from autopack.cli.session import load, now, open_store
 from autopack.domain.drain_policy import PRESETS, DrainLimits, Preset, StopRule, with_changes
 from autopack.domain.go_no_go import LADDER
@@ -19,9 +19,11 @@ from autopack.domain.session import DrainKind, DrainScope, Session
 
 if TYPE_CHECKING:
     from autopack.bootstrap import DrainOutcome, DrainRequest
+    from autopack.domain.go_no_go import NextBatch
 
 _EXIT_CODES = (
-    "Exit code 0: nothing failed; 1: a phase failed; 4: stopped by a limit; 130: interrupted, see --resume."
+    "Exit code 0: nothing failed; 1: a phase failed; 4: stopped by a limit other than its batches; "
+    "130: interrupted, see --resume."
 )
 _FAILED, _LIMIT, _INTERRUPTED = 1, 4, 130
 _LIMIT_RULES = frozenset(
@@ -200,7 +202,10 @@ def failed(
     request = _request(scope, limits, Preset(preset), resume=resume, session_id=session_id)
     if auto_scale and not dry_run:
         return _climb(flags, request, workers=workers, builder=builder)
-    return _drain(flags, request, workers=workers, builder=builder, dry_run=dry_run)
+    code = _drain(flags, request, workers=workers, builder=builder, dry_run=dry_run)
+    if auto_scale and not flags.as_json:
+        say(f"then batches of {' and '.join(map(str, LADDER[1:]))}, as far as the verdict on each one allows")
+    return code
 
 
 def _climb(flags: Flags, request: "DrainRequest", *, workers: int | None, builder: str | None) -> int:
@@ -218,14 +223,18 @@ def _climb(flags: Flags, request: "DrainRequest", *, workers: int | None, builde
                     settings, store, request, workers=settings.workers, on_event=on_event
                 )
             judgement = judge_session(store, outcome.session)
-            store.triage.save_decision(judgement, session_id=outcome.session.session_id, now=now())
             step = next_batch(judgement)
+            is_judged = outcome.session.total_processed > 0
+            if is_judged:
+                store.triage.save_decision(judgement, session_id=outcome.session.session_id, now=now())
             failed_phases += outcome.session.total_failed
-            steps.append({"outcome": outcome, "judgement": judgement, "next": step})
+            told = {"judgement": judgement, "next": step} if is_judged else {"judgement": None, "next": None}
+            steps.append({"outcome": outcome, **told})
             if not flags.as_json:
                 known = {it.fingerprint: it for it in store.drains.fingerprints(limit=1000)}
                 print_outcome(outcome, known, waiting=store.totals().get(PhaseState.QUEUED, 0))
-                say(f"{judgement.decision}: {step.why}")
+                if is_judged:
+                    say(f"{judgement.decision}: {describe_next(outcome, step)}")
             if is_last(outcome, step.batch_size):
                 break
             request = _next_step(outcome.session, step.batch_size)
@@ -242,6 +251,13 @@ def _next_step(done: Session, batch_size: int) -> "DrainRequest":
 
     limits = replace(done.limits, batch_size=batch_size)
     return DrainRequest(scope=done.scope, limits=limits, preset=done.preset, continues=done.session_id)
+
+
+def describe_next(outcome: "DrainOutcome", step: "NextBatch") -> str:
+    """How large the next batch is and why, or why there is none."""
+    if step.batch_size == 0 or not is_last(outcome, step.batch_size):
+        return step.why
+    return f"no further batch: {outcome.session.stop or 'interrupted'}"
 
 
 def is_last(outcome: "DrainOutcome", next_size: int) -> bool:
@@ -282,7 +298,8 @@ def _drain(
         fingerprints = {it.fingerprint: it for it in store.drains.fingerprints(limit=1000)}
         waiting = store.totals().get(PhaseState.QUEUED, 0)
     if flags.as_json:
-        print_json(to_plain(outcome))
+        told = {it.name: getattr(outcome, it.name) for it in fields(outcome)}
+        print_json({**told, "queued": waiting})
     else:
         print_outcome(outcome, fingerprints, waiting=waiting)
     return exit_code(outcome)

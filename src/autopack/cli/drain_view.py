@@ -169,7 +169,8 @@ def print_outcome(
     """
     session = outcome.session
     say(
-        f"{session.session_id}: {session.total_processed} attempts, {session.total_success} completed, "
+        f"{session.session_id}: {session.total_processed} {'attempt' if session.total_processed == 1 else 'attempts'}, "
+        f"{session.total_success} completed, "
         f"{session.total_failed} failed, {session.total_timeouts} timed out; {session.total_tokens:,} tokens spent, "
         f"{session.tokens_not_spent:,} not spent on what was known to be broken; {session.active_seconds:.0f} s"
     )
@@ -204,11 +205,16 @@ def _print_fingerprints(session: Session, known: Mapping[str, KnownFingerprint])
 def _print_held(session: Session, held: Sequence[HeldBack], *, waiting: int) -> None:
     from autopack.drain.selection import command_that_helps
 
-    if session.total_processed == 0 and session.scope.kind is DrainKind.QUEUED:
+    # Where a limit or the operator ended it, nobody looked whether there is more to do.
+    is_through = session.stop is not None and session.stop.rule is StopRule.NOTHING_LEFT
+    is_cut = session.stop is not None and not is_through
+    if session.scope.kind is DrainKind.QUEUED and waiting and is_cut:
+        say(f"left in the queue: {waiting}; next: autopack drain queued")
+    elif session.scope.kind is DrainKind.QUEUED and session.total_processed == 0 and is_through:
         say(_why_no_queued(waiting))
     elif session.scope.kind is DrainKind.QUEUED and waiting:
         say(f"left in the queue: {waiting}; autopack status RUN shows what each waits for")
-    elif session.total_processed == 0:
+    elif session.total_processed == 0 and is_through:
         say("no failed phase may be drained now" + (":" if held else "; there is none"))
     elif held:
         say("left alone:")

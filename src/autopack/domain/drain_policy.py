@@ -148,7 +148,9 @@ class Stop:
         if self.rule is StopRule.INTERRUPTED:
             return f"interrupted, and taken over by {self.subject}"
         what = f" for {self.subject}" if self.subject else ""
-        return f"{self.rule}{what}: {self.seen:g} of {self.limit:g}"
+        # Time goes on while it is asked for; whatever else is counted is told as it is, tokens by the million too.
+        seen = round(self.seen, 1) if self.rule is StopRule.TOTAL_MINUTES else self.seen
+        return f"{self.rule}{what}: {seen:,.10g} of {self.limit:,.10g}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

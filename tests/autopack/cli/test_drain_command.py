@@ -5,19 +5,25 @@ import re
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from drain_record import Record
 from project import Project, phase
 from terminal import Terminal
 
 from autopack import bootstrap
+from autopack.cli.drain import describe_next
+from autopack.domain.drain_policy import Stop, StopRule
 from autopack.domain.failure import FailureKind, FailureReport
+from autopack.domain.go_no_go import NextBatch
 from autopack.domain.phase import PhaseSpec, PhaseState
 from autopack.domain.plan import Plan
 from autopack.domain.run import Order, RunSpec
 from autopack.domain.verdicts import AttemptOutcome
 from autopack.settings import load_settings
+from autopack.testing import MemoryStore
 
 REPOSITORY = Path(__file__).parents[3]
 FAILED, QUEUED = "batch_drain_controller.py", "drain_queued_phases.py"
@@ -226,6 +232,84 @@ def test_a_look_ahead_takes_nothing(backlog, autopack):
     assert re.search(r"^of \d+ queued phases; the others follow one of a run at a time", out, re.MULTILINE)
     assert autopack("status", "--json")[1] == before
     assert json.loads(autopack("drain", "sessions", "--json")[1]) == []
+
+
+def begin_nothing(root, words):
+    """A drain without a minute; in a process of its own, for the engine's log outlives a test's output."""
+    (root / ".autopack/answers").mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "autopack", "--root", str(root), "drain", *words.split()]
+    return subprocess.run(
+        [*command, "--max-total-minutes", "0"],
+        capture_output=True,
+        text=True,
+        timeout=END_SECONDS,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        pytest.param("failed --auto-scale", "", id="failed ones"),
+        pytest.param("queued", "left in the queue: 2; next: autopack drain queued\n", id="queued ones"),
+    ],
+)
+def test_a_limit_that_holds_at_once_is_not_told_as_an_empty_backlog(words, says, backlog):
+    done = begin_nothing(backlog, words)
+    assert done.returncode == 4, done.stderr
+    assert "stopped by max_total_minutes: 0 of 0\n" in done.stdout
+    assert says in done.stdout
+    assert "there is none" not in done.stdout
+    # What made no attempt shows nothing, and is no verdict on the next batch.
+    assert "EVIDENCE" not in done.stdout
+    with closing(bootstrap.open_store(load_settings(backlog, environ={}))) as store:
+        assert store.triage.decisions(limit=1) == ()
+
+
+def test_a_drain_of_queued_phases_tells_programs_too_how_many_are_left(backlog):
+    told = json.loads(begin_nothing(backlog, "queued --json").stdout)
+    assert (told["queued"], told["session"]["total_processed"]) == (2, 0)
+
+
+def test_a_look_ahead_at_a_climb_tells_of_its_rungs(backlog, autopack):
+    code, out, _ = autopack("drain", "failed", "--auto-scale", "--dry-run")
+    assert code == 0
+    assert out.splitlines()[0].startswith("4 attempts would be made")
+    assert out.endswith("then batches of 30 and 100, as far as the verdict on each one allows\n")
+
+
+@pytest.mark.parametrize(
+    ("stop", "size", "says"),
+    [
+        pytest.param(Stop(rule=StopRule.BATCH_SIZE, seen=5, limit=5), 30, "up to 30", id="the next batch"),
+        pytest.param(
+            Stop(rule=StopRule.NOTHING_LEFT, seen=1, limit=0),
+            30,
+            "no further batch: nothing left that may be drained",
+            id="nothing left",
+        ),
+        pytest.param(
+            Stop(rule=StopRule.TOTAL_MINUTES, seen=45.0123, limit=45),
+            5,
+            "no further batch: max_total_minutes: 45 of 45",
+            id="a limit",
+        ),
+        pytest.param(Stop(rule=StopRule.BATCH_SIZE, seen=5, limit=5), 0, "stop: mend it", id="no rung below"),
+        pytest.param(None, 30, "no further batch: interrupted", id="interrupted"),
+    ],
+)
+def test_what_follows_a_batch_is_told_with_why(stop, size, says):
+    session = replace(Record(MemoryStore()).start(), stop=stop)
+    outcome = bootstrap.DrainOutcome(
+        session=session,
+        results=(),
+        held_back=(),
+        was_interrupted=stop is None,
+        file=Path("x"),
+        file_problem="",
+    )
+    step = NextBatch(batch_size=size, why="up to 30" if size else "stop: mend it")
+    assert describe_next(outcome, step) == says
 
 
 @pytest.mark.parametrize("kind", ["failed", "queued"])
