@@ -17,6 +17,7 @@ from autopack.domain.failure import FailureKind
 from autopack.errors import BuilderError, SettingsError
 from autopack.ports import AnswerFormat, BuildRequest, Exchange
 from autopack.settings import DirectSettings, ProviderSettings, Settings
+from autopack.testing import FrozenClock
 from autopack.testing.provider import Scripted, serve
 
 PROVIDERS = ["anthropic", "openai"]
@@ -41,7 +42,7 @@ REQUEST = BuildRequest(
 class Bench:
     """A direct Builder whose provider is the scripted one."""
 
-    def __init__(self, folder, provider, upstream, *, meter=None, **settings):
+    def __init__(self, folder, provider, upstream, *, meter=None, clock=None, **settings):
         self.watch = Watch()
         self.folder = folder / "logs"
         made = Settings(
@@ -50,7 +51,7 @@ class Bench:
             direct=DirectSettings(**settings),
             providers={provider: ProviderSettings(base_url=upstream, key_env="MODEL_KEY")},
         )
-        clock = SystemClock()
+        clock = clock or SystemClock()
         self.builder = make_direct(
             f"{provider}:scripted-1",
             made,
@@ -263,19 +264,22 @@ def test_a_provider_that_is_not_there_is_a_fault_that_passes(provider_name, tmp_
     assert answer.usage == Usage()
 
 
-def test_a_provider_that_falls_silent_is_a_timeout(provider_name, tmp_path):
-    with serve(Scripted(text="one two three", hang_after=3)) as provider:
-        answer = Bench(tmp_path, provider_name, provider.url).build(timeout_seconds=0.5)
-    assert answer.failure.kind is FailureKind.TIMEOUT
-    assert "0.5 s" in answer.failure.message
-    assert answer.usage.is_estimated
-
-
-def test_a_provider_that_never_ends_is_a_timeout(provider_name, tmp_path):
-    with serve(Scripted(text="one two three", hang_after=3, has_pings=True)) as provider:
-        answer = Bench(tmp_path, provider_name, provider.url).build(timeout_seconds=0.5)
+@pytest.mark.parametrize(
+    "has_pings", [pytest.param(False, id="falls silent"), pytest.param(True, id="never ends")]
+)
+def test_a_provider_that_is_not_done_in_time_is_a_timeout(provider_name, has_pings, tmp_path):
+    clock = FrozenClock()
+    with (
+        serve(Scripted(text="one two three", hang_after=3, has_pings=has_pings)) as provider,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        asked = pool.submit(Bench(tmp_path, provider_name, provider.url, clock=clock).build)
+        assert provider.is_hanging.wait(30)
+        clock.advance(REQUEST.timeout_seconds)
+        answer = asked.result(timeout=30)
         assert provider.hung_up.wait(30)
     assert answer.failure.kind is FailureKind.TIMEOUT
+    assert "120 s" in answer.failure.message
     assert answer.usage.is_estimated
     assert len(provider.seen) == 1
 

@@ -220,9 +220,10 @@ def test_a_silent_provider_is_given_up(tmp_path):
     with (
         serve(Scripted(text=TEXT, hang_after=5)) as provider,
         opened(provider.url, tmp_path, meter=meter) as it,
-        pytest.raises(httpx.RemoteProtocolError),
+        # On a busy machine its first byte may be late as well: then there is an answer, which says so.
+        suppress(httpx.RemoteProtocolError),
     ):
-        it.post(Dialect.ANTHROPIC, stream=True)
+        assert it.post(Dialect.ANTHROPIC, stream=True).status_code == 504
     assert it.door.requests()[0].fault is FaultKind.NETWORK
 
 

@@ -40,11 +40,19 @@ def test_what_one_door_is_told_all_doors_keep(tmp_path, store):
 
 
 def test_a_short_wait_is_spent_before_the_request_leaves(tmp_path):
-    scripts = [Scripted(status=429, headers={"retry-after-ms": "100"}), Scripted()]
-    with serve(scripts) as provider, opened(provider.url, tmp_path, meter=meter_over(MemoryStore())) as it:
-        statuses = [it.post(Dialect.OPENAI_CHAT, stream=False).status_code for _ in range(2)]
-    assert statuses == [429, 200]
-    assert it.door.requests()[1].duration_seconds >= 0.09
+    store, came = MemoryStore(), []
+
+    def answer(_seen):
+        came.append(SystemClock().now())
+        return Scripted() if len(came) > 1 else Scripted(status=429, headers={"retry-after-ms": "100"})
+
+    meter = LoopbackMeter(SystemClock(), store=store, longest_wait_seconds=30)
+    with serve(answer) as provider, opened(provider.url, tmp_path, meter=meter) as it:
+        first = it.post(Dialect.OPENAI_CHAT, stream=False).status_code
+        pause = store.provider_pause("scripted")
+        assert pause.until >= came[0] + 0.1
+        assert [first, it.post(Dialect.OPENAI_CHAT, stream=False).status_code] == [429, 200]
+    assert came[1] >= pause.until
 
 
 def test_the_minute_of_a_provider_is_shared_by_its_doors(tmp_path, store):
