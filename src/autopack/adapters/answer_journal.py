@@ -18,8 +18,8 @@ _NAME = re.compile(r"paid-(\d{1,12})\.json")
 class FileJournal:
     """Implements the journal with ``paid-<call>.json``; a file that is there is whole."""
 
-    def keep(self, folder: Path, paid: PaidAnswer) -> None:
-        """Write an answer down; it is on the disk when this returns."""
+    def keep(self, folder: Path, paid: PaidAnswer) -> bool:
+        """Write an answer down; whether it is on the disk when this returns."""
         path = _path(folder, paid)
         part = path.with_suffix(".part")
         try:
@@ -31,6 +31,8 @@ class FileJournal:
             part.replace(path)
         except OSError as error:
             logger.warning("answer.not_kept", extra={"path": str(path), "reason": error.strerror})
+            return False
+        return True
 
     def found(self, folder: Path, address: AttemptAddress, store: str) -> Sequence[PaidAnswer]:
         """The answers of an attempt that were never booked, oldest call first."""

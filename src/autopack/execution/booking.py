@@ -29,9 +29,9 @@ class Booking:
         """Which database gives calls their numbers; it stays the same when its tables are brought up to date."""
         return self._store.identity.partition(", schema ")[0]
 
-    def keep(self, folder: Path, paid: PaidAnswer) -> None:
-        """Have the answer on the disk, whatever comes next."""
-        self._journal.keep(folder, paid)
+    def keep(self, folder: Path, paid: PaidAnswer) -> bool:
+        """Have the answer on the disk, whatever comes next; whether that took it."""
+        return self._journal.keep(folder, paid)
 
     def settle(self, folder: Path, paid: PaidAnswer) -> None:
         """Put the answer into the ledger; the first one of a call stays."""

@@ -151,10 +151,11 @@ class BuildStep:
     ) -> PaidAnswer:
         """The answer with what its Builder left; of a worktree that was used since, its cost is all that is left."""
         with marked(paid.left_in, paid.base_commit) as worktree:
-            if not is_taken(paid.answer):
+            is_kept = is_taken(paid.answer)
+            if not is_kept:
                 paid = replace(paid, answer=fetched(paid.answer, worktree))
-                self._booking.keep(folder, paid)
-            if worktree is not None:
+                is_kept = self._booking.keep(folder, paid)
+            if worktree is not None and is_kept:
                 worktree.unmark()
         return paid
 
@@ -243,8 +244,8 @@ class BuildStep:
         folder = order.logs / _FOLDER
         marks: list[str] = []
 
-        def keep(answer: BuildAnswer, left_in: str = "") -> PaidAnswer:
-            paid = PaidAnswer(
+        def paid_for(answer: BuildAnswer, left_in: str = "") -> PaidAnswer:
+            return PaidAnswer(
                 call_id=reservation.call_id,
                 address=order.lease.address,
                 store=self._booking.ledger,
@@ -254,22 +255,21 @@ class BuildStep:
                 begun_at=begun_at,
                 left_in=left_in,
             )
-            self._booking.keep(folder, paid)
-            return paid
 
         def on_end(answer: BuildAnswer) -> None:
             if answer.failure is not None:
-                keep(answer)
+                self._booking.keep(folder, paid_for(answer))
                 return
 
             def note(mark: str) -> None:
                 marks.append(mark)
-                keep(answer, mark)
+                self._booking.keep(folder, paid_for(answer, mark))
 
             mark_left(order.worktree, note)
 
-        paid = keep(self._answered(order, said, reservation, on_end), marks[-1] if marks else "")
-        if marks:
+        paid = paid_for(self._answered(order, said, reservation, on_end), marks[-1] if marks else "")
+        # What the disk did not take is found in the worktree again, should the ledger not take it either.
+        if self._booking.keep(folder, paid) and marks:
             order.worktree.unmark()
         answer = paid.answer
         try:

@@ -29,8 +29,8 @@ class PaidAnswer:
 class AnswerJournal(Protocol):
     """Files beside an attempt's logs that outlive a process, and a database that cannot be reached."""
 
-    def keep(self, folder: Path, paid: PaidAnswer) -> None:
-        """Write an answer down; it is on the disk when this returns. A full disk is logged and stops nothing."""
+    def keep(self, folder: Path, paid: PaidAnswer) -> bool:
+        """Write an answer down; whether it is on the disk when this returns. A full one is logged and stops nothing."""
         ...
 
     def found(self, folder: Path, address: AttemptAddress, store: str) -> Sequence[PaidAnswer]:

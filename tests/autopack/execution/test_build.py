@@ -14,7 +14,7 @@ from autopack.domain.plan import Plan
 from autopack.domain.run import Order, RunSpec
 from autopack.domain.spending import UNLIMITED
 from autopack.domain.verdicts import AttemptOutcome
-from autopack.errors import SettingsError, UntakeableError, WorkspaceError
+from autopack.errors import SettingsError, StoreError, UntakeableError, WorkspaceError
 from autopack.execution.briefing import Prompt
 from autopack.execution.build import BudgetWatch, BuildOrder, BuildStep
 from autopack.execution.context import ScopedContext
@@ -408,6 +408,25 @@ class Told(Editing):
         (told,) = self.answers
         watch.ended(told)
         return told
+
+
+def test_a_change_that_neither_disk_nor_ledger_takes_stays_where_it_is(bench, monkeypatch):
+    def refuse(*_args, **_kwargs):
+        raise StoreError("its disk is full")
+
+    told = BuildAnswer(usage=Usage(input_tokens=77))
+    step, lease, worktree = bench.step(Told(told)), bench.claim(), Marked()
+    keep = FileJournal.keep
+    with monkeypatch.context() as patch:
+        # Full since the agent told of its end.
+        patch.setattr(FileJournal, "keep", lambda *its: its[-1].answer.text != "the change" and keep(*its))
+        patch.setattr(bench.store, "settle_call", refuse)
+        with pytest.raises(StoreError):
+            bench.ask(step, lease, worktree=worktree)
+        with pytest.raises(StoreError):
+            worktree.recover(bench, step, lease)
+    worktree.recover(bench, step, lease)
+    assert (step.stored(lease).text, step.stored(lease).usage.total_tokens) == ("the change", 77)
 
 
 class Unmarkable(Marked):
