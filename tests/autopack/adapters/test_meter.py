@@ -17,6 +17,7 @@ from autopack.adapters.clock import SystemClock
 from autopack.adapters.meter.books import MOST_REFUSALS
 from autopack.adapters.meter.loopback import LoopbackMeter
 from autopack.ports import Dialect, FaultKind
+from autopack.testing import MemoryStore
 from autopack.testing.provider import Scripted, serve
 
 TEXT = "All of it is said, and said again in other words. " * 4
@@ -327,6 +328,54 @@ def test_an_error_inside_a_stream_is_a_fault(tmp_path):
         (request,) = it.door.requests()
         assert (request.fault, request.message) == (FaultKind.OVERLOAD, "we are very busy")
         assert request.usage.is_estimated
+
+
+class ErrorAndNoEnd(BaseHTTPRequestHandler):
+    """A provider that says what is wrong inside its stream, and never ends it; ``is_cut`` if it goes at once."""
+
+    protocol_version = "HTTP/1.1"
+    is_cut = False
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        event = b'data: {"error": {"message": "we are very busy", "code": 503}}\n\n'
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(event), event))
+        self.close_connection = True
+        if not self.is_cut:
+            self.connection.recv(1)
+
+    def log_message(self, *words):
+        """Nothing is printed."""
+
+
+class ErrorAndCut(ErrorAndNoEnd):
+    is_cut = True
+
+
+@pytest.mark.parametrize(
+    "scene", [pytest.param(ErrorAndNoEnd, id="the client"), pytest.param(ErrorAndCut, id="the provider")]
+)
+def test_what_a_provider_said_counts_whoever_hangs_up_on_it(tmp_path, scene):
+    store = MemoryStore()
+    meter = LoopbackMeter(SystemClock(), store=store)
+    with HTTPServer(("127.0.0.1", 0), scene) as provider:
+        serving = threading.Thread(target=provider.handle_request)
+        serving.start()
+        url = f"http://127.0.0.1:{provider.server_port}"
+        with (
+            opened(url, tmp_path, meter=meter) as it,
+            suppress(httpx.RemoteProtocolError),
+            it.streaming(Dialect.OPENAI_CHAT) as answer,
+        ):
+            assert b"we are very busy" in next(answer.iter_bytes())
+        serving.join()
+    (request,) = it.door.requests()
+    assert (request.fault, request.message) == (FaultKind.OVERLOAD, "we are very busy")
+    assert store.provider_pause("scripted").faults == 1
 
 
 class TestBudget:

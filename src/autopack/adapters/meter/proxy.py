@@ -106,15 +106,20 @@ class Proxy:
                 return _refused(turn, ask.endpoint)
             return await self._forward(request, entry, ask.body)
         except (asyncio.CancelledError, _ClientGoneError):
-            if not entry.reading.is_complete:
-                entry.reading.fault = Fault(
-                    kind=FaultKind.CANCELLED, message="the client hung up before the end"
-                )
+            self._left(entry)
             raise
         finally:
             self.books.finish(entry, now=self.clock.monotonic())
             if isinstance(turn, int):
                 self.later(self.gate.leave(turn, entry.total()[0].total_tokens))
+
+    def _left(self, entry: Entry) -> None:
+        """Note that the client hung up, or what it hung up on: a fault that the provider told inside its stream."""
+        reading = entry.reading
+        if reading.fault is not None:
+            self.later(self.gate.note_fault(reading.fault))
+        elif not reading.is_complete:
+            reading.fault = Fault(kind=FaultKind.CANCELLED, message="the client hung up before the end")
 
     async def _forward(self, request: web.BaseRequest, entry: Entry, body: bytes) -> web.StreamResponse:
         endpoint = entry.ask.endpoint
@@ -201,6 +206,7 @@ class Proxy:
                     await _write(given, kept)
         except (aiohttp.ClientPayloadError, aiohttp.ServerTimeoutError, EventTooLongError) as error:
             self._cut(request, entry, error)
+            await self._ended(entry)
             return given
         if rest := events.rest():
             self._passes(entry, rest)
@@ -224,7 +230,7 @@ class Proxy:
 
     def _cut(self, request: web.BaseRequest, entry: Entry, error: Exception) -> None:
         """Let the client see that the stream broke off: its own end would look like the answer's."""
-        if not entry.reading.is_complete:
+        if not entry.reading.is_complete and entry.reading.fault is None:
             entry.reading.fault = Fault(kind=FaultKind.NETWORK, message=_reason(error))
         if request.transport is not None:
             request.transport.abort()
