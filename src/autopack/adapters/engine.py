@@ -45,6 +45,14 @@ def connect(url: str) -> sa.Engine:
     return engine
 
 
+def _keep_off_console() -> None:
+    # The library takes what is the console at its first start, and fails at a later one when that is closed.
+    library = logging.getLogger("dbos")
+    if not library.handlers:
+        library.addHandler(logging.NullHandler())
+        library.propagate = False
+
+
 def _set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = "IMMEDIATE"
     for pragma in ("busy_timeout=30000", "foreign_keys=ON", "journal_mode=WAL", "synchronous=NORMAL"):
@@ -142,6 +150,7 @@ class DbosEngine:
 
     @contextmanager
     def _launched(self, limits: EngineLimits) -> Iterator[None]:
+        _keep_off_console()
         DBOS(
             config={
                 "name": "autopack",
