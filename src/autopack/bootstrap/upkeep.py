@@ -28,7 +28,7 @@ class Initialised:
     settings: Settings
     identity: str
     made: tuple[str, ...]
-    """Files and folders that were not there before."""
+    """What was not there before: files, an entry, the tables."""
 
 
 def init_repository(root: Path, environ: Mapping[str, str]) -> Initialised:
@@ -49,6 +49,7 @@ def init_repository(root: Path, environ: Mapping[str, str]) -> Initialised:
     if exclude(root, f"{STATE_FOLDER}/"):
         made.append(f"{STATE_FOLDER}/ in git's exclude file")
     with closing(parts.open_store(settings, create=True)) as store:
+        made += [store.made] if store.made else []
         return Initialised(settings=settings, identity=store.identity, made=tuple(made))
 
 

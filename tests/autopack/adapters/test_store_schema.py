@@ -98,12 +98,14 @@ def test_an_older_database_is_not_worked_with(empty_url):
 
 
 def test_making_what_is_there_already_changes_nothing(empty_url):
-    open_store(empty_url, create=True).close()
+    with closing(open_store(empty_url, create=True)) as store:
+        assert store.made.startswith("tables in ")
     execute(
         empty_url,
         "INSERT INTO run (run_id, seq, spec, is_active, created_at) VALUES ('shop', 1, '{}', false, 1.0)",
     )
-    open_store(empty_url, create=True).close()
+    with closing(open_store(empty_url, create=True)) as store:
+        assert store.made == ""
     with closing(Database(empty_url, may_create=False)) as database, database.reading() as db:
         assert db.exec_driver_sql("SELECT run_id FROM run").scalars().all() == ["shop"]
 
@@ -147,5 +149,7 @@ def test_a_replay_of_before_is_known_as_one(store_url):
         f"UPDATE {VERSION_TABLE} SET version_num = '0010'",
     )
     with closing(open_store(store_url, create=True)) as store, store._database.reading() as db:
+        assert store.made.startswith(f"schema {SCHEMA_REVISION} of ")
+        assert store.made.endswith(", which had 0010")
         found = sa.select(*(attempt.c[name] for name in ("run_id", "number", "replayed_from")))
         assert sorted(db.execute(found)) == [("one", 1, None), ("one", 2, 1), ("two", 1, None)]

@@ -30,8 +30,11 @@ def check_schema(database: Database) -> None:
         )
 
 
-def migrate(database: Database) -> None:
+def migrate(database: Database) -> str:
     """Make the tables, or bring older ones up to date; all or nothing, and one process at a time.
+
+    Returns:
+        What was done, for an operator; empty where nothing was.
 
     Raises:
         StoreError: The tables are newer than this Autopack.
@@ -41,13 +44,16 @@ def migrate(database: Database) -> None:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
         found = _revision(connection)
         if found == SCHEMA_REVISION:
-            return
+            return ""
         if found is not None:
             _refuse_newer(found, database.place)
         # Only `autopack init` needs the migration library, and every attempt's process opens the store.
         from autopack.adapters.store.migrations.upgrade import upgrade  # noqa: PLC0415 - see above
 
         upgrade(connection)
+    if found is None:
+        return f"tables in {database.place}"
+    return f"schema {SCHEMA_REVISION} of {database.place}, which had {found}"
 
 
 def _refuse_newer(found: str, place: str) -> None:

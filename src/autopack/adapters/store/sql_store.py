@@ -57,20 +57,21 @@ def open_store(url: str, *, create: bool) -> "SqlStore":
     """
     database = Database(url, may_create=create)
     try:
-        if create:
-            migrate(database)
+        made = migrate(database) if create else ""
         check_schema(database)
     except BaseException:
         database.close()
         raise
-    return SqlStore(database)
+    return SqlStore(database, made=made)
 
 
 class SqlStore:
     """Implements the store's port on SQLite and PostgreSQL; safe to share between threads."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, made: str = "") -> None:
         self._database = database
+        self.made = made
+        """What opening it did to its tables; empty where they were as they are."""
         self.identity = f"{database.place}, schema {SCHEMA_REVISION}"
         self.drains = SqlDrains(database)
         self.triage = SqlTriage(database)
