@@ -365,6 +365,24 @@ def print_reports(reports: "Sequence[ReleaseReport]") -> None:
     for report in reports:
         for conflict in report.conflicts:
             say(f"{report.blocker.name}: the fix is not in {conflict}")
+        if next_step := _after(report):
+            say(f"next: {next_step}")
+
+
+def _after(report: "ReleaseReport") -> str:
+    name = report.blocker.name
+    if report.recurrences:
+        return (
+            f"autopack triage {name} shows after which commit its cause came back; it holds its phases again"
+        )
+    if report.left:
+        why = (
+            f"autopack triage {name} shows why"
+            if report.failed or report.conflicts
+            else "nothing speaks against that"
+        )
+        return f"autopack remediate release {name} goes on with {report.left} of its phases; {why}"
+    return f"autopack triage {name} shows of what {report.failed} failed again" if report.failed else ""
 
 
 for _command in (plan, run, fixed, release):

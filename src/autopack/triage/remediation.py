@@ -147,7 +147,7 @@ def _options(views: Sequence[BlockerView]) -> tuple[Choice, ...]:
     return (
         Choice(
             name="Mend each cause once, validate it, release what it held",
-            why=f"{len(views)} changes stand against {phases} retries; what was paid for is judged again for nothing",
+            why=f"{len(views)} to mend, against {phases} to retry; what was paid for is judged again for nothing",
             chosen=True,
         ),
         Choice(

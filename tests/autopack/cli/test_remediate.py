@@ -5,10 +5,12 @@ from contextlib import closing
 import pytest
 
 from autopack import bootstrap
+from autopack.cli.remediate import print_reports
 from autopack.domain.failure import FailureKind, FailureReport
 from autopack.domain.phase import PhaseState
 from autopack.domain.verdicts import AttemptOutcome
 from autopack.settings import load_settings
+from autopack.triage.release import ReleaseReport
 
 PLAN = """\
 version: 1
@@ -130,3 +132,33 @@ def test_what_was_to_mend_a_cause_is_not_paid_for_once_it_is_mended_by_hand(auto
     assert code == 0
     assert "no more to be tried, for it is mended: mends/mend-b1\n" in out
     assert states(stuck, "mends") == {"mend-b1": "SKIPPED"}
+
+
+@pytest.mark.parametrize(
+    ("counts", "says"),
+    [
+        pytest.param({"drained": 3}, None, id="all done"),
+        pytest.param(
+            {"left": 2}, "autopack remediate release B1 goes on with 2 of its phases; nothing", id="stopped"
+        ),
+        pytest.param(
+            {"left": 2, "failed": 1}, "of its phases; autopack triage B1 shows why", id="its canary failed"
+        ),
+        pytest.param(
+            {"failed": 1}, "autopack triage B1 shows of what 1 failed again", id="one failed at the end"
+        ),
+        pytest.param(
+            {"left": 2, "failed": 1, "recurrences": 1}, "autopack triage B1 shows after which", id="back"
+        ),
+    ],
+)
+def test_a_release_says_what_is_next(autopack, stuck, capsys, counts, says):
+    assert autopack("triage")[0] == 0
+    with closing(bootstrap.open_store(load_settings(stuck, environ={}))) as store:
+        (blocker,) = store.triage.blockers()
+    fields = dict.fromkeys(("held", "replayed", "drained", "failed", "left", "recurrences"), 0) | counts
+    sums = {"tokens_recovered": 0, "tokens_spent": 0, "conflicts": (), "sessions": ()}
+    print_reports([ReleaseReport(blocker=blocker, **fields, **sums)])
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("next: ") is (says is not None)
+    assert (says or "") in last
