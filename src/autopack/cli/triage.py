@@ -56,7 +56,7 @@ def command(flags: Flags, *, blocker: str | None, session_id: str | None, bisect
 def _print_classes(seen: "Overview") -> None:
     spent = seen.spending
     say(
-        f"{seen.distribution.phases} failed phases of {seen.distribution.runs} runs; {spent.total:,} tokens spent: "
+        f"failed phases: {seen.distribution.phases}, of runs: {seen.distribution.runs}; {spent.total:,} tokens spent: "
         f"{spent.useful:,} useful, {spent.wasted:,} wasted; {spent.saved:,} not spent"
     )
     if seen.distribution.phases:
