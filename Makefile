@@ -48,7 +48,7 @@ fix: $(STAMP)
 
 test: setup
 	$(BIN)/python -m pytest -q tests/test_every_module_imports.py
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal --cov=autopack --cov-report=
+	$(BIN)/python -m pytest -q -n 3 --dist worksteal --cov=autopack --cov-report=
 	$(BIN)/coverage report --format=total
 
 # 127 MB of wheels, once. Not part of `make test`.

@@ -210,7 +210,7 @@ HANG = "echo looking; setsid sleep 307 & sleep 306"
 )
 def test_what_hangs_is_ended_at_the_limit_and_its_run_left_alone(builder, ci, step, undisturbed, tmp_path):
     # In twice the time of a whole drain, as it is here and now, an attempt comes to what hangs.
-    limit = max(15, 2 * math.ceil(undisturbed[1]))
+    limit = max(8, 2 * math.ceil(undisturbed[1]))
     project = Project.make(tmp_path / "repo", FILES, builder=f"command:{builder}")
     project.configure(f'[ci]\ncommand = "{ci}"\npython = "{sys.executable}"\n')
     project.plan(*(phase(name, paths=("docs/",)) for name in ("p", "q", "s")), run_id="r")
