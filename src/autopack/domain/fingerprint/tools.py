@@ -30,8 +30,7 @@ class _Line(NamedTuple):
 
 def find_tool_cause(text: str) -> Cause | None:
     """The first kind of the table that the output holds, by the names in its first such line."""
-    words = {found[0] for found in _words().find_matches_as_indexes(text, overlapping=True)}
-    for row in sorted(row for word in words for row in _ROWS[word]):
+    for row in sorted(row for word in _words_in(text) for row in _ROWS[word]):
         line = _LINES[row]
         if found := re.search(line.pattern, text):
             names = (name_of(group) for group in found.groups() if group)
@@ -202,6 +201,16 @@ _LINES = tuple(
 _WORDS = tuple(dict.fromkeys(line.prefilter for line in _LINES))
 _ROWS = tuple(tuple(row for row, line in enumerate(_LINES) if line.prefilter == word) for word in _WORDS)
 """By the place of its word among the words: the rows of the table."""
+
+
+def _words_in(text: str) -> set[int]:
+    try:
+        found = _words().find_matches_as_indexes(text, overlapping=True)
+    except UnicodeEncodeError:
+        # Half of a surrogate pair, as of a tool that cuts a text in the middle of a sign.
+        whole = text.encode("utf-8", "replace").decode("utf-8")
+        found = _words().find_matches_as_indexes(whole, overlapping=True)
+    return {word for word, _, _ in found}
 
 
 @cache

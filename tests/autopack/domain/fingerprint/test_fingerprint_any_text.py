@@ -26,7 +26,8 @@ PIECES = st.sampled_from(
         "During handling of the above exception, another exception occurred:\n", "ValueError: bad\n", "panic: ", "worker 'x' crashed while running '",
     ]
 )  # fmt: skip
-TEXT = st.lists(PIECES | st.text(max_size=20), max_size=40).map("".join)
+# Halves of surrogate pairs among them: some tools cut a text in the middle of a sign.
+TEXT = st.lists(PIECES | st.text(st.characters(), max_size=20), max_size=40).map("".join)
 
 
 @given(
@@ -41,6 +42,13 @@ def test_any_text_has_a_key(stdout, stderr, returncode, kind):
     assert FORM.fullmatch(str(key))
     assert key == fingerprint(report)
     assert key.canonical == mask_secrets(key.canonical)
+
+
+def test_half_a_sign_is_no_hindrance():
+    whole, half = (
+        fingerprint(FailureText(stderr=f"sh: 1: {sign} foo: command not found\n")) for sign in ("?", "\ud83d")
+    )
+    assert whole.canonical == half.canonical == "no command\nfoo"
 
 
 @pytest.mark.parametrize("kind", [kind for kind in FailureKind if kind is not FailureKind.DOOMED])
