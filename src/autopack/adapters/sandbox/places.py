@@ -110,13 +110,13 @@ def _package(program: Path, keep: Keep) -> Iterator[Path]:
 
 
 def prefix_places(prefix: Path, keep: Keep) -> Iterator[Path]:
-    """An installation's folder; where other things lie beside it, the code in it."""
+    """An environment's folder, or what an installation has; where other things may lie beside it, the code in it."""
     is_checkout = (prefix / ".git").exists()
     if is_environment(prefix):
         holds_more = is_checkout or keep.is_too_much(prefix)
         yield from (it for name in _CODE if (it := prefix / name).exists()) if holds_more else (prefix,)
     elif not is_checkout and not keep.is_shared(prefix):
-        yield prefix
+        yield from parts_of(prefix)
     else:
         # An interpreter's modules, and the library that it is itself.
         yield from sorted(prefix.glob("lib*/*python3*"))
@@ -129,7 +129,7 @@ def is_environment(prefix: Path) -> bool:
 
 def parts_of(prefix: Path) -> Iterator[Path]:
     """What installations have, and nothing that lies beside it."""
-    parts = ("bin", "conda-meta", "etc", "include", "lib", "lib64", "pyvenv.cfg", "share")
+    parts = ("bin", "conda-meta", "etc", "include", "lib", "lib64", "libexec", "pyvenv.cfg", "share")
     yield from (path for name in parts if (path := prefix / name).exists())
 
 

@@ -76,7 +76,8 @@ class Machine:
                 "home/.local/share/opencode/auth.json",
             ),
             *("home/lib/private.txt", "home/src/project/.env", "home/src/project/.autopack/autopack.db"),
-            *("home/tools/notes.txt", "home/src/other/.env", "elsewhere/file"),
+            *("home/tools/notes.txt", "home/src/other/.env", "home/work/tool/.env"),
+            "elsewhere/file",
         )
         return [self.write(name, "hunter2\n") for name in names]
 
@@ -129,6 +130,15 @@ def in_the_home(machine):
 def right_below_the_home(machine):
     machine.write(f"home/tools/{LIBRARY}/os.py")
     return machine.program("home/tools/bin/agent", "#!/bin/sh")
+
+
+def of_another_language(machine):
+    machine.write("home/work/tool/lib/agent.rb")
+    return machine.program(
+        "home/work/tool/bin/agent",
+        "#!/bin/sh",
+        f'. "{machine.folder}/home/work/tool/lib/agent.rb"\n{SHELL_ACT}',
+    )
 
 
 def in_another_checkout(machine):
@@ -193,7 +203,14 @@ AGENTS = [
         in_local_on_the_path,
         in_local_that_is_an_environment,
     ),
-    *(in_the_home, right_below_the_home, in_another_checkout, in_the_checkout, behind_a_link),
+    *(
+        in_the_home,
+        right_below_the_home,
+        of_another_language,
+        in_another_checkout,
+        in_the_checkout,
+        behind_a_link,
+    ),
     *(of_npm, of_pipx, of_pip_with_a_long_path),
 ]
 
