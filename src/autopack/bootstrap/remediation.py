@@ -116,7 +116,7 @@ class Fixed:
     command: str
     validated: Validated
     lacked_by: str = ""
-    """The revision on which the runs begin that the blocker holds, where it does not have the commit."""
+    """The first revision on which runs begin that the blocker holds, and which could have the commit but has not."""
     put_away: tuple[str, ...] = ()
     """Phases, as ``run/phase``, that were to mend the blocker and are taken out of the backlog now."""
 
@@ -137,9 +137,7 @@ def record_fix(
     ):
         commit = workspace.resolve(revision)
         view = view_of(store.triage.blocker(name), store, workspace, settings, now=clock.now())
-        base = _base_of(store, view.blocker)
-        _check_related(workspace, commit, base, name=view.blocker.name)
-        is_in_base = workspace.holds(workspace.resolve(base), commit)
+        lacked_by = _lacked_by(workspace, commit, _bases_of(store, workspace, view), name=view.blocker.name)
         blocker, validated = validate_fix(
             view.blocker, view.validation, commit, store=store, validator=validator, clock=clock
         )
@@ -149,23 +147,37 @@ def record_fix(
         commit=commit,
         command=view.validation.command,
         validated=validated,
-        lacked_by="" if is_in_base else base,
+        lacked_by=lacked_by,
         put_away=away,
     )
 
 
-def _base_of(store: Store, blocker: Blocker) -> str:
-    """Where the runs begin that a blocker holds."""
-    held = store.triage.held_phases(blocker.cause.fingerprint, limit=1)
-    return store.run(held[0].run_id).spec.base if held else "HEAD"
+def _bases_of(store: Store, workspace: Workspace, view: BlockerView) -> dict[str, str | None]:
+    """Where the runs begin that a blocker holds, and the commit that is there; None where the base is gone."""
+    runs = dict.fromkeys(it.run_id for it in view.held)
+    bases = dict.fromkeys(store.run(it).spec.base for it in runs) or {"HEAD": None}
+    return {base: _find(workspace, base) for base in bases}
 
 
-def _check_related(workspace: Workspace, commit: str, base: str, *, name: str) -> None:
-    if not workspace.are_related(commit, workspace.resolve(base)):
+def _find(workspace: Workspace, revision: str) -> str | None:
+    try:
+        return workspace.resolve(revision)
+    except WorkspaceError:
+        return None
+
+
+def _lacked_by(workspace: Workspace, commit: str, bases: Mapping[str, str | None], *, name: str) -> str:
+    # A base that is gone, as a branch is that was merged, is no reason to refuse: its runs go on from branches of
+    # their own, into which the release brings the commit or says why it cannot.
+    related = {base: at for base, at in bases.items() if at is None or workspace.are_related(commit, at)}
+    if not related:
         raise WorkspaceError(
-            f"{commit[:12]} has no history in common with {base}, on which the runs begin that {name} holds",
+            f"{commit[:12]} has no history in common with {', '.join(bases)}, "
+            f"on which the runs begin that {name} holds",
             hint="It can be merged into none of them. Make the change on a branch of theirs, and name its commit.",
         )
+    lacking = (base for base, at in related.items() if at is not None and not workspace.holds(at, commit))
+    return next(lacking, "")
 
 
 def run_remediation(

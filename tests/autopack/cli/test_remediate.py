@@ -44,17 +44,26 @@ def stuck(root, autopack, git):
     git("commit", "-q", "-m", "A test")
     assert autopack("init")[0] == 0
     assert autopack("plan", "import", "plan.yaml")[0] == 0
-    with closing(bootstrap.open_store(load_settings(root, environ={}))) as store:
-        for phase_id in ("a", "b"):
-            address = store.next_address("shop", phase_id)
-            lease = store.claim_attempt(address, owner="me", now=1.0, is_owner_dead=lambda *_: False)
-            lease = store.set_base(lease, git("rev-parse", "HEAD"))
-            store.finish_attempt(lease, AttemptOutcome(final_state=PhaseState.FAILED, failure=RED), now=2.0)
+    for phase_id in ("a", "b"):
+        fail(root, "shop", phase_id, base=git("rev-parse", "HEAD"))
     return root
 
 
+def open_record(root):
+    return closing(bootstrap.open_store(load_settings(root, environ={})))
+
+
+def fail(root, run_id, phase_id, *, base):
+    """Have a phase fail of the one cause on a commit."""
+    with open_record(root) as store:
+        address = store.next_address(run_id, phase_id)
+        lease = store.claim_attempt(address, owner="me", now=1.0, is_owner_dead=lambda *_: False)
+        lease = store.set_base(lease, base)
+        store.finish_attempt(lease, AttemptOutcome(final_state=PhaseState.FAILED, failure=RED), now=2.0)
+
+
 def states(root, run_id):
-    with closing(bootstrap.open_store(load_settings(root, environ={}))) as store:
+    with open_record(root) as store:
         return {it.phase_id: it.state for it in store.phases(run_id)}
 
 
@@ -107,6 +116,50 @@ def test_a_fix_by_a_commit(revision, said, autopack, stuck, mended, git):
     assert "B1       open" in autopack("triage")[1]
 
 
+@pytest.fixture
+def held(root, autopack, git):
+    """Runs that one cause holds, the first of which began on a branch that is another history."""
+    (root / "tests").mkdir()
+    (root / "tests/test_a.py").write_text("import praw\n")
+    git("add", "-A")
+    git("commit", "-q", "-m", "A test")
+    git("branch", "feature", git("commit-tree", "HEAD^{tree}", "-m", "The same, from nowhere"))
+    (root / "plan.yaml").write_text(HELD)
+    assert autopack("init")[0] == 0
+    assert autopack("plan", "import", "plan.yaml")[0] == 0
+    for run_id, base in (("one", "feature"), ("two", "main")):
+        fail(root, run_id, "a", base=git("rev-parse", base))
+        git("branch", f"autopack/{run_id}", base)
+    return root
+
+
+HELD = """\
+version: 1
+runs:
+  - {id: one, goal: A run, base: feature, phases: [{id: a, goal: Do a}]}
+  - {id: two, goal: A run, base: main, phases: [{id: a, goal: Do a}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("gone", "lacked_by"),
+    [
+        pytest.param([], "main", id="the first base is another history"),
+        pytest.param(["feature", "main"], "", id="every base is gone"),
+    ],
+)
+def test_a_fix_is_for_the_runs_that_could_have_it(gone, lacked_by, autopack, held, git):
+    assert "B1       open" in autopack("triage")[1]
+    git("checkout", "-q", "-b", "side")
+    (held / "tests/test_a.py").write_text("")
+    git("commit", "-q", "-a", "-m", "Mend it")
+    for branch in gone:
+        git("branch", "-q", "-D", branch)
+    code, out, err = autopack("remediate", "fixed", "B1", "--commit", "side")
+    assert code == 0, err
+    assert [it.split()[0] for it in out.splitlines() if " lacks it: " in it] == [lacked_by] * bool(lacked_by)
+
+
 def test_a_fix_that_is_not_where_runs_begin_and_commits_that_are_none(autopack, stuck, mended):
     code, out, _ = autopack("remediate", "fixed", "B1", "--commit", "main")
     assert code == 1
@@ -154,7 +207,7 @@ def test_what_was_to_mend_a_cause_is_not_paid_for_once_it_is_mended_by_hand(auto
 )
 def test_a_release_says_what_is_next(autopack, stuck, capsys, counts, says):
     assert autopack("triage")[0] == 0
-    with closing(bootstrap.open_store(load_settings(stuck, environ={}))) as store:
+    with open_record(stuck) as store:
         (blocker,) = store.triage.blockers()
     fields = dict.fromkeys(("held", "replayed", "drained", "failed", "left", "recurrences"), 0) | counts
     sums = {"tokens_recovered": 0, "tokens_spent": 0, "conflicts": (), "sessions": ()}
