@@ -46,8 +46,10 @@ def open_line(
     from autopack.execution.dispatch import Dispatcher
     from autopack.execution.launch import Launcher
     from autopack.execution.recovery import Conclusion
+    from autopack.triage.mending import put_away_mended
 
     clock = SystemClock()
+    put_away_mended(store, now=clock.now())
     is_owner_dead = parts.death_watch(settings, clock)
     conclusion = Conclusion(
         store=store,

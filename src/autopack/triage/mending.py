@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from autopack.domain.blocker import Blocker, BlockerEvent
+from autopack.domain.blocker import Blocker, BlockerEvent, BlockerState
 from autopack.domain.phase import Phase, PhaseKind, PhaseState
 from autopack.errors import IllegalTransitionError, StoreError
 from autopack.ports import Store
@@ -94,6 +94,13 @@ def put_away(store: Store, blocker: Blocker, *, now: float) -> tuple[str, ...]:
     """
     begun = dict.fromkeys(it.text for it in store.triage.events(blocker) if it.event == _BEGUN)
     return tuple(place for place in begun if _skip(store, *place.split("/"), now=now))
+
+
+def put_away_mended(store: Store, *, now: float) -> None:
+    """Do what a process left undone that died after a fix had passed: a release, a drain or a run begins with it."""
+    for blocker in store.triage.blockers():
+        if blocker.state is BlockerState.VALIDATED:
+            put_away(store, blocker, now=now)
 
 
 def _skip(store: Store, run_id: str, phase_id: str, *, now: float) -> bool:

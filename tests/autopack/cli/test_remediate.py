@@ -6,6 +6,7 @@ import pytest
 
 from autopack import bootstrap
 from autopack.cli.remediate import print_reports
+from autopack.domain.blocker import BlockerEvent
 from autopack.domain.failure import FailureKind, FailureReport
 from autopack.domain.phase import PhaseState
 from autopack.domain.verdicts import AttemptOutcome
@@ -185,6 +186,24 @@ def test_what_was_to_mend_a_cause_is_not_paid_for_once_it_is_mended_by_hand(auto
     assert code == 0
     assert "no more to be tried, for it is mended: mends/mend-b1\n" in out
     assert states(stuck, "mends") == {"mend-b1": "SKIPPED"}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(("run", "mends"), id="a run of them"),
+        pytest.param(("drain", "queued", "--run-id", "mends"), id="a drain"),
+    ],
+)
+def test_what_a_process_left_that_died_as_a_fix_had_passed_is_not_paid_for(words, autopack, stuck, mended):
+    with open_record(stuck) as store:
+        blocker = store.triage.blocker("B1")
+        begun = BlockerEvent(at=3.0, event="mend begun", text="mends/mend-b9")
+        blocker = store.triage.move_blocker(blocker, None, begun)
+        passed = BlockerEvent(at=4.0, event="validation passed")
+        store.triage.validated(blocker, passed, fix_commit=mended, why="mended")
+    autopack(*words, "--builder", "command:true")
+    assert states(stuck, "mends") == {"mend-b9": "SKIPPED"}
 
 
 @pytest.mark.parametrize(
