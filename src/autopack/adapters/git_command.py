@@ -63,7 +63,7 @@ class Git:
         """
         done = self.attempt(*args, stdin=stdin)
         if done.returncode:
-            raise _failure(args, done)
+            raise git_failure(args, done)
         return done.stdout
 
     def line(self, *args: str) -> str:
@@ -127,7 +127,8 @@ def check_version(git: Git) -> None:
         raise WorkspaceError(f"git {words[2]} is too old", hint=f"Install git {wanted} or newer.")
 
 
-def _failure(args: tuple[str, ...], done: subprocess.CompletedProcess[bytes]) -> WorkspaceError:
+def git_failure(args: tuple[str, ...], done: subprocess.CompletedProcess[bytes]) -> WorkspaceError:
+    """The error of a command that ended with another exit code than 0; its message holds the end of what it said."""
     lines = [line.strip() for line in done.stderr.decode("utf-8", "replace").splitlines() if line.strip()]
     said = "; ".join(lines[-2:]) or f"exit code {done.returncode}"
     return WorkspaceError(f"git {_name(args)} failed: {said}", hint=_hint(said))

@@ -8,12 +8,14 @@ has the very bytes of its blob.
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
 from autopack.adapters.file_edits import write_edits
+from autopack.adapters.git_capture import add_all, check_name, readable, remove, sweep, unlock
 from autopack.adapters.git_command import DURABLE, Git
 from autopack.adapters.git_sizes import ChangeLimits, check_sizes
 from autopack.domain.change import EditAction, FileEdit
@@ -162,16 +164,17 @@ class GitWorktree:
         Repositories that were made inside lose their ``.git``: their files are files like all others.
 
         Raises:
-            UntakeableError: A file's name is not UTF-8, a file was put into a submodule, or the change is too large.
+            UntakeableError: A file's name is not UTF-8, or none that git takes; a file was put into a submodule, or
+                cannot be read; or the change is too large.
         """
         base = self._base()
         with self._scratch() as scratch:
-            self._clear()
+            readable(self.path, self._clear)
             check_sizes(self._git(), self.path, base, self._limits)
             git = self._capture(self._with_own_objects(scratch))
             names = git.run("diff-index", "--cached", "--name-only", "-z", "--no-renames", base)
             for name in names.split(b"\0"):
-                _check_name(name)
+                check_name(name)
             return git.run("diff-index", *_PATCH, base).decode("utf-8", "surrogateescape")
 
     def ignored(self) -> Sequence[str]:
@@ -190,7 +193,7 @@ class GitWorktree:
         with self._scratch():
             git = self._git()
             if not self._written:
-                self._clear()
+                readable(self.path, self._clear)
             git = self._stage(git, base) if self._written else self._capture(git)
             tree = git.run(*DURABLE, "write-tree").decode().strip()
         # The same change on the same parent must be the same commit, whenever it is made: a process that died
@@ -216,7 +219,7 @@ class GitWorktree:
         git.run("clean", "-ffdxq")
         self._empty(modules)
         fresh = [
-            entry for entry in _sweep(self.path) if entry.stat(follow_symlinks=False).st_mtime_ns >= started
+            entry for entry in sweep(self.path) if entry.stat(follow_symlinks=False).st_mtime_ns >= started
         ]
         for entry in fresh:
             os.utime(entry, (stamp, stamp), follow_symlinks=False)
@@ -231,15 +234,14 @@ class GitWorktree:
 
     def _drop_index(self) -> None:
         self._slot.index.unlink(missing_ok=True)
-        for folder, _, _ in os.walk(self.path):
-            # What an agent locked against writing is still ours to remove.
-            Path(folder).chmod(0o755)
+        # What an agent locked is still ours to remove.
+        unlock(self.path)
 
     def _empty(self, modules: Sequence[str]) -> None:
         for module in modules:
             folder = self.path / module
             if folder.is_symlink() or not folder.is_dir() or any(folder.iterdir()):
-                _remove(folder)
+                remove(folder)
                 folder.mkdir(parents=True)
 
     def _next_stamp(self) -> int:
@@ -265,13 +267,13 @@ class GitWorktree:
                     f"{module} is a submodule: files in it cannot be part of a change",
                     hint="Leave the submodule's folder empty, or take it out of the scope.",
                 )
-        for _ in _sweep(self.path):
+        for _ in sweep(self.path):
             pass
 
     def _capture(self, git: Git) -> Git:
         """Git with an index of all files as they are, ignored ones left out."""
         git = self._with_scratch_index(git)
-        git.run("add", "-A", "--", ".")
+        readable(self.path, partial(add_all, git))
         forced = "".join(f"{path}\0" for path in self._written)
         git.run("update-index", "--add", "--remove", "-z", "--stdin", stdin=os.fsencode(forced))
         return git
@@ -342,33 +344,6 @@ class _Scratch:
         shutil.rmtree(self._path, ignore_errors=True)
 
 
-def _sweep(root: Path) -> Iterator[os.DirEntry[str]]:
-    """All files and links below ``root``; a ``.git`` in one of its folders is removed.
-
-    Git looks at no ``.git``: in a folder of files it would stay for good, and a folder that holds one is
-    a foreign repository, the files of which are not seen.
-    """
-    todo = [str(root)]
-    while todo:
-        folder = todo.pop()
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name == ".git":
-                    if folder != str(root):
-                        _remove(Path(entry.path))
-                elif entry.is_dir(follow_symlinks=False):
-                    todo.append(entry.path)
-                else:
-                    yield entry
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
 def _replace(path: Path, content: bytes) -> None:
     fresh = path.with_name(f"{path.name}.new")
     fresh.write_bytes(content)
@@ -380,12 +355,3 @@ def _copy(index: Path, to: Path) -> None:
     fresh = to.with_name(f"{to.name}.new")
     shutil.copy2(index, fresh)
     fresh.replace(to)
-
-
-def _check_name(name: bytes) -> None:
-    try:
-        name.decode()
-    except UnicodeDecodeError as exc:
-        raise UntakeableError(
-            f"the name of file {name!r} is not UTF-8", hint="Give the file a name in UTF-8, or leave it out."
-        ) from exc

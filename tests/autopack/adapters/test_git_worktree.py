@@ -12,7 +12,7 @@ import pytest
 
 from autopack.adapters.git import open_workspace
 from autopack.domain.change import EditAction, FileEdit
-from autopack.errors import WorkspaceError
+from autopack.errors import UntakeableError, WorkspaceError
 
 IDENTITY = (
     "-c",
@@ -487,12 +487,13 @@ def test_ignored_files_that_were_written_on_purpose_are_part_of_the_change(workt
             "touch \"$(printf 'caf\\351')\"", r"caf\\xe9' is not UTF-8", id="a name that is not UTF-8"
         ),
         pytest.param("touch module/x", "module is a submodule", id="files in a submodule"),
+        pytest.param("touch git~1", "invalid path 'git~1'", id="a name that passes for .git elsewhere"),
     ],
 )
 def test_what_cannot_be_told_is_refused(worktree, script, message):
     shell(worktree.path, script)
 
-    with pytest.raises(WorkspaceError, match=message):
+    with pytest.raises(UntakeableError, match=message):
         worktree.diff()
 
 
