@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from autopack.domain.telemetry import CallEvent
 from autopack.execution.booking import Booking
 from autopack.execution.briefing import Prompt
 from autopack.execution.context import ScopedContext
-from autopack.execution.leavings import Marked, broken, collected, fetched, is_taken, mark_left
+from autopack.execution.leavings import UNREAD, Marked, broken, collected, fetched, mark_left
 from autopack.execution.mending import notes_of, reply_to
 from autopack.execution.paid_answers import FIRST_TURN, MOST_TURNS, paid_answer, replayable
 from autopack.execution.shown import Shown
@@ -132,32 +133,19 @@ class BuildStep:
             shown: What a model was shown of a commit.
             marked: As ``Workspace.marked``, for what a Builder left that had ended.
         """
+        may_pass = self._may_pass(self._store.phase(lease.address.run_id, lease.address.phase_id))
         for number in range(1, lease.address.number + 1):
             address = replace(lease.address, number=number)
             folder = logs_of(address) / _FOLDER
 
             def finish(paid: PaidAnswer, turn: int, folder: Path = folder) -> PaidAnswer:
                 if paid.left_in:
-                    return self._fetched(paid, folder, marked)
+                    is_own = paid.address == lease.address
+                    keep = partial(self._booking.keep, folder)
+                    return fetched(paid, marked, keep, may_pass=may_pass and is_own)
                 return self._finished(paid, turn, shown)
 
             self._booking.recover(folder, address, finish)
-
-    def _fetched(
-        self,
-        paid: PaidAnswer,
-        folder: Path,
-        marked: Marked,
-    ) -> PaidAnswer:
-        """The answer with what its Builder left; of a worktree that was used since, its cost is all that is left."""
-        with marked(paid.left_in, paid.base_commit) as worktree:
-            is_kept = is_taken(paid.answer)
-            if not is_kept:
-                paid = replace(paid, answer=fetched(paid.answer, worktree))
-                is_kept = self._booking.keep(folder, paid)
-            if worktree is not None and is_kept:
-                worktree.unmark()
-        return paid
 
     def _finished(self, paid: PaidAnswer, turn: int, shown: Callable[[str], Shown]) -> PaidAnswer:
         """The answer as the process would have booked it: the end of a conversation is the whole of it."""
@@ -265,9 +253,10 @@ class BuildStep:
                 marks.append(mark)
                 self._booking.keep(folder, paid_for(answer, mark))
 
-            mark_left(order.worktree, note)
+            if not mark_left(order.worktree, note):
+                marks.clear()
 
-        paid = paid_for(self._answered(order, said, reservation, on_end), marks[-1] if marks else "")
+        paid = paid_for(self._answered(order, said, reservation, on_end, marks), marks[-1] if marks else "")
         # What the disk did not take is found in the worktree again, should the ledger not take it either.
         if self._booking.keep(folder, paid) and marks:
             order.worktree.unmark()
@@ -287,8 +276,14 @@ class BuildStep:
         said: Sequence[Exchange],
         reservation: Reservation,
         on_end: Callable[[BuildAnswer], None],
+        marks: Sequence[str],
     ) -> BuildAnswer:
-        """The Builder's answer; an error is a failure in it, with what was used by then."""
+        """The Builder's answer; an error is a failure in it, with what was used by then.
+
+        Raises:
+            WorkspaceError, OSError: What the Builder left, and marked, cannot be read now: as if this process had
+                been killed, it is taken by the next.
+        """
         notes = UsageNotes(lambda usage: self._store.note_usage(reservation.call_id, usage))
         watch = BudgetWatch(
             reservation.budget_tokens, limit_usd=reservation.budget_usd, note=notes.note, on_end=on_end
@@ -298,9 +293,16 @@ class BuildStep:
             with closing(notes):
                 answer = self._asked(self._request(order, said, reservation), said, watch)
             return collected(answer, order.worktree if self._builder.edits_worktree else None)
-        except Exception as error:  # noqa: BLE001 -- what was reserved is booked, whatever ended the call
+        except Exception as error:
+            is_left = answer is not None and bool(marks)
+            if is_left and isinstance(error, UNREAD) and self._may_pass(order.phase):
+                raise
             answer = answer or BuildAnswer(usage=replace(watch.usage, is_estimated=True))
             return broken(answer, error)
+
+    def _may_pass(self, phase: Phase) -> bool:
+        """Whether the attempt is made again, should a fault of the surroundings end it now."""
+        return phase.requeues < self._settings.max_transient_retries
 
     def _asked(self, request: BuildRequest, said: Sequence[Exchange], watch: BuildWatch) -> BuildAnswer:
         model = self.model

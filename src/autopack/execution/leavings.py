@@ -8,11 +8,13 @@ from dataclasses import replace
 from autopack.domain.failure import FailureKind, FailureReport
 from autopack.errors import UntakeableError, WorkspaceError
 from autopack.execution.failures import fault
-from autopack.ports import AnswerFormat, BuildAnswer, Worktree
+from autopack.ports import AnswerFormat, BuildAnswer, PaidAnswer, Worktree
 
 logger = logging.getLogger(__name__)
 Marked = Callable[[str, str], AbstractContextManager[Worktree | None]]
 """As ``Workspace.marked``."""
+UNREAD = (WorkspaceError, OSError)
+"""What keeps a worktree from being read for a while: its change stays in it."""
 
 
 def undisturbed(marked: Marked, kill_strays: Callable[[], object]) -> Marked:
@@ -28,12 +30,14 @@ def undisturbed(marked: Marked, kill_strays: Callable[[], object]) -> Marked:
     return found
 
 
-def mark_left(worktree: Worktree, note: Callable[[str], object]) -> None:
-    """Have the worktree found as it is by who comes after a kill; a disk that refuses that ends nothing else."""
+def mark_left(worktree: Worktree, note: Callable[[str], object]) -> bool:
+    """Have the worktree found as it is by who comes after a kill; whether the disk took that."""
     try:
         worktree.mark(note)
     except OSError as error:
         logger.warning("worktree.not_marked", extra={"path": str(worktree.path), "reason": error.strerror})
+        return False
+    return True
 
 
 def collected(answer: BuildAnswer, worktree: Worktree | None) -> BuildAnswer:
@@ -51,19 +55,46 @@ def is_taken(answer: BuildAnswer) -> bool:
     return answer.is_worktree_diff or answer.failure is not None
 
 
-def fetched(answer: BuildAnswer, worktree: Worktree | None) -> BuildAnswer:
-    """The same for a Builder whose process died since; of a worktree that was used since, None, its cost is all.
+def fetched(
+    paid: PaidAnswer, marked: Marked, keep: Callable[[PaidAnswer], bool], *, may_pass: bool
+) -> PaidAnswer:
+    """The same for a Builder whose process died since; of a worktree that was used since, its cost is all.
+
+    Args:
+        paid: What it was paid for, and under which mark it left its change.
+        marked: As ``Workspace.marked``.
+        keep: Has the answer on the disk; whether that took it.
+        may_pass: Whether somebody comes again, should the worktree not be read now; else that is the answer.
 
     Raises:
-        WorkspaceError, OSError: The worktree cannot be read now, of a full disk for one; the change is still in it.
+        WorkspaceError, OSError: It cannot be read now, of a full disk for one; the change is still in it.
     """
+    try:
+        with marked(paid.left_in, paid.base_commit) as worktree:
+            is_kept = is_taken(paid.answer)
+            if not is_kept:
+                paid = replace(paid, answer=_fetched(paid.answer, worktree, may_pass=may_pass))
+                is_kept = keep(paid)
+            if worktree is not None and is_kept:
+                worktree.unmark()
+    except UNREAD as error:
+        if is_taken(paid.answer):
+            logger.warning("worktree.not_unmarked", extra={"mark": paid.left_in, "reason": str(error)})
+        elif may_pass:
+            raise
+        else:
+            paid = replace(paid, answer=broken(paid.answer, error))
+    return paid
+
+
+def _fetched(answer: BuildAnswer, worktree: Worktree | None, *, may_pass: bool) -> BuildAnswer:
     if worktree is None:
         return _lost(answer)
     try:
         return collected(answer, worktree)
-    except (WorkspaceError, OSError):
-        raise
-    except Exception as error:  # noqa: BLE001 -- it is paid for, whatever keeps it from being taken
+    except Exception as error:
+        if may_pass and isinstance(error, UNREAD):
+            raise
         return broken(answer, error)
 
 

@@ -401,6 +401,40 @@ def test_a_change_that_cannot_be_taken_now_is_taken_by_who_comes_next(bench, err
     assert not list(bench.folder.rglob("paid-*"))
 
 
+def test_a_change_that_can_never_be_taken_ends_its_attempt_with_its_cost_and_the_next_one_asks(bench):
+    worktree, step, lease = Marked(*[GIT_DIED] * 99), bench.step(Ending(answer(77))), bench.claim()
+    with pytest.raises(SystemExit):
+        bench.ask(step, lease, worktree=worktree)
+    for _ in range(SETTINGS.max_transient_retries):
+        with pytest.raises(WorkspaceError) as raised:
+            worktree.recover(bench, step, lease)
+        assert bench.end(lease, fault(raised.value)).state is PhaseState.QUEUED
+        lease = bench.claim()
+    worktree.recover(bench, step, lease)
+    assert (lease.address.number, worktree.name) == (1, "")
+    assert bench.end(lease, step.stored(lease).failure).state is PhaseState.FAILED
+    assert bench.store.usage_of("shop").total_tokens == 77
+    assert not list(bench.folder.rglob("paid-*"))
+    bench.store.requeue_phase("shop", "one", now=bench.clock.now())
+    lease, again = bench.claim(), bench.step(Editing(answer(5)))
+    worktree.recover(bench, again, lease)
+    assert (lease.address.number, again.stored(lease)) == (2, None)
+    assert bench.ask(again, lease, worktree=Marked()).text == "the change"
+
+
+def test_a_change_of_an_earlier_attempt_that_cannot_be_taken_is_in_no_later_ones_way(bench):
+    worktree, step, lease = Marked(GIT_DIED), bench.step(Ending(answer(77))), bench.claim()
+    with pytest.raises(SystemExit):
+        bench.ask(step, lease, worktree=worktree)
+    bench.end(lease, FailureReport(kind=FailureKind.CRASHED, message="killed for good"))
+    bench.store.requeue_phase("shop", "one", now=bench.clock.now())
+    later = bench.claim()
+    worktree.recover(bench, step, later)
+    assert (step.stored(lease).failure.message, step.stored(later)) == ("git died", None)
+    assert (bench.store.usage_of("shop").total_tokens, worktree.name) == (77, "")
+    assert not list(bench.folder.rglob("paid-*"))
+
+
 class Told(Editing):
     """Tells that it is done in the worktree, and gives its answer."""
 
@@ -427,6 +461,29 @@ def test_a_change_that_neither_disk_nor_ledger_takes_stays_where_it_is(bench, mo
             worktree.recover(bench, step, lease)
     worktree.recover(bench, step, lease)
     assert (step.stored(lease).text, step.stored(lease).usage.total_tokens) == ("the change", 77)
+
+
+@pytest.mark.parametrize("error", [pytest.param(FULL, id="a full disk"), pytest.param(GIT_DIED, id="git")])
+def test_a_process_that_lives_leaves_a_change_that_cannot_be_taken_now_to_the_next(bench, error):
+    step, lease, worktree = bench.step(Told(answer(77))), bench.claim(), Marked(error)
+    with pytest.raises(type(error)) as raised:
+        bench.ask(step, lease, worktree=worktree)
+    assert (step.stored(lease), worktree.name) == (None, "0:abc")
+    assert [path.name for path in bench.folder.rglob("paid-*")] == ["paid-1.json"]
+    assert bench.end(lease, fault(raised.value)).state is PhaseState.QUEUED
+    lease = bench.claim()
+    worktree.recover(bench, step, lease)
+    stored = step.stored(lease)
+    assert (stored.text, stored.failure, stored.usage.total_tokens) == ("the change", None, 77)
+    assert worktree.name == ""
+
+
+def test_a_process_that_lives_and_has_no_next_books_what_a_change_cost_that_cannot_be_taken(bench):
+    step = bench.step(Told(answer(77)), settings=replace(SETTINGS, max_transient_retries=0))
+    lease, worktree = bench.claim(), Marked(FULL)
+    failure = bench.ask(step, lease, worktree=worktree).failure
+    assert (failure.kind, failure.retryable, worktree.name) == (INFRASTRUCTURE, False, "")
+    assert bench.store.usage_of("shop").total_tokens == 77
 
 
 class Unmarkable(Marked):
