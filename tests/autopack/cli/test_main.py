@@ -259,7 +259,8 @@ def test_a_bug_leaves_its_trace_elsewhere_when_it_must(
     assert str(path) in err
 
 
-def test_a_group_that_cannot_be_imported_breaks_no_other(autopack, broken, monkeypatch):
+def test_a_group_that_cannot_be_imported_breaks_no_other(autopack, broken, monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setitem(main._COMMANDS, "gone", LazyCommand(module="autopack.cli.gone", summary="x"))
     assert autopack("gone")[0] == 3
     assert autopack("plan", "schema")[0] == 0
