@@ -7,6 +7,8 @@ PYTESTS := $(VENV)/pytest7/.ready $(VENV)/pytest8/.ready
 PRAW := $(VENV)/praw/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONUTF8 := 1
+# Where no bytecode may be written, each of the thousands of programs that tests start compiles all of its modules again.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: setup demo test test-agents test-localmodel check fix bench lock clean
 
@@ -48,7 +50,7 @@ fix: $(STAMP)
 
 test: setup
 	$(BIN)/python -m pytest -q tests/test_every_module_imports.py
-	$(BIN)/python -m pytest -q -n 3 --dist worksteal --cov=autopack --cov-report=
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal --cov=autopack --cov-report=
 	$(BIN)/coverage report --format=total
 
 # 127 MB of wheels, once. Not part of `make test`.
