@@ -18,7 +18,7 @@ from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 from filelock import FileLock, Timeout
 from sqlalchemy.exc import SQLAlchemyError
 
-from autopack.adapters.store.database import translated
+from autopack.adapters.store.database import close_for_good, translated
 from autopack.domain.attempt import AttemptAddress
 from autopack.errors import AutopackError, EngineError
 from autopack.ports import Clock, EngineLimits
@@ -33,8 +33,9 @@ _LIVE = ("PENDING", "ENQUEUED", "DELAYED")
 _WATCH_SECONDS = 1.0
 
 
-def connect(url: str) -> sa.Engine:
-    """Connections for the engine, to the store's database.
+@contextmanager
+def connected(url: str) -> Iterator[sa.Engine]:
+    """Connections for the engine, to the store's database; they are closed when the context ends.
 
     They are not the store's own: on SQLite the library wants every transaction to be a writing one from its
     begin, where the store's readers wait for nobody.
@@ -42,7 +43,11 @@ def connect(url: str) -> sa.Engine:
     engine = sa.create_engine(url)
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _set_pragmas)
-    return engine
+    try:
+        yield engine
+    finally:
+        # The library does not wait for all of its threads.
+        close_for_good(engine)
 
 
 def _keep_off_console() -> None:

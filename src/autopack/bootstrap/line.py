@@ -75,23 +75,25 @@ def open_line(
         if not interrupts.is_stopping() and run_id in {None, address.run_id}:
             launcher.perform(address, is_cancelled=interrupts.is_cancelled)
 
-    connections = engine.connect(settings.database_url)
     try:
-        queue = engine.DbosEngine(
-            engine=connections, lock_folder=settings.state_folder / "locks", perform=perform, clock=clock
-        )
-        dispatcher = Dispatcher(
-            store=store,
-            engine=queue,
-            conclusion=conclusion,
-            clock=clock,
-            is_owner_dead=is_owner_dead,
-            is_held=lambda: is_paused(store, builder, clock),
-        )
-        yield Line(dispatcher=dispatcher, serve=lambda limits, tick: queue.serve(limits, tick=tick))
+        with engine.connected(settings.database_url) as connections:
+            queue = engine.DbosEngine(
+                engine=connections,
+                lock_folder=settings.state_folder / "locks",
+                perform=perform,
+                clock=clock,
+            )
+            dispatcher = Dispatcher(
+                store=store,
+                engine=queue,
+                conclusion=conclusion,
+                clock=clock,
+                is_owner_dead=is_owner_dead,
+                is_held=lambda: is_paused(store, builder, clock),
+            )
+            yield Line(dispatcher=dispatcher, serve=lambda limits, tick: queue.serve(limits, tick=tick))
     finally:
         known_ends.close()
-        connections.dispose()
 
 
 def _is_committed(settings: Settings, attempt: Attempt) -> bool:

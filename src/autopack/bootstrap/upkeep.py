@@ -119,8 +119,5 @@ def reclaim(
 def _prune_engine(settings: Settings, *, older_than: float) -> None:
     from autopack.adapters import engine
 
-    connections = engine.connect(settings.database_url)
-    try:
+    with engine.connected(settings.database_url) as connections:
         engine.prune(connections, older_than=older_than)
-    finally:
-        connections.dispose()

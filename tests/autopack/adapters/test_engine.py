@@ -2,9 +2,11 @@
 
 import io
 import logging
+import sqlite3
 import sys
 from contextlib import closing
 
+import psycopg
 import pytest
 
 from autopack.adapters import engine as engines
@@ -22,10 +24,6 @@ def serve(store_url, tmp_path):
 
     def run(wanted):
         performed = []
-        connections = engines.connect(store_url)
-        queue = engines.DbosEngine(
-            engine=connections, lock_folder=tmp_path / "locks", perform=performed.append, clock=SystemClock()
-        )
         asked = []
 
         def tick():
@@ -35,10 +33,14 @@ def serve(store_url, tmp_path):
                     queue.submit(address, priority=1)
             return len(performed) >= len(wanted)
 
-        try:
+        with engines.connected(store_url) as connections:
+            queue = engines.DbosEngine(
+                engine=connections,
+                lock_folder=tmp_path / "locks",
+                perform=performed.append,
+                clock=SystemClock(),
+            )
             queue.serve(LIMITS, tick=tick)
-        finally:
-            connections.dispose()
         return performed
 
     return run
@@ -55,3 +57,12 @@ def test_it_outlives_the_console_of_its_first_start(serve, monkeypatch):
         first.setattr(sys, "stderr", console)
         assert serve(PLACES[:1]) == PLACES[:1]
     assert serve(PLACES[1:]) == PLACES[1:]
+
+
+def test_a_connection_that_a_late_thread_gives_back_is_closed(store_url):
+    with engines.connected(store_url) as connections:
+        late = connections.connect()
+        opened = late.connection.dbapi_connection
+    late.close()
+    with pytest.raises((sqlite3.ProgrammingError, psycopg.OperationalError), match="closed"):
+        opened.execute("SELECT 1")

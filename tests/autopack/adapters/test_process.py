@@ -340,7 +340,8 @@ def test_output_that_is_too_long_keeps_its_beginning_and_its_end(tmp_path):
     assert finished.output_overflow
     assert out(tmp_path).startswith("before\nfirst\ny\n")
     assert "bytes left out ...]\n" in out(tmp_path)
-    assert out(tmp_path).endswith("y\n")
+    # Wherever the program was when it was killed.
+    assert out(tmp_path).endswith(("y\n", "\ny"))
     assert (tmp_path / "logs" / "out.txt").stat().st_size < 101_000
 
 

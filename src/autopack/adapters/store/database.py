@@ -8,7 +8,9 @@ from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy import exc
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.engine.url import URL
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from autopack.errors import StoreError
 
@@ -71,7 +73,18 @@ class Database:
 
     def close(self) -> None:
         """Close every connection."""
-        self._engine.dispose()
+        close_for_good(self._engine)
+
+
+def close_for_good(engine: sa.Engine) -> None:
+    """Close every connection, also one that a thread still uses: it is closed once it is given back."""
+    # Disposing alone leaves such a one open until it is collected as garbage.
+    sa.event.listen(engine, "checkin", _close_connection)
+    engine.dispose()
+
+
+def _close_connection(_connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
+    record.invalidate()
 
 
 def _parse(url: str) -> URL:
