@@ -58,6 +58,7 @@ class AttemptSettings:
     budget_usd: float = field(default=2.0, metadata=_OFF)
     """What an attempt may cost; 0 sets no limit. Money counts where it is known."""
     max_file_bytes: int = 1_048_576
+    """By which one file may grow; a new one grows from nothing."""
     max_patch_bytes: int = 5_242_880
     max_changed_files: int = 200
     max_transient_retries: int = field(default=5, metadata={"least": 0})

@@ -19,7 +19,7 @@ class ChangeLimits:
     """What the change of a worktree may come to."""
 
     file_bytes: int = 1 << 20
-    """Of one file, unless it was larger before."""
+    """By which one file may grow; a new one grows from nothing."""
     total_bytes: int = 200 << 20
     """Of all changed files, as they were and as they are."""
 
@@ -44,9 +44,9 @@ def check_sizes(git: Git, root: Path, base: str, limits: ChangeLimits) -> None:
     largest_name = b""
     for name in names:
         now, old = _size_now(root, name), before.get(name, 0)
-        if now > max(limits.file_bytes, old):
+        if now > (most := old + limits.file_bytes):
             raise UntakeableError(
-                f"change too large: {os.fsdecode(name)} has {now:,} bytes, more than {limits.file_bytes:,}",
+                f"change too large: {os.fsdecode(name)} has {now:,} bytes, more than {most:,}",
                 hint=_HINT,
             )
         total += now + old + _HEADING_BYTES
@@ -54,8 +54,9 @@ def check_sizes(git: Git, root: Path, base: str, limits: ChangeLimits) -> None:
             largest, largest_name = now + old, name
     if total > limits.total_bytes:
         raise UntakeableError(
-            f"change too large: {len(names):,} files with {total:,} bytes before and after, more than"
-            f" {limits.total_bytes:,}; the largest is {os.fsdecode(largest_name)} with {largest:,}",
+            f"change too large: {len(names):,} files with {total:,} bytes before and after"
+            f" ({_HEADING_BYTES:,} for each file's name), more than {limits.total_bytes:,};"
+            f" the largest is {os.fsdecode(largest_name)} with {largest:,}",
             hint=_HINT,
         )
 

@@ -27,7 +27,7 @@ _BINARY_SUFFIXES = frozenset(
 def well_formed(case: GateInput) -> GateVerdict:
     """Blocks a change that no tree should take (``patch_rejected``), naming everything that is wrong with it.
 
-    Sizes and counts within the limits, or not above what the file had; text without NUL bytes and in UTF-8;
+    Sizes and counts within the limits, the size beyond what the file had; text without NUL bytes and in UTF-8;
     plain files and programs only; each path legal, without a link, a submodule or a file among its folders,
     and unlike any other path in more than upper and lower case.
     """
@@ -62,8 +62,8 @@ def _edit_problems(edit: FileEdit, case: GateInput) -> Iterator[str]:
         what = "a symbolic link" if edit.mode == LINK_MODE else f"mode {edit.mode}"
         yield f"is {what}; only plain files and programs are allowed"
     before = b"" if edit.action is EditAction.CREATE else case.tree.read(edit.old_path or edit.path) or b""
-    if len(edit.content) > max(case.limits.max_file_bytes, len(before)):
-        yield f"has {len(edit.content)} bytes, more than {case.limits.max_file_bytes}"
+    if len(edit.content) > (most := len(before) + case.limits.max_file_bytes):
+        yield f"has {len(edit.content)} bytes, more than {most}"
     elif problem := _content_problem(edit, before):
         yield problem
 
