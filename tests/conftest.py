@@ -17,6 +17,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 from filelock import FileLock
+from hypothesis.internal.conjecture import providers
 from psycopg import sql
 
 HERE = Path(__file__).parent
@@ -26,6 +27,9 @@ START_SECONDS = 60
 # developer's runs look for new ones.
 hypothesis.settings.register_profile("autopack", deadline=None, derandomize=os.environ.get("CI") == "true")
 hypothesis.settings.load_profile("autopack")
+if os.environ.get("CI") == "true":
+    # Words of our own modules are drawn as well, and which of them are loaded depends on the tests before.
+    providers._get_local_constants = lambda: providers._local_constants
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

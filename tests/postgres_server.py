@@ -21,7 +21,7 @@ FAST = (
     "fsync=off",
     "synchronous_commit=off",
     "full_page_writes=off",
-    "max_connections=60",
+    "max_connections=200",
     "shared_buffers=32MB",
 )
 

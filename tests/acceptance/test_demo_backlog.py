@@ -67,7 +67,7 @@ def python(root, *arguments, **more):
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
 
 
@@ -81,7 +81,7 @@ def shell(root, line):
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
 
 

@@ -51,7 +51,7 @@ def plan(project, *words):
         env={**project.executor_environ, "AUTOPACK_BUILDER": project.builder},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,7 +1,6 @@
 """Backlogs that cannot get past their base, worked off by real programs: one process says so, and the worker the rest."""
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,9 +8,8 @@ from pathlib import Path
 import pytest
 from leftovers import assert_nothing_is_left
 from project import FILES, Project, phase
-from workers import END_SECONDS, log_of, log_path, start
+from workers import END_SECONDS, copy_autopack, log_of, log_path, start
 
-import autopack
 from autopack.domain.failure import FailureKind
 from autopack.domain.phase import PhaseState
 from autopack.domain.run import Order
@@ -111,7 +109,7 @@ def test_a_worker_that_is_killed_at_its_verdict_loses_none_and_doubles_none(wher
 def test_an_executor_that_breaks_under_a_worker_is_each_attempts_own_verdict(tmp_path):
     """What the worker holds in memory is not what an attempt would run with any more."""
     broken = tmp_path / "broken"
-    shutil.copytree(Path(autopack.__file__).parent, broken / "autopack")
+    copy_autopack(broken / "autopack")
     script = tmp_path / "ci"
     script.write_text(
         f"#!/bin/sh\necho 'import autopack.gone' >> {broken}/autopack/domain/masked.py\n"

@@ -1,6 +1,5 @@
 """How a worker ends and how another goes on: dead, interrupted, without an executor, a disk or a lock."""
 
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -10,9 +9,19 @@ from pathlib import Path
 import psutil
 import pytest
 from leftovers import assert_nothing_is_left, attempts_of, wait_for_end
-from workers import END_SECONDS, STOPPING, Gate, facts, lines, log_of, make_project, start, wait_for
+from workers import (
+    END_SECONDS,
+    STOPPING,
+    Gate,
+    copy_autopack,
+    facts,
+    lines,
+    log_of,
+    make_project,
+    start,
+    wait_for,
+)
 
-import autopack
 from autopack.domain.failure import FailureKind
 from autopack.domain.phase import PhaseState
 from autopack.domain.run import Order
@@ -127,7 +136,7 @@ def test_an_operator_in_a_hurry_stops_all_and_loses_nothing(numbers, make_gated)
 def test_an_executor_that_cannot_be_imported_is_its_runs_verdict_alone(tmp_path, record_property):
     runs = {"broken": (Order.STRICT, ("one",)), "sound": (Order.STRICT, ("one",))}
     project = make_project(tmp_path / "repo", None, runs)
-    shutil.copytree(Path(autopack.__file__).parent, tmp_path / "broken/autopack")
+    copy_autopack(tmp_path / "broken/autopack")
     executor = tmp_path / "broken/autopack/autonomous_executor.py"
     broken = 'import sys\nif "broken" in sys.argv:\n    import autopack.nowhere\n'
     executor.write_text(f"{broken}{executor.read_text()}")
@@ -171,7 +180,7 @@ def small_disk(tmp_path):
     if made.returncode:
         pytest.skip(f"no file system may be mounted here: {made.stderr}")
     yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def mount(*words):

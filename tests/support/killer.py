@@ -44,4 +44,4 @@ class Killing:
     def close(self):
         self._program.stdin.close()
         self._program.stdout.close()
-        assert self._program.wait(10) == 0
+        assert self._program.wait(180) == 0

@@ -2,12 +2,16 @@
 
 import os
 import select
+import shutil
 import subprocess
 import sys
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from leftovers import read_ledger
 from project import Project, phase
+
+import autopack
 
 END_SECONDS = 180
 STOPPING = "stopping: nothing new is begun"
@@ -45,6 +49,11 @@ def make_project(root, database_url, runs, *, is_gated=False, limits=""):
     for run_id, (order, names) in runs.items():
         project.plan(*(phase(name, paths=("docs/",)) for name in names), run_id=run_id, order=order)
     return project
+
+
+def copy_autopack(target):
+    """The package as it is installed; without the bytecode that another process writes just now."""
+    shutil.copytree(Path(autopack.__file__).parent, target, ignore=shutil.ignore_patterns("*.pyc.*"))
 
 
 def start(project, *words, **environ):

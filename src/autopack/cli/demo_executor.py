@@ -8,6 +8,8 @@ import autopack
 from autopack.cli.demo_play import DemoCommandError
 
 _METHOD = re.compile(r"^    def _execute_phase_with_recovery\([^\n]*:\n", re.MULTILINE)
+_HALF_COMPILED = shutil.ignore_patterns("*.pyc.*")
+"""Bytecode that another process writes just now, under a name that is soon gone."""
 _CARELESS_EDIT = """\
         # Pre-apply JSON deliverables validation
         try:
@@ -28,7 +30,9 @@ def break_executor(folder: Path) -> Path:
     """
     target = folder / "src"
     # With its bytecode: without that, the commands that are run with the copy would compile everything anew.
-    package = shutil.copytree(Path(autopack.__file__).parent, target / "autopack", dirs_exist_ok=True)
+    package = shutil.copytree(
+        Path(autopack.__file__).parent, target / "autopack", ignore=_HALF_COMPILED, dirs_exist_ok=True
+    )
     path = Path(package) / "autonomous_executor.py"
     text = path.read_text("utf-8")
     found = _METHOD.search(text)

@@ -20,6 +20,7 @@ class Dispatcher:
     """Keeps the engine fed: finds attempts whose process is dead, and submits what may go now.
 
     ``is_held`` says whether nothing may be begun for now: the Builder is paused, or the day's budget is spent.
+    ``is_in_hand`` says whether this process still sees the attempt's process out, and books its end.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class Dispatcher:
         clock: Clock,
         is_owner_dead: Callable[[str, float], bool],
         is_held: Callable[[], bool] = lambda: False,
+        is_in_hand: Callable[[AttemptAddress], bool] = lambda _: False,
     ) -> None:
         self._store = store
         self._engine = engine
@@ -38,6 +40,7 @@ class Dispatcher:
         self._clock = clock
         self._is_owner_dead = is_owner_dead
         self._is_held = is_held
+        self._is_in_hand = is_in_hand
         self._suspects: dict[tuple[AttemptAddress, int], float] = {}
 
     def dispatch(self, *, run_id: str | None = None) -> int:
@@ -56,7 +59,11 @@ class Dispatcher:
 
     def bury_the_dead(self) -> None:
         """Give back the attempts whose process is dead and was not concluded by whoever launched it."""
-        dead = [it for it in self._store.in_flight() if self._is_owner_dead(it.owner, it.heartbeat_at)]
+        dead = [
+            it
+            for it in self._store.in_flight()
+            if not self._is_in_hand(it.address) and self._is_owner_dead(it.owner, it.heartbeat_at)
+        ]
         now = self._clock.monotonic()
         # Whoever launched a process knows more of its end than anybody else, and books it first.
         self._suspects = {_key(it): self._suspects.get(_key(it), now) for it in dead}

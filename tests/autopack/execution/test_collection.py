@@ -276,7 +276,7 @@ def test_what_stops_pytest_never_passes(bench, path, text, kind, named):
 
 def test_a_hang_is_tried_twice_and_is_a_timeout(bench):
     slow(bench)  # The base is known, so that the short limit is the hanging run's alone.
-    checks = Checks(ci="python -m pytest tests/test_other.py", timeout_seconds=4)
+    checks = Checks(ci="python -m pytest tests/test_other.py", timeout_seconds=8)
     change = [edit("tests/test_other.py", "import threading\nthreading.Event().wait()")]
     failure = bench.judge(change, checks=checks, is_last_phase=True).verdict.failure
     assert failure.kind is FailureKind.TIMEOUT

@@ -222,7 +222,9 @@ def left_running(project):
 
 def runs(process):
     # Its parent may not have looked yet at how it ended.
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    with suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def test_what_a_killed_agent_left_running_is_ended_before_its_change_is_taken(project, monkeypatch):

@@ -121,7 +121,7 @@ def test_whatever_is_stretched_in_an_output_takes_the_time_of_its_length(report,
     text = stretched * (60_000 // len(stretched) + 1)
     started = time.process_time()
     fingerprint(FailureText(stdout=text))
-    assert time.process_time() - started < 0.5
+    assert time.process_time() - started < 3
 
 
 @given(st.text(max_size=200))
