@@ -1,6 +1,8 @@
 """What two commits have of each other, and merges that nobody sees: two commits become one without a checkout."""
 
+import re
 from collections import Counter
+from hashlib import sha256
 
 from autopack.adapters.git_command import DURABLE, Git
 from autopack.errors import MergeConflictError, WorkspaceError
@@ -12,6 +14,10 @@ _MOST_PATHS = 200
 _MOST_MERGES = 20
 # Whole names of contents tell binary files apart; without prefixes a change taken back reads as the change itself.
 _PLAIN = ("--full-index", "--no-prefix", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-color")
+# No line of a patch begins so: those of files have a sign before them.
+_COMMIT = re.compile(rb"^commit\n+", re.MULTILINE)
+# The contents' names of binary files stay: nothing else tells what changed in them.
+_PLACE = re.compile(rb"^(?:@@ .*|index .*(?=\n--- ))\n", re.MULTILINE)
 
 
 def is_ancestor(git: Git, older: str, newer: str) -> bool:
@@ -89,7 +95,7 @@ def _is_copied(git: Git, head: str, commit: str) -> bool:
     window = (f"{commit}..{head}", "--", *sorted(paths))
     # What was taken back is there no more, whatever became of its lines since.
     stays = _patch_ids(git, *window) - _patch_ids(git, "-R", *window)
-    whole = _ids_of(git, git.run("diff-tree", "-r", "-p", *_PLAIN, base, commit))
+    whole = _ids_of(git.run("diff-tree", "-r", "-p", *_PLAIN, base, commit))
     if whole <= stays:
         return True
     return _patch_ids(git, f"{head}..{commit}") <= stays and _merges_are_plain(git, sides)
@@ -115,9 +121,14 @@ def _first(number: int) -> tuple[str]:
 
 
 def _patch_ids(git: Git, *words: str) -> Counter[bytes]:
-    return _ids_of(git, git.run("--literal-pathspecs", "log", "-p", *_PLAIN, "--no-merges", *words))
+    words = ("log", "-p", "--format=tformat:commit", *_PLAIN, "--no-merges", *words)
+    return _ids_of(git.run("--literal-pathspecs", *words))
 
 
-def _ids_of(git: Git, patches: bytes) -> Counter[bytes]:
-    said = git.run("patch-id", "--stable", stdin=patches)
-    return Counter(line.split()[0] for line in said.splitlines())
+def _ids_of(patches: bytes) -> Counter[bytes]:
+    """One for each commit that changed anything: what it changed, wherever in its files.
+
+    Blanks count, as they do not to ``git patch-id`` before 2.39: what changes nothing else would be its own reverse.
+    """
+    bare = (_PLACE.sub(b"", patch) for patch in _COMMIT.split(patches))
+    return Counter(sha256(patch).digest() for patch in bare if patch)

@@ -145,6 +145,26 @@ def picked_where_the_fix_is_a_merge_and_changed_again(it):
     it.write({3: "mended and better", 12: "mended too"})
 
 
+def indented(it):
+    """The fix changes blanks alone, and is picked."""
+    it.git("checkout", "-q", "-B", "fix", "main")
+    it.write({3: "    line 3"})
+    it.git("checkout", "-q", "run")
+    it.write({20: "other work"})
+    it.git("cherry-pick", "fix")
+
+
+def indented_and_changed_again(it):
+    indented(it)
+    it.write({3: "        line 3", 20: "other work"})
+
+
+def indented_and_reverted_and_changed_otherwise(it):
+    indented(it)
+    it.git("revert", "--no-edit", "HEAD")
+    it.write({3: "  line 3", 20: "other work"})
+
+
 def changed_otherwise(it):
     it.write({3: "done otherwise"})
 
@@ -192,6 +212,8 @@ CASES = [
     (picked_reverted_and_changed_otherwise, False),
     (picked_reverted_picked_again_and_changed_again, True),
     (picked_where_the_fix_is_a_merge_and_changed_again, True),
+    (indented_and_changed_again, True),
+    (indented_and_reverted_and_changed_otherwise, False),
     (another_merge_of_the_same, False),
     (another_binary_file, False),
     (changed_otherwise, False),
