@@ -8,7 +8,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from leftovers import assert_nothing_is_left, attempts_of, wait_for_end
+from ended import has_ended
+from leftovers import assert_nothing_is_left, attempts_of
 from workers import (
     END_SECONDS,
     STOPPING,
@@ -69,7 +70,7 @@ def test_a_living_worker_takes_over_from_a_dead_one(make_gated, database_url):
     dead = worker_of(attempt)
     assert {worker_of(pid).pid for pid in attempts_of(project.root)} == {it.pid for it in workers}
     dead.kill()
-    assert wait_for_end(attempt)
+    assert has_ended(attempt)
     gate.open()
     assert gate.wait() == ["a/one"]
     gate.open()

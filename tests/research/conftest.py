@@ -13,7 +13,7 @@ def patient():
             "hackernews_url": url,
             "reddit_url": url,
             "reddit_api_url": url,
-            "request_timeout_seconds": 0.3,
+            "request_timeout_seconds": 10.0,
             "source_timeout_seconds": 10.0,
             "retry_seconds": 0.0,
             "requests_per_minute": 1000,

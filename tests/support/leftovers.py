@@ -1,16 +1,15 @@
 """What a killed program may leave behind, looked for from outside."""
 
 import os
-import select
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import sqlalchemy as sa
+from ended import has_ended
 from filelock import FileLock
 
 PROC = Path("/proc")
-END_SECONDS = 20
 
 
 @dataclass(frozen=True)
@@ -27,11 +26,9 @@ def read_rows(project, query):
     url = sa.make_url(project.settings.database_url)
     if url.drivername.startswith("postgres"):
         url = url.set(drivername="postgresql+psycopg")
-    engine = sa.create_engine(url)
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
     with closing(engine.connect()) as connection:
-        rows = connection.execute(sa.text(query)).all()
-    engine.dispose()
-    return rows
+        return connection.execute(sa.text(query)).all()
 
 
 def read_ledger(project):
@@ -72,22 +69,10 @@ def attempts_of(root):
     ]
 
 
-def wait_for_end(pid):
-    """Whether the process has ended, within the time that a guard may take."""
-    try:
-        ended = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
-        return bool(select.select([ended], [], [], END_SECONDS)[0])
-    finally:
-        os.close(ended)
-
-
 def assert_nothing_is_left(project):
     """No process, no lock that is held, no lock file of git, no checkout beside those of the pool."""
     for pid, words in processes_of(project.root).items():
-        assert wait_for_end(pid), f"process {pid} is left: {words}"
+        assert has_ended(pid), f"process {pid} is left: {words}"
     for path in (project.root / ".autopack/locks").glob("*.lock"):
         with FileLock(path, timeout=0):
             pass

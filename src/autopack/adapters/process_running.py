@@ -202,7 +202,8 @@ class Roomed(Guarded):
 
     def result(self) -> tuple[int, bool]:
         """See ``Running.result``."""
-        if b"started" not in self._report and b"failed" not in self._report:
+        # What we ended before its room stood was still ended by us.
+        if not self._was_stopped and b"started" not in self._report and b"failed" not in self._report:
             raise _roomless(self._command)
         ended_by_itself = b"ended" in self._report
         if not ended_by_itself and not self._was_stopped:

@@ -154,7 +154,9 @@ def test_a_pick_that_is_committed_while_its_session_is_adopted_is_adopted_too(po
 
 def wait_for_lock(database):
     """Until some transaction waits for another one's."""
-    waits = sa.text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+    waits = sa.text(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
     for _ in range(1000):
         with database.reading() as db:
             if db.scalar(waits):

@@ -37,17 +37,26 @@ def anthropic_client(door):
 
 
 def chat(door):
-    with openai_client(door).chat.completions.stream(model="m", messages=ASKED) as stream:
+    with (
+        openai_client(door) as client,
+        client.chat.completions.stream(model="m", messages=ASKED) as stream,
+    ):
         return stream.get_final_completion().choices[0].message.tool_calls[0].function.name
 
 
 def responses(door):
-    with openai_client(door).responses.stream(model="m", input="Write a.txt.") as stream:
+    with (
+        openai_client(door) as client,
+        client.responses.stream(model="m", input="Write a.txt.") as stream,
+    ):
         return stream.get_final_response().output[1].name
 
 
 def messages(door):
-    with anthropic_client(door).messages.stream(model="m", max_tokens=100, messages=ASKED) as stream:
+    with (
+        anthropic_client(door) as client,
+        client.messages.stream(model="m", max_tokens=100, messages=ASKED) as stream,
+    ):
         return stream.get_final_message().content[1].name
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from ended import has_ended
 
 from autopack.adapters.clock import SystemClock
 from autopack.adapters.process import GuardedProcesses
@@ -53,18 +54,6 @@ def escapees(folder: Path) -> Path:
 def closing_fd(number: int):
     yield number
     os.close(number)
-
-
-def has_ended(pid: int) -> bool:
-    """Whether the process is over two seconds from now; it need not have been waited for by its parent."""
-    try:
-        ended = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
-        return bool(select.select([ended], [], [], 2)[0])
-    finally:
-        os.close(ended)
 
 
 @pytest.mark.parametrize(
@@ -176,6 +165,8 @@ def test_a_fault_of_the_one_who_asks_kills_too(processes, tmp_path):
     pids = tmp_path / "pid"
 
     def is_cancelled() -> bool:
+        if not (pids.exists() and pids.read_text()):
+            return False
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -187,19 +178,33 @@ def test_a_fault_of_the_one_who_asks_kills_too(processes, tmp_path):
     assert not psutil.pid_exists(int(pids.read_text()))
 
 
+class Late(SystemClock):
+    """Time is up once so many processes have noted themselves."""
+
+    def __init__(self, pids: Path, count: int) -> None:
+        self._pids, self._count = pids, count
+
+    def monotonic(self) -> float:
+        noted = self._pids.read_text().split() if self._pids.exists() else []
+        return super().monotonic() + (1000 if len(noted) >= self._count else 0)
+
+
 @linux_only
 @pytest.mark.parametrize(
-    ("ending", "changes"),
+    ("ending", "is_late"),
     [
-        pytest.param("exit 5", {}, id="the program ended"),
-        pytest.param("sleep 300", {"timeout_seconds": 0.5}, id="its time was up"),
-        pytest.param("kill -9 $$", {}, id="the program was killed"),
+        pytest.param("exit 5", False, id="the program ended"),
+        pytest.param("sleep 300", True, id="its time was up"),
+        pytest.param("kill -9 $$", False, id="the program was killed"),
     ],
 )
-def test_detached_processes_are_dead_on_return(processes, tmp_path, ending, changes):
+def test_detached_processes_are_dead_on_return(tmp_path, ending, is_late):
     pids = escapees(tmp_path)
+    processes = GuardedProcesses(Late(pids, 2) if is_late else SystemClock())
 
-    processes.run(command(tmp_path, "sh", "-c", ESCAPE + ending, "sh", str(pids), **changes))
+    finished = processes.run(command(tmp_path, "sh", "-c", ESCAPE + ending, "sh", str(pids)))
+
+    assert finished.timed_out is is_late
 
     assert [pid for pid in map(int, pids.read_text().split()) if psutil.pid_exists(pid)] == []
     assert len(pids.read_text().split()) == 2
@@ -210,6 +215,8 @@ def test_a_program_that_ended_while_we_decided_to_kill_it_was_not_killed(process
     done = tmp_path / "done"
 
     def is_cancelled() -> bool:
+        if not (done.exists() and done.read_text()):
+            return False
         (tmp_path / "go").touch()
         with suppress(ProcessLookupError), closing_fd(os.pidfd_open(int(done.read_text()))) as ended:
             select.select([ended], [], [], 10)
@@ -312,11 +319,11 @@ def test_detached_processes_die_when_the_program_and_its_starter_end_at_once(tmp
 
 
 def test_without_a_guard_children_die_at_the_time_limit(tmp_path):
-    processes = GuardedProcesses(SystemClock(), has_guard=False)
     pid = tmp_path / "pid"
+    processes = GuardedProcesses(Late(pid, 1), has_guard=False)
     script = 'sleep 300 & echo $! > "$0"; wait'
 
-    finished = processes.run(command(tmp_path, "sh", "-c", script, str(pid), timeout_seconds=0.3))
+    finished = processes.run(command(tmp_path, "sh", "-c", script, str(pid)))
 
     assert finished.timed_out
     assert has_ended(int(pid.read_text()))

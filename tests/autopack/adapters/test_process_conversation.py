@@ -5,6 +5,7 @@ import select
 import sys
 
 import pytest
+from ended import has_ended
 
 from autopack.adapters.clock import SystemClock
 from autopack.adapters.process import GuardedProcesses
@@ -37,17 +38,6 @@ def end_of(program):
     while not program.has_ended():
         select.select([], [], [], 0.02)
     return program.stop()
-
-
-def has_ended(pid):
-    try:
-        ended = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
-        return bool(select.select([ended], [], [], 5)[0])
-    finally:
-        os.close(ended)
 
 
 def test_words_go_both_ways_until_stdin_is_closed(processes, tmp_path):

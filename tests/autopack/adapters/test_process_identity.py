@@ -1,11 +1,11 @@
 import os
-import select
 import signal
 import subprocess
 import sys
 
 import psutil
 import pytest
+from ended import has_ended
 
 from autopack.adapters.process_identity import is_process_dead, kill_strays, process_identity
 
@@ -33,18 +33,6 @@ def start():
     for program in started:
         program.kill()
         program.communicate()
-
-
-def has_ended(pid: int) -> bool:
-    """Whether the process is over two seconds from now; it need not have been waited for by its parent."""
-    try:
-        ended = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
-        return bool(select.select([ended], [], [], 2)[0])
-    finally:
-        os.close(ended)
 
 
 def test_this_process_is_not_dead_however_old_its_heartbeat():
@@ -101,6 +89,10 @@ def test_what_dead_owners_left_is_killed_and_nothing_else(dead_owner, tmp_path):
     script = f'for owner in {owners}; do AUTOPACK_OWNER="$owner" setsid sleep 300 & echo $! >> {pids}; done'
     subprocess.run(["sh", "-c", script], check=True)
     stray, *others = map(int, pids.read_text().split())
+    for pid in (stray, *others):
+        # Until it is itself, a program shows the environment of the shell that starts it.
+        while psutil.Process(pid).cmdline() != ["sleep", "300"]:
+            pass
     try:
         assert kill_strays(tmp_path) == 1
 

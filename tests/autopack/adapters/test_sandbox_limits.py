@@ -143,6 +143,10 @@ class TestLimits:
         assert (finished.timed_out, finished.returncode) == (True, None)
         assert pids_marked(den.folder) == []
 
+    def test_a_room_that_did_not_stand_yet_when_its_time_was_up_was_late(self, den):
+        finished = den.run("sleep", "300", timeout_seconds=0.0)
+        assert (finished.timed_out, finished.returncode) == (True, None)
+
     def test_a_room_whose_guard_is_killed_from_inside_was_killed(self, den):
         if den.sandbox.description.startswith("Landlock"):
             pytest.skip("the guard is outside, where no signal reaches it")

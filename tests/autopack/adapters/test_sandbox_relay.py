@@ -5,7 +5,7 @@ import select
 import socket
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -30,7 +30,7 @@ class TestRelay:
                         connection, _ = server.accept()
                     except OSError:
                         return
-                    with connection:
+                    with connection, suppress(OSError):
                         while data := connection.recv(65536):
                             connection.sendall(data.upper())
 

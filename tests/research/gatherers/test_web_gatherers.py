@@ -143,8 +143,9 @@ def test_a_server_that_is_down_is_one_clear_error(tmp_path, patient):
 
 def test_a_server_that_is_slow_is_one_clear_error(tmp_path, patient):
     with serve(lambda _: Answer(body={}, before=lambda: server.closing.wait(30))) as server:
+        settings = patient(server.url, max_retries=0, request_timeout_seconds=0.3)
         with pytest.raises(SourceError, match="hackernews did not answer in time"):
-            hackernews(patient(server.url, max_retries=0), tmp_path).gather("queue", limit=5)
+            hackernews(settings, tmp_path).gather("queue", limit=5)
         server.closing.set()
 
 

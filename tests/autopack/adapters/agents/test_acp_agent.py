@@ -2,27 +2,16 @@
 
 import json
 import os
-import select
 from contextlib import suppress
 
 import pytest
 from agents import OpenRoom, fake_spec, seen
+from ended import has_ended
 
 from autopack.domain.budget import Usage
 from autopack.domain.failure import FailureKind
 from autopack.ports import FaultKind, RoomLimits
 from autopack.settings import AgentSettings
-
-
-def has_ended(pid):
-    try:
-        ended = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
-        return bool(select.select([ended], [], [], 5)[0])
-    finally:
-        os.close(ended)
 
 
 def test_an_edit_is_the_answer_and_the_ledger_is_its_cost(workshop):

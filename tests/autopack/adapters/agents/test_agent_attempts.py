@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from agents import fake_spec
-from leftovers import attempts_of, processes_of, wait_for_end
+from ended import has_ended
+from leftovers import attempts_of, processes_of
 from project import Project, phase
 
 from autopack import bootstrap
@@ -156,6 +157,6 @@ def test_a_killed_attempt_leaves_no_agent_no_home_and_no_door(project, doors):
         os.kill(pid, signal.SIGKILL)
         attempt.communicate()
         for other in others:
-            assert wait_for_end(other)
+            assert has_ended(other)
     assert list(homes.iterdir()) == []
     assert list(doors.glob("autopack-door-*")) == []
