@@ -19,7 +19,7 @@ from autopack.domain.telemetry import CallEvent
 from autopack.execution.booking import Booking
 from autopack.execution.briefing import Prompt
 from autopack.execution.context import ScopedContext
-from autopack.execution.leavings import UNREAD, Marked, broken, collected, fetched, mark_left
+from autopack.execution.leavings import UNREAD, Leaving, Marked, broken, collected, fetched
 from autopack.execution.mending import notes_of, reply_to
 from autopack.execution.paid_answers import FIRST_TURN, MOST_TURNS, paid_answer, replayable
 from autopack.execution.shown import Shown
@@ -230,7 +230,7 @@ class BuildStep:
             return BuildAnswer(failure=budget_failure(reservation))
         started = self._clock.monotonic()
         folder = order.logs / _FOLDER
-        marks: list[str] = []
+        left = Leaving(order.worktree)
 
         def paid_for(answer: BuildAnswer, left_in: str = "") -> PaidAnswer:
             return PaidAnswer(
@@ -247,19 +247,14 @@ class BuildStep:
         def on_end(answer: BuildAnswer) -> None:
             if answer.failure is not None:
                 self._booking.keep(folder, paid_for(answer))
-                return
+            else:
+                left.name(lambda mark: self._booking.keep(folder, paid_for(answer, mark)))
 
-            def note(mark: str) -> None:
-                marks.append(mark)
-                self._booking.keep(folder, paid_for(answer, mark))
-
-            if not mark_left(order.worktree, note):
-                marks.clear()
-
-        paid = paid_for(self._answered(order, said, reservation, on_end, marks), marks[-1] if marks else "")
+        answer = self._answered(order, said, reservation, on_end, left)
+        paid = paid_for(answer, left.mark)
         # What the disk did not take is found in the worktree again, should the ledger not take it either.
-        if self._booking.keep(folder, paid) and marks:
-            order.worktree.unmark()
+        if self._booking.keep(folder, paid):
+            left.forget()
         answer = paid.answer
         try:
             if read is not None and self._is_readable(answer):
@@ -276,7 +271,7 @@ class BuildStep:
         said: Sequence[Exchange],
         reservation: Reservation,
         on_end: Callable[[BuildAnswer], None],
-        marks: Sequence[str],
+        left: Leaving,
     ) -> BuildAnswer:
         """The Builder's answer; an error is a failure in it, with what was used by then.
 
@@ -294,7 +289,7 @@ class BuildStep:
                 answer = self._asked(self._request(order, said, reservation), said, watch)
             return collected(answer, order.worktree if self._builder.edits_worktree else None)
         except Exception as error:
-            is_left = answer is not None and bool(marks)
+            is_left = answer is not None and bool(left.mark)
             if is_left and isinstance(error, UNREAD) and self._may_pass(order.phase):
                 raise
             answer = answer or BuildAnswer(usage=replace(watch.usage, is_estimated=True))

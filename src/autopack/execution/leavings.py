@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from errno import EIO
 
 from autopack.domain.failure import FailureKind, FailureReport
 from autopack.errors import UntakeableError, WorkspaceError
@@ -30,14 +31,34 @@ def undisturbed(marked: Marked, kill_strays: Callable[[], object]) -> Marked:
     return found
 
 
-def mark_left(worktree: Worktree, note: Callable[[str], object]) -> bool:
-    """Have the worktree found as it is by who comes after a kill; whether the disk took that."""
-    try:
-        worktree.mark(note)
-    except OSError as error:
-        logger.warning("worktree.not_marked", extra={"path": str(worktree.path), "reason": error.strerror})
-        return False
-    return True
+class Leaving:
+    """The worktree in which a Builder has ended, and the name by which who comes after a kill finds it as it is."""
+
+    def __init__(self, worktree: Worktree) -> None:
+        self._worktree = worktree
+        self.mark = ""
+        """The name; empty unless the disk took it, and before it what tells of it: else nobody would find it."""
+
+    def name(self, keep: Callable[[str], bool]) -> None:
+        """Give the worktree a name that ``keep`` has on the disk; one that refuses that ends nothing else."""
+
+        def note(mark: str) -> None:
+            if not keep(mark):
+                raise OSError(EIO, "what tells of it could not be kept")
+            self.mark = mark
+
+        try:
+            self._worktree.mark(note)
+        except OSError as error:
+            self.mark = ""
+            logger.warning(
+                "worktree.not_marked", extra={"path": str(self._worktree.path), "reason": error.strerror}
+            )
+
+    def forget(self) -> None:
+        """Take the name away: what it was for is done."""
+        if self.mark:
+            self._worktree.unmark()
 
 
 def collected(answer: BuildAnswer, worktree: Worktree | None) -> BuildAnswer:

@@ -486,6 +486,17 @@ def test_a_process_that_lives_and_has_no_next_books_what_a_change_cost_that_cann
     assert bench.store.usage_of("shop").total_tokens == 77
 
 
+def test_a_change_of_which_nothing_is_on_the_disk_is_booked_with_its_cost_where_it_cannot_be_taken(bench):
+    # No folder can be made of a file: the disk has room for the mark, and none for what would tell of it.
+    bench.folder = bench.folder / "logs"
+    bench.folder.write_text("")
+    step, lease, worktree = bench.step(Told(answer(77))), bench.claim(), Marked(FULL)
+    failure = bench.ask(step, lease, worktree=worktree).failure
+    assert (failure.kind, failure.retryable, worktree.name) == (INFRASTRUCTURE, False, "")
+    assert step.stored(lease).usage.total_tokens == bench.store.usage_of("shop").total_tokens == 77
+    assert bench.end(lease, failure).state is PhaseState.FAILED
+
+
 class Unmarkable(Marked):
     """A worktree to which the disk gives no name."""
 
