@@ -74,16 +74,24 @@ class WorktreePool:
         )
 
     @contextmanager
-    def marked(self, mark: str, commit: str) -> Iterator[GitWorktree | None]:
-        """See ``Workspace.marked``."""
+    def marked(
+        self, mark: str, commit: str, *, patience_seconds: float = REPOSITORY_LOCK_SECONDS
+    ) -> Iterator[GitWorktree | None]:
+        """See ``Workspace.marked``; waits so long for another process that holds the checkout."""
         slot = self._slot(int(mark.partition(":")[0]))
         if mark_of(slot) != mark:
             yield None
             return
         # Git of the process that died may have its last word there.
-        with self.hold(slot.number, patience_seconds=REPOSITORY_LOCK_SECONDS) as (held, inherited):
+        with self.hold(slot.number, patience_seconds=patience_seconds) as (held, inherited):
             admin = self._admin_of(slot)
-            if held is None or admin is None or mark_of(slot) != mark or not _is_as_left(slot, admin):
+            if mark_of(slot) != mark:
+                yield None
+                return
+            if held is None:
+                # Whoever holds it has not used it yet: what is in it may still be had.
+                raise WorkspaceError(f"{slot.path} cannot be read now: another process holds it")
+            if admin is None or not _is_as_left(slot, admin):
                 yield None
                 return
             worktree = self._worktree(slot, inherited)

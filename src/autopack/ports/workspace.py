@@ -146,7 +146,11 @@ class Workspace(Protocol):
         ...
 
     def marked(self, mark: str, commit: str) -> AbstractContextManager[Worktree | None]:
-        """The checkout of ``commit`` that ``Worktree.mark`` named, as it was left; None when it is not so any more."""
+        """The checkout of ``commit`` that ``Worktree.mark`` named, as it was left; None when it is not so any more.
+
+        Raises:
+            WorkspaceError: Somebody else holds it as it is: it cannot be read now.
+        """
         ...
 
     def worktree(self) -> AbstractContextManager[Worktree]:

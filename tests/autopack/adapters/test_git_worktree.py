@@ -5,6 +5,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -704,3 +705,15 @@ def test_what_is_no_longer_as_it_was_left_is_not_taken_for_it(root, base, spoil)
     with workspace.marked(mark, base) as found:
         assert found is None
     workspace.close()
+
+
+def test_what_was_left_stays_where_others_still_hold_its_checkout(workspace, base):
+    mark, _ = leave(workspace, base, "echo left > left.txt")
+    marked = partial(workspace.pool.marked, mark, base, patience_seconds=0)
+    with workspace.pool.hold(0), pytest.raises(WorkspaceError, match="slot-0 cannot be read now"), marked():
+        pass
+    with marked() as found:
+        assert "b/left.txt" in found.diff()
+        found.unmark()
+    with workspace.pool.hold(0), marked() as found:
+        assert found is None
