@@ -132,6 +132,10 @@ class BuildStep:
             logs_of: The log folder of an attempt.
             shown: What a model was shown of a commit.
             marked: As ``Workspace.marked``, for what a Builder left that had ended.
+
+        Raises:
+            WorkspaceError, OSError: What a Builder left cannot be read now, and the attempt made now is made again. Its
+                retries bound the wait for the change of an earlier one as well, which is booked as broken after them.
         """
         may_pass = self._may_pass(self._store.phase(lease.address.run_id, lease.address.phase_id))
         for number in range(1, lease.address.number + 1):
@@ -140,9 +144,7 @@ class BuildStep:
 
             def finish(paid: PaidAnswer, turn: int, folder: Path = folder) -> PaidAnswer:
                 if paid.left_in:
-                    is_own = paid.address == lease.address
-                    keep = partial(self._booking.keep, folder)
-                    return fetched(paid, marked, keep, may_pass=may_pass and is_own)
+                    return fetched(paid, marked, partial(self._booking.keep, folder), may_pass=may_pass)
                 return self._finished(paid, turn, shown)
 
             self._booking.recover(folder, address, finish)

@@ -422,17 +422,43 @@ def test_a_change_that_can_never_be_taken_ends_its_attempt_with_its_cost_and_the
     assert bench.ask(again, lease, worktree=Marked()).text == "the change"
 
 
-def test_a_change_of_an_earlier_attempt_that_cannot_be_taken_is_in_no_later_ones_way(bench):
-    worktree, step, lease = Marked(GIT_DIED), bench.step(Ending(answer(77))), bench.claim()
+def killed_for_good(bench, step, worktree):
+    """An attempt that failed since its process was ended, with its change in the worktree; the lease of the next."""
+    lease = bench.claim()
     with pytest.raises(SystemExit):
         bench.ask(step, lease, worktree=worktree)
-    bench.end(lease, FailureReport(kind=FailureKind.CRASHED, message="killed for good"))
+    bench.end(lease, FailureReport(kind=FailureKind.TIMEOUT, message="ended at its time limit"))
     bench.store.requeue_phase("shop", "one", now=bench.clock.now())
-    later = bench.claim()
-    worktree.recover(bench, step, later)
-    assert (step.stored(lease).failure.message, step.stored(later)) == ("git died", None)
+    return bench.claim()
+
+
+@pytest.mark.parametrize("error", [pytest.param(FULL, id="a full disk"), pytest.param(GIT_DIED, id="git")])
+def test_a_change_of_an_earlier_attempt_that_cannot_be_taken_now_is_there_for_a_replay_later(bench, error):
+    worktree, step = Marked(error), bench.step(Ending(answer(77)))
+    lease = killed_for_good(bench, step, worktree)
+    with pytest.raises(type(error)) as raised:
+        worktree.recover(bench, step, lease)
+    assert bench.end(lease, fault(raised.value)).state is PhaseState.QUEUED
+    lease = bench.claim()
+    worktree.recover(bench, step, lease)
+    number, stored = step.replayable(lease, base="another")
+    assert (lease.address.number, number, stored.answer.text) == (2, 1, "the change")
+    assert (bench.store.usage_of("shop").total_tokens, worktree.name) == (77, "")
+
+
+def test_a_change_of_an_earlier_attempt_that_can_never_be_taken_keeps_a_later_one_for_its_retries(bench):
+    worktree, step = Marked(*[GIT_DIED] * 99), bench.step(Ending(answer(77)))
+    lease = killed_for_good(bench, step, worktree)
+    for _ in range(SETTINGS.max_transient_retries):
+        with pytest.raises(WorkspaceError) as raised:
+            worktree.recover(bench, step, lease)
+        assert bench.end(lease, fault(raised.value)).state is PhaseState.QUEUED
+        lease = bench.claim()
+    worktree.recover(bench, step, lease)
+    assert (step.replayable(lease, base="another"), step.stored(lease)) == (None, None)
     assert (bench.store.usage_of("shop").total_tokens, worktree.name) == (77, "")
     assert not list(bench.folder.rglob("paid-*"))
+    assert bench.ask(bench.step(Editing(answer(5))), lease, worktree=Marked()).text == "the change"
 
 
 class Told(Editing):
