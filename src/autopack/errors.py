@@ -82,6 +82,10 @@ class UntakeableError(WorkspaceError):
     """What was left in a worktree holds something that no change can: asking for it again would bring it again."""
 
 
+class NoCommitError(WorkspaceError):
+    """A revision names no commit of the repository."""
+
+
 class MergeConflictError(WorkspaceError):
     """Two commits changed the same lines.
 

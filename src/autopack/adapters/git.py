@@ -10,14 +10,14 @@ from functools import lru_cache, partial
 from itertools import count
 from pathlib import Path
 
-from autopack.adapters.git_command import DURABLE, Git, check_version
-from autopack.adapters.git_merge import holds, is_ancestor, merge
+from autopack.adapters.git_command import DURABLE, Git, check_version, find_revision
+from autopack.adapters.git_merge import are_related, holds, is_ancestor, merge
 from autopack.adapters.git_pool import WorktreePool
 from autopack.adapters.git_sizes import ChangeLimits
 from autopack.adapters.git_tree import CommitTree, ObjectReader
 from autopack.adapters.git_worktree import GitWorktree
 from autopack.domain.attempt import AttemptAddress
-from autopack.errors import WorkspaceError
+from autopack.errors import NoCommitError, WorkspaceError
 
 BRANCH_FOLDER = "autopack"
 CACHED_TREES = 8
@@ -78,7 +78,7 @@ class GitWorkspace:
         """See ``Workspace.resolve``."""
         commit = self._find(revision)
         if commit is None:
-            raise WorkspaceError(
+            raise NoCommitError(
                 f"the repository {self.root} has no commit {revision!r}",
                 hint="Check the spelling (`git branch -a` and `git tag` list names), or fetch it first.",
             )
@@ -146,7 +146,7 @@ class GitWorkspace:
 
     def are_related(self, one: str, other: str) -> bool:
         """See ``Workspace.are_related``."""
-        return not self._git.attempt("merge-base", one, other).returncode
+        return are_related(self._git, one, other)
 
     def history(self, commit: str, *, limit: int) -> Sequence[str]:
         """See ``Workspace.history``."""
@@ -249,10 +249,7 @@ class GitWorkspace:
         return done
 
     def _find(self, revision: str) -> str | None:
-        if revision.startswith("-") or not revision.isprintable():
-            return None
-        found = self._git.attempt("rev-parse", "--verify", "-q", "--end-of-options", f"{revision}^{{commit}}")
-        return None if found.returncode else found.stdout.decode().strip()
+        return find_revision(self._git, revision)
 
     def _pages(self, ref: str) -> Iterator[list[tuple[str, str]]]:
         if self._find(ref) is None:

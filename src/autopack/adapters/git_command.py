@@ -15,6 +15,9 @@ IDENTITY = {
     for who in ("AUTHOR", "COMMITTER")
     for what, value in (("NAME", "Autopack"), ("EMAIL", "autopack@localhost"))
 }
+_NOT_FOUND = 1
+_FATAL = 128
+_NO_UPSTREAM = (b"no such branch", b"no upstream configured", b"not stored as a remote-tracking branch")
 _NO_PROGRAMS = ("core.hooksPath=/dev/null", "core.fsmonitor=false")
 # What a repository's own configuration could make git run or change behind our back.
 _NO_HABITS = (
@@ -125,6 +128,26 @@ def check_version(git: Git) -> None:
     if numbers < MIN_VERSION:
         wanted = ".".join(map(str, MIN_VERSION))
         raise WorkspaceError(f"git {words[2]} is too old", hint=f"Install git {wanted} or newer.")
+
+
+def find_revision(git: Git, revision: str) -> str | None:
+    """The commit that ``revision`` names, None where git says that there is none; raises like ``Git.run``."""
+    if revision.startswith("-") or not revision.isprintable():
+        return None
+    words = ("rev-parse", "--verify", "-q", "--end-of-options", f"{revision}^{{commit}}")
+    found = git.attempt(*words)
+    if not found.returncode:
+        return found.stdout.decode().strip()
+    if found.returncode == _NOT_FOUND or _tells_of_none(found):
+        return None
+    raise git_failure(words, found)
+
+
+def _tells_of_none(done: subprocess.CompletedProcess[bytes]) -> bool:
+    """Whether an upstream or an entry of a log is not there, of which git dies as of what it cannot read."""
+    # Asked to be quiet, it says nothing of log entries.
+    is_known = not done.stderr or any(sign in done.stderr for sign in _NO_UPSTREAM)
+    return done.returncode == _FATAL and is_known
 
 
 def git_failure(args: tuple[str, ...], done: subprocess.CompletedProcess[bytes]) -> WorkspaceError:

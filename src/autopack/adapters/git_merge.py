@@ -4,10 +4,11 @@ import re
 from collections import Counter
 from hashlib import sha256
 
-from autopack.adapters.git_command import DURABLE, Git
+from autopack.adapters.git_command import DURABLE, Git, git_failure
 from autopack.errors import MergeConflictError, WorkspaceError
 
 _CONFLICT = 1
+_NO_BASE = 1
 _MOST_COMMITS = 500
 _MOST_PATHS = 200
 """As far as a copy of a change is looked for; beyond, it would take seconds."""
@@ -23,6 +24,15 @@ _PLACE = re.compile(rb"^(?:@@ .*|index .*(?=\n--- ))\n", re.MULTILINE)
 def is_ancestor(git: Git, older: str, newer: str) -> bool:
     """Whether ``newer`` has ``older`` in its history, or is it."""
     return not git.attempt("merge-base", "--is-ancestor", older, newer).returncode
+
+
+def are_related(git: Git, one: str, other: str) -> bool:
+    """Whether two commits have any history in common; raises WorkspaceError where git cannot tell."""
+    words = ("merge-base", one, other)
+    found = git.attempt(*words)
+    if found.returncode not in {0, _NO_BASE}:
+        raise git_failure(words, found)
+    return not found.returncode
 
 
 def merge(git: Git, head: str, commit: str, *, message: str) -> str:

@@ -16,7 +16,7 @@ from autopack.domain.drain_policy import DrainLimits
 from autopack.domain.phase import PhaseState
 from autopack.domain.plan import Plan
 from autopack.domain.session import DrainScope, Session
-from autopack.errors import WorkspaceError
+from autopack.errors import NoCommitError, WorkspaceError
 from autopack.ports import Store, Workspace
 from autopack.settings import Settings
 from autopack.triage.mending import put_away
@@ -162,7 +162,7 @@ def _bases_of(store: Store, workspace: Workspace, view: BlockerView) -> dict[str
 def _find(workspace: Workspace, revision: str) -> str | None:
     try:
         return workspace.resolve(revision)
-    except WorkspaceError:
+    except NoCommitError:
         return None
 
 

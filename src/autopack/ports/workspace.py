@@ -85,7 +85,8 @@ class Workspace(Protocol):
         """The commit that ``revision`` names.
 
         Raises:
-            WorkspaceError: There is none; the hint says what to do (an empty repository, a typing error).
+            NoCommitError: There is none; the hint says what to do (an empty repository, a typing error).
+            WorkspaceError: Git could not tell.
         """
         ...
 
@@ -126,7 +127,11 @@ class Workspace(Protocol):
         ...
 
     def are_related(self, one: str, other: str) -> bool:
-        """Whether two commits have any history in common; without it neither can be merged into the other."""
+        """Whether two commits have any history in common; without it neither can be merged into the other.
+
+        Raises:
+            WorkspaceError: Git could not tell.
+        """
         ...
 
     def history(self, commit: str, *, limit: int) -> Sequence[str]:

@@ -169,7 +169,13 @@ def test_revisions_of_all_forms_resolve_to_commits(root, workspace):
     ]
 
 
-@pytest.mark.parametrize("revision", ["mian", "", "--all", "HEAD:a.txt", "HEAD\nmain", "v1^{tree}"])
+@pytest.mark.parametrize(
+    "revision",
+    [
+        *("mian", "", "--all", "HEAD:a.txt", "HEAD\nmain", "v1^{tree}"),
+        *("mian@{upstream}", "main@{upstream}", "HEAD@{900}"),
+    ],
+)
 def test_what_names_no_commit_is_refused(workspace, revision):
     with pytest.raises(WorkspaceError, match="has no commit") as refused:
         workspace.resolve(revision)

@@ -6,6 +6,7 @@ import pytest
 
 from autopack.adapters import git_merge
 from autopack.adapters.git import open_workspace
+from autopack.errors import WorkspaceError
 
 IDENTITY = ("-c", "user.name=Ann", "-c", "user.email=ann@localhost", "-c", "init.defaultBranch=main")
 LINES = tuple(f"line {number}" for number in range(30))
@@ -232,6 +233,18 @@ def test_what_is_not_there_or_has_no_history_in_common_is_not_held(wanted, repos
     repository.write({5: "another world"})
     commit = wanted if wanted.isdigit() else workspace.resolve(wanted)
     assert workspace.holds(workspace.resolve("run"), commit) is False
+
+
+def test_two_histories_are_told_from_one_that_git_cannot_read(repository, workspace):
+    repository.git("branch", "alone", repository.git("commit-tree", "fix^{tree}", "-m", "From nowhere"))
+    run, fix, alone = map(workspace.resolve, ("run", "fix", "alone"))
+    assert workspace.are_related(run, fix)
+    assert not workspace.are_related(run, alone)
+    stored = repository.root / ".git/objects" / alone[:2] / alone[2:]
+    stored.chmod(0o600)
+    stored.write_bytes(b"junk")
+    with pytest.raises(WorkspaceError, match=r"git merge-base failed: .* is corrupt"):
+        workspace.are_related(run, alone)
 
 
 @pytest.mark.parametrize("limit", ["_MOST_COMMITS", "_MOST_PATHS"])

@@ -161,6 +161,25 @@ def test_a_fix_is_for_the_runs_that_could_have_it(gone, lacked_by, autopack, hel
     assert [it.split()[0] for it in out.splitlines() if " lacks it: " in it] == [lacked_by] * bool(lacked_by)
 
 
+def test_a_base_that_git_cannot_read_is_no_base_that_is_gone(autopack, held, git):
+    assert "B1       open" in autopack("triage")[1]
+    git("branch", "-q", "-f", "feature", git("commit-tree", "HEAD^{tree}", "-m", "From nowhere too"))
+    damage(held, git("rev-parse", "feature"))
+    git("checkout", "-q", "-b", "side")
+    (held / "tests/test_a.py").write_text("")
+    git("commit", "-q", "-a", "-m", "Mend it")
+    code, _, err = autopack("remediate", "fixed", "B1", "--commit", "side")
+    assert (code, "git rev-parse failed: " in err, "corrupt" in err) == (1, True, True), err
+    assert "B1       open" in autopack("triage")[1]
+
+
+def damage(root, commit):
+    """Make a commit one that git cannot read."""
+    stored = root / ".git/objects" / commit[:2] / commit[2:]
+    stored.chmod(0o600)
+    stored.write_bytes(b"junk")
+
+
 def test_a_fix_that_is_not_where_runs_begin_and_commits_that_are_none(autopack, stuck, mended):
     code, out, _ = autopack("remediate", "fixed", "B1", "--commit", "main")
     assert code == 1
