@@ -1,6 +1,6 @@
 """``autopack remediate``: plan, run, fixed, release."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from autopack.cli.flags import Flags, make_command
-from autopack.cli.render import one_line, print_json, print_table, say
+from autopack.cli.remediate_view import print_fix, print_fixes, print_reports
+from autopack.cli.render import one_line, print_json, say
 from autopack.cli.session import load, now, open_store
 from autopack.domain.blocker import Blocker, BlockerState
 from autopack.domain.drain_policy import PRESETS, Preset
@@ -16,10 +17,8 @@ from autopack.errors import StoreError
 from autopack.ports import Store
 
 if TYPE_CHECKING:
-    from autopack.bootstrap.remediation import Fixed
     from autopack.domain.plan import Plan
     from autopack.settings import Settings
-    from autopack.triage.release import ReleaseReport
     from autopack.triage.remediation import RemediationPlan
     from autopack.triage.survey import BlockerView
 
@@ -184,7 +183,7 @@ def run(
     if flags.as_json:
         print_json({"run": summary, "fixes": fixed})
     else:
-        _print_fixes(run_id, fixed, blockers, refused)
+        print_fixes(run_id, fixed, blockers, refused)
         if mending.left:
             names_left = ", ".join(it.name for it in mending.left)
             say(f"a run of their own is next for {names_left}: autopack remediate run")
@@ -217,27 +216,6 @@ def _chosen(views: "Sequence[BlockerView]", names: tuple[str, ...]) -> "list[Blo
     return chosen
 
 
-def _print_fixes(
-    run_id: str, fixed: "Sequence[Fixed]", blockers: Sequence[Blocker], refused: Mapping[str, str]
-) -> None:
-    by_name = {it.blocker.name: it.validated for it in fixed}
-    rows = [
-        (it.name, "passed" if by_name[it.name].passed else "failed", by_name[it.name].evidence)
-        if it.name in by_name
-        else (it.name, "refused", refused.get(it.name, "no fix"))
-        for it in blockers
-    ]
-    print_table(("blocker", "fix", "why"), rows)
-    passed = [it for it in fixed if it.validated.passed]
-    if passed:
-        say(
-            f"no longer stopped: {', '.join(it.blocker.name for it in passed)}; next: autopack remediate release"
-        )
-        say(f"the fixes are on branch autopack/{run_id}; read them, then: git merge autopack/{run_id}")
-    if len(passed) < len(blockers):
-        say("again, with what failed: autopack remediate run")
-
-
 @make_command("fixed", epilog="Exit code 1 when the validation does not pass; the stop stays then.")
 @click.argument("name", metavar="BLOCKER")
 @click.option("--commit", "revision", required=True, metavar="REV", help="The commit that holds the fix.")
@@ -251,36 +229,8 @@ def fixed(flags: Flags, *, name: str, revision: str) -> int:
     if flags.as_json:
         print_json(result)
     else:
-        verdict = "passed" if result.validated.passed else "did not pass"
-        say(
-            f"{result.blocker.name}: `{result.command}` {verdict} on {result.commit[:12]}: {result.validated.evidence}"
-        )
-        for line in _what_follows(result):
-            say(line)
+        print_fix(result)
     return 0 if result.validated.passed else FAILED
-
-
-def _what_follows(result: "Fixed") -> Iterator[str]:
-    blocker = result.blocker
-    again = f"autopack remediate fixed {blocker.name} --commit REV"
-    if not result.validated.passed and blocker.is_holding:
-        yield f"{blocker.name} holds its phases; next, with another commit: {again}"
-    elif not result.validated.passed:
-        kept = (blocker.fix_commit or "")[:12]
-        yield f"{blocker.name} keeps its fix {kept}, which passed, and is {blocker.state}"
-    else:
-        yield from _what_a_fix_allows(result)
-
-
-def _what_a_fix_allows(result: "Fixed") -> Iterator[str]:
-    if result.put_away:
-        yield f"no more to be tried, for it is mended: {', '.join(result.put_away)}"
-    if result.lacked_by:
-        yield (
-            f"{result.lacked_by} lacks it: runs that begin there meet the cause until you merge it: "
-            f"git merge {result.commit[:12]}"
-        )
-    yield f"next: autopack remediate release {result.blocker.name}"
 
 
 @make_command("release", epilog="Exit code 1 when a cause came back, or phases failed again or are left.")
@@ -325,64 +275,6 @@ def _validated(store: Store, names: tuple[str, ...]) -> list[Blocker]:
             hint="`autopack remediate run` or `autopack remediate fixed` validates a fix first.",
         )
     return found
-
-
-def print_reports(reports: "Sequence[ReleaseReport]") -> None:
-    """One line a blocker, the sums, and what could not be merged."""
-    rows = [
-        (
-            it.blocker.name,
-            it.blocker.state,
-            it.held,
-            it.replayed,
-            it.drained,
-            it.failed,
-            it.left,
-            f"{it.tokens_recovered:,}",
-            f"{it.tokens_spent:,}",
-            it.recurrences,
-        )
-        for it in reports
-    ]
-    headers = (
-        "blocker",
-        "state",
-        "held",
-        "replayed",
-        "drained",
-        "failed",
-        "left",
-        "recovered",
-        "spent",
-        "recurred",
-    )
-    print_table(headers, rows)
-    say(
-        f"{sum(it.replayed for it in reports)} of {sum(it.held for it in reports)} phases completed with a change that "
-        f"was paid for before, without the Builder: {sum(it.tokens_recovered for it in reports):,} tokens recovered; "
-        f"{sum(it.drained for it in reports)} with a new one: {sum(it.tokens_spent for it in reports):,} spent"
-    )
-    for report in reports:
-        for conflict in report.conflicts:
-            say(f"{report.blocker.name}: the fix is not in {conflict}")
-        if next_step := _after(report):
-            say(f"next: {next_step}")
-
-
-def _after(report: "ReleaseReport") -> str:
-    name = report.blocker.name
-    if report.recurrences:
-        return (
-            f"autopack triage {name} shows after which commit its cause came back; it holds its phases again"
-        )
-    if report.left:
-        why = (
-            f"autopack triage {name} shows why"
-            if report.failed or report.conflicts
-            else "nothing speaks against that"
-        )
-        return f"autopack remediate release {name} goes on with {report.left} of its phases; {why}"
-    return f"autopack triage {name} shows of what {report.failed} failed again" if report.failed else ""
 
 
 for _command in (plan, run, fixed, release):

@@ -5,7 +5,7 @@ from contextlib import closing
 import pytest
 
 from autopack import bootstrap
-from autopack.cli.remediate import print_reports
+from autopack.cli.remediate_view import print_reports
 from autopack.domain.blocker import BlockerEvent
 from autopack.domain.failure import FailureKind, FailureReport
 from autopack.domain.phase import PhaseState
