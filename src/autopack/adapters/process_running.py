@@ -190,6 +190,8 @@ class Roomed(Guarded):
         self._hang_up()
         with _opened_process(self.root) as root:
             try:
+                if b"started" not in self._report:
+                    self._kill_what_sets_up()
                 self._guard.kill()
                 self._guard.wait()
                 if not self.wait(GUARD_EXIT_SECONDS) or not _ends(root, GUARD_EXIT_SECONDS):
@@ -199,6 +201,14 @@ class Roomed(Guarded):
             finally:
                 os.close(self._reader)
                 os.close(self._told_root)
+
+    def _kill_what_sets_up(self) -> None:
+        """Kill the sandbox's two halves together: before a room stands, the other waits for a dead one for good."""
+        # It can start nothing more while it is stopped.
+        self._guard.send_signal(signal.SIGSTOP)
+        with suppress(ChildProcessError):
+            os.waitid(os.P_PID, self._guard.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+            _kill_tree(self._guard.pid)
 
     def result(self) -> tuple[int, bool]:
         """See ``Running.result``."""
@@ -324,7 +334,7 @@ def _last_line(path: Path) -> str:
 
 
 def _kill_tree(pid: int) -> None:
-    import psutil  # noqa: PLC0415 -- only systems without the guard come here
+    import psutil  # noqa: PLC0415 -- seldom
 
     with suppress(psutil.NoSuchProcess):
         program = psutil.Process(pid)

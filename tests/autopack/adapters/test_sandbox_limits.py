@@ -143,9 +143,14 @@ class TestLimits:
         assert (finished.timed_out, finished.returncode) == (True, None)
         assert pids_marked(den.folder) == []
 
-    def test_a_room_that_did_not_stand_yet_when_its_time_was_up_was_late(self, den):
-        finished = den.run("sleep", "300", timeout_seconds=0.0)
+    @pytest.mark.parametrize("milliseconds", range(0, 20, 2))
+    def test_a_room_that_does_not_stand_when_its_time_is_up_is_late_and_leaves_nothing(
+        self, den, milliseconds
+    ):
+        env = {**den.env, "MARKED": str(den.folder)}
+        finished = den.run("sleep", "300", env=env, timeout_seconds=milliseconds / 1000)
         assert (finished.timed_out, finished.returncode) == (True, None)
+        assert pids_marked(den.folder) == []
 
     def test_a_room_whose_guard_is_killed_from_inside_was_killed(self, den):
         if den.sandbox.description.startswith("Landlock"):
