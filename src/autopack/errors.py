@@ -62,6 +62,10 @@ class StoreError(AutopackError):
     """The database is missing, empty, too new, or refused an operation."""
 
 
+class NotRecordedError(StoreError):
+    """The record holds no run, or no phase, of that name."""
+
+
 class LeaseLostError(StoreError):
     """The attempt was taken over by another process; whatever this one finds out no longer counts."""
 

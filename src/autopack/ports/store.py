@@ -70,14 +70,14 @@ class Store(Protocol):
         """Let workers take the run's phases.
 
         Raises:
-            StoreError: There is no such run; the hint names near ones.
+            NotRecordedError: There is no such run; the hint names near ones.
         """
         ...
 
     # reading
 
     def run(self, run_id: str) -> Run:
-        """One run; raises StoreError when there is none."""
+        """One run; raises NotRecordedError when there is none."""
         ...
 
     def runs(self, *, limit: int | None = None) -> Sequence[RunProgress]:
@@ -93,11 +93,11 @@ class Store(Protocol):
         ...
 
     def phase(self, run_id: str, phase_id: str) -> Phase:
-        """One phase; raises StoreError when there is none."""
+        """One phase; raises NotRecordedError when there is none."""
         ...
 
     def phases(self, run_id: str) -> Sequence[Phase]:
-        """The run's phases in plan order."""
+        """The run's phases in plan order; raises NotRecordedError when there is no such run."""
         ...
 
     def attempts(self, run_id: str, phase_id: str) -> Sequence[Attempt]:

@@ -18,7 +18,7 @@ from autopack.domain.review import ReviewDecision
 from autopack.domain.run import Run, RunSpec, is_own, split_queued
 from autopack.domain.session import Spent
 from autopack.domain.verdicts import AttemptOutcome
-from autopack.errors import LeaseLostError, NotClaimableError, StoreError
+from autopack.errors import LeaseLostError, NotClaimableError, NotRecordedError, StoreError
 from autopack.ports import Decision, Foreseen, RunProgress
 from autopack.testing.calls import MemoryCalls
 from autopack.testing.fingerprints import MemoryFingerprints
@@ -94,10 +94,10 @@ class MemoryStore(MemoryCalls, MemoryTurns, MemoryFingerprints):
             self._runs[run_id] = replace(self.run(run_id), is_active=True)
 
     def run(self, run_id: str) -> Run:
-        """One run; raises StoreError when there is none."""
+        """One run; raises NotRecordedError when there is none."""
         with self.lock:
             if run_id not in self._runs:
-                raise StoreError(f"there is no run {run_id!r}", hint=f"Runs: {', '.join(self._runs)}.")
+                raise NotRecordedError(f"there is no run {run_id!r}", hint=f"Runs: {', '.join(self._runs)}.")
             return self._runs[run_id]
 
     def runs(self, *, limit: int | None = None) -> Sequence[RunProgress]:
@@ -127,12 +127,12 @@ class MemoryStore(MemoryCalls, MemoryTurns, MemoryFingerprints):
             return Counter(phase.state for phase in self._phases.values())
 
     def phase(self, run_id: str, phase_id: str) -> Phase:
-        """One phase; raises StoreError when there is none."""
+        """One phase; raises NotRecordedError when there is none."""
         with self.lock:
             self.run(run_id)
             if (run_id, phase_id) not in self._phases:
                 names = [spec.phase_id for spec in self._runs[run_id].spec.phases]
-                raise StoreError(f"run {run_id!r} has no phase {phase_id!r}", hint=f"Phases: {names}.")
+                raise NotRecordedError(f"run {run_id!r} has no phase {phase_id!r}", hint=f"Phases: {names}.")
             return self._phases[run_id, phase_id]
 
     def phases(self, run_id: str) -> Sequence[Phase]:

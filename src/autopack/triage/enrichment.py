@@ -5,7 +5,7 @@ Autopack's own, which no drain takes. The phase is named after what is asked: th
 process that died is gone on with, and what one left of another question is put away.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -18,7 +18,7 @@ from autopack.domain.phase import Phase, PhaseKind, PhaseSpec, PhaseState
 from autopack.domain.plan import Plan
 from autopack.domain.run import OWN, Order, RunSpec
 from autopack.domain.verdicts import AttemptOutcome, GateStatus, GateVerdict
-from autopack.errors import AutopackError, StoreError
+from autopack.errors import AutopackError
 from autopack.execution.briefing import Prompt
 from autopack.execution.build import BuildOrder, BuildStep
 from autopack.execution.context import ScopedContext
@@ -26,6 +26,7 @@ from autopack.execution.heartbeat import heartbeat
 from autopack.execution.paid_answers import FIRST_TURN
 from autopack.execution.shown import Shown
 from autopack.ports import BuildAnswer, Clock, Store, Workspace
+from autopack.triage.recorded import recorded_phases
 
 RUN = f"{OWN}enrichment"
 """The run of all readings, one phase each."""
@@ -88,18 +89,11 @@ def _clear(phase_id: str, reader: Reader) -> None:
     for held in store.in_flight():
         if held.address.run_id == RUN and reader.is_owner_dead(held.owner, held.heartbeat_at):
             store.release_attempt(held.address, token=held.token, failure=crash_of(held), now=now)
-    for phase in _readings(store):
+    for phase in recorded_phases(store, RUN):
         if phase.phase_id == phase_id and phase.state is PhaseState.SKIPPED:
             store.requeue_phase(RUN, phase_id, now=now)
         elif phase.phase_id != phase_id and phase.state is PhaseState.QUEUED and phase.last_attempt:
             store.skip_phase(RUN, phase.phase_id, now=now)
-
-
-def _readings(store: Store) -> Sequence[Phase]:
-    try:
-        return store.phases(RUN)
-    except StoreError:
-        return ()  # Nobody has asked for one yet.
 
 
 def _answer(phase_id: str, prompt: str, reader: Reader, *, base: str) -> BuildAnswer:

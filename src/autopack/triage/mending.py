@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autopack.domain.blocker import Blocker, BlockerEvent, BlockerState
-from autopack.domain.phase import Phase, PhaseKind, PhaseState
+from autopack.domain.phase import PhaseKind, PhaseState
 from autopack.errors import IllegalTransitionError, StoreError
 from autopack.ports import Store
+from autopack.triage.recorded import recorded_phase, recorded_phases
 from autopack.triage.remediation import phase_id_of
 from autopack.triage.survey import BlockerView
 
@@ -104,8 +105,8 @@ def put_away_mended(store: Store, *, now: float) -> None:
 
 
 def _skip(store: Store, run_id: str, phase_id: str, *, now: float) -> bool:
-    is_due = {PhaseState.QUEUED, PhaseState.FAILED}
-    if not any(it.phase_id == phase_id and it.state in is_due for it in _phases_of(store, run_id)):
+    phase = recorded_phase(store, run_id, phase_id)
+    if phase is None or phase.state not in {PhaseState.QUEUED, PhaseState.FAILED}:
         return False
     try:
         store.skip_phase(run_id, phase_id, now=now)
@@ -120,7 +121,9 @@ def check_is_mending(store: Store, run_id: str) -> None:
     Raises:
         StoreError: A phase of the run is not there to mend a blocker.
     """
-    others = [it.phase_id for it in _phases_of(store, run_id) if it.spec.kind is not PhaseKind.REMEDIATION]
+    others = [
+        it.phase_id for it in recorded_phases(store, run_id) if it.spec.kind is not PhaseKind.REMEDIATION
+    ]
     if others:
         raise StoreError(
             f"run {run_id!r} is no remediation run: {len(others)} of its phases, {others[0]} first, mend no blocker",
@@ -130,10 +133,6 @@ def check_is_mending(store: Store, run_id: str) -> None:
 
 def requeue_refused(store: Store, run_id: str, *, now: float) -> None:
     """Put the failed phases of a remediation run that is gone on with back into its queue."""
-    for phase in _phases_of(store, run_id):
+    for phase in recorded_phases(store, run_id):
         if phase.state is PhaseState.FAILED:
             store.requeue_phase(run_id, phase.phase_id, now=now)
-
-
-def _phases_of(store: Store, run_id: str) -> Sequence[Phase]:
-    return store.phases(run_id) if run_id in {it.run_id for it in store.runs()} else ()

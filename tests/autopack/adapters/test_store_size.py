@@ -1,14 +1,19 @@
 """A long backlog: imports are quick, and picking never looks at what is done or waits."""
 
+from contextlib import closing
+
 import pytest
 import sqlalchemy as sa
 from drain_record import FAILED_ONES, QUEUED_ONES, Record, cause
+from mended_record import held_record, validated
 
 from autopack.adapters.store import open_store
+from autopack.domain.blocker import BlockerEvent
 from autopack.domain.phase import PhaseSpec, PhaseState
 from autopack.domain.plan import Plan
 from autopack.domain.run import RunSpec
 from autopack.domain.verdicts import AttemptOutcome
+from autopack.triage.mending import put_away_mended
 
 PHASES = 10_000
 
@@ -39,6 +44,15 @@ def statements_of(store, ask):
     return [one for one in seen if not one[0].startswith("BEGIN")]
 
 
+def scans_of(store, ask, short):
+    """What ``ask`` reads from end to end, without what is known to be short."""
+    for statement, parameters in statements_of(store, ask):
+        with store._database.reading() as db:
+            plan = db.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+        scans = (row.detail for row in plan if row.detail.startswith("SCAN"))
+        yield from ((it, statement) for it in scans if not any(name in it for name in short))
+
+
 def finish_first(store):
     [address] = store.next_runnable(now=2.0, limit=1)
     lease = store.claim_attempt(address, owner="me", now=2.0, is_owner_dead=lambda *_: False)
@@ -61,14 +75,8 @@ def finish_first(store):
     ],
 )
 def test_no_table_is_read_from_end_to_end(long_store, ask):
-    for statement, parameters in statements_of(long_store, ask):
-        with long_store._database.reading() as db:
-            plan = db.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
-        # An index over the runs that have something to do, read in its order, ends at the first that may go.
-        scans = [
-            row.detail for row in plan if row.detail.startswith("SCAN") and "INDEX ix_run_" not in row.detail
-        ]
-        assert scans == [], statement
+    # An index over the runs that have something to do, read in its order, ends at the first that may go.
+    assert list(scans_of(long_store, ask, ["INDEX ix_run_"])) == []
 
 
 @pytest.fixture(scope="module")
@@ -105,15 +113,23 @@ SHORT = ("INDEX ix_run_", "INDEX ix_drain_", "SCAN anon_1", "SCAN fingerprint", 
     ],
 )
 def test_no_drain_reads_the_backlog_from_end_to_end(stuck, ask):
-    for statement, parameters in statements_of(stuck.store, lambda _store: ask(stuck)):
-        with stuck.store._database.reading() as db:
-            plan = db.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
-        scans = [
-            row.detail
-            for row in plan
-            if row.detail.startswith("SCAN") and not any(short in row.detail for short in SHORT)
-        ]
-        assert scans == [], statement
+    assert list(scans_of(stuck.store, lambda _store: ask(stuck), SHORT)) == []
+
+
+def test_what_was_to_mend_a_mended_cause_is_put_away_without_reading_the_backlog(tmp_path):
+    with closing(open_store(f"sqlite:///{tmp_path / 'autopack.db'}", create=True)) as store:
+        record = held_record(store)
+        record.backlog(mends={"mend-b1": None})
+        (blocker,) = store.triage.open_blockers(now=record.now)
+        begun = BlockerEvent(at=record.now, event="mend begun", text="mends/mend-b1")
+        store.triage.move_blocker(blocker, None, begun)
+        validated(record)
+
+        def ask(store):
+            put_away_mended(store, now=record.now)
+
+        assert list(scans_of(store, ask, [*SHORT, "SCAN blocker"])) == []
+        assert store.phase("mends", "mend-b1").state is PhaseState.SKIPPED
 
 
 def test_phases_of_a_cause_are_found_by_its_index_without_statistics(stuck):

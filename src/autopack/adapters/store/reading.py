@@ -13,7 +13,7 @@ from autopack.domain.budget import Usage
 from autopack.domain.moves import next_number
 from autopack.domain.phase import Phase, PhaseSpec, PhaseState
 from autopack.domain.run import Run, RunSpec
-from autopack.errors import StoreError
+from autopack.errors import NotRecordedError
 from autopack.ports import RunProgress
 
 
@@ -21,7 +21,7 @@ def lock_run(db: sa.Connection, run_id: str) -> None:
     """Keep every other transaction that changes the run's work waiting until this one ends.
 
     Raises:
-        StoreError: There is no such run; the hint names near ones.
+        NotRecordedError: There is no such run; the hint names near ones.
     """
     # SQLite's dialect leaves FOR UPDATE out; its writers are kept apart from their first statement on.
     found = db.execute(sa.select(run.c.run_id).where(run.c.run_id == run_id).with_for_update()).first()
@@ -30,20 +30,20 @@ def lock_run(db: sa.Connection, run_id: str) -> None:
 
 
 def check_run(db: sa.Connection, run_id: str) -> None:
-    """Raise StoreError, with near names, when there is no such run."""
+    """Raise NotRecordedError, with near names, when there is no such run."""
     if db.execute(sa.select(run.c.seq).where(run.c.run_id == run_id)).first() is None:
         raise no_such_run(db, run_id)
 
 
-def no_such_run(db: sa.Connection, run_id: str) -> StoreError:
+def no_such_run(db: sa.Connection, run_id: str) -> NotRecordedError:
     """The error for a run that is not there."""
     return _unknown(f"there is no run {run_id!r}", run_id, db.scalars(sa.select(run.c.run_id)).all())
 
 
-def _unknown(message: str, name: str, known: Sequence[str]) -> StoreError:
+def _unknown(message: str, name: str, known: Sequence[str]) -> NotRecordedError:
     near = get_close_matches(name, known)
     hint = f"Did you mean {', '.join(near)}?" if near else "`autopack status` lists what there is."
-    return StoreError(message, hint=hint)
+    return NotRecordedError(message, hint=hint)
 
 
 def read_run(db: sa.Connection, run_id: str) -> Run:
@@ -62,7 +62,7 @@ def read_phases(db: sa.Connection, run_id: str) -> tuple[Phase, ...]:
 
 
 def read_phase(db: sa.Connection, run_id: str, phase_id: str) -> Phase:
-    """One phase; raises StoreError, with near names, when there is none."""
+    """One phase; raises NotRecordedError, with near names, when there is none."""
     row = db.execute(sa.select(phase).where(phase.c.run_id == run_id, phase.c.phase_id == phase_id)).first()
     if row is not None:
         return to_phase(row)

@@ -92,7 +92,7 @@ class SqlStore:
             plans.activate_run(db, run_id)
 
     def run(self, run_id: str) -> Run:
-        """One run; raises StoreError when there is none."""
+        """One run; raises NotRecordedError when there is none."""
         with self._database.reading() as db:
             return reading.read_run(db, run_id)
 
@@ -112,12 +112,12 @@ class SqlStore:
             return reading.count_phases(db)
 
     def phase(self, run_id: str, phase_id: str) -> Phase:
-        """One phase; raises StoreError when there is none."""
+        """One phase; raises NotRecordedError when there is none."""
         with self._database.reading() as db:
             return reading.read_phase(db, run_id, phase_id)
 
     def phases(self, run_id: str) -> Sequence[Phase]:
-        """The run's phases in plan order; raises StoreError when there is no such run."""
+        """The run's phases in plan order; raises NotRecordedError when there is no such run."""
         with self._database.reading() as db:
             reading.check_run(db, run_id)
             return reading.read_phases(db, run_id)
