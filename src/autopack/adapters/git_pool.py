@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 from autopack.adapters.git_command import Git
 from autopack.adapters.git_sizes import ChangeLimits
 from autopack.adapters.git_worktree import GitWorktree, Slot, mark_of
+from autopack.adapters.remains import discard, is_aside, put_aside
 from autopack.errors import WorkspaceError
 
 # Nothing a tree says of its files applies: no filter runs, no line end and no encoding is converted, and whether
@@ -126,18 +127,27 @@ class WorktreePool:
 
     def numbers(self) -> Sequence[int]:
         """The numbers of the slots that there are, in use or not."""
-        tails = {path.name.removeprefix("slot-").partition(".")[0] for path in self._folder.glob("slot-*")}
+        paths = (path for path in self._folder.glob("slot-*") if not is_aside(path))
+        tails = {path.name.removeprefix("slot-").partition(".")[0] for path in paths}
         return sorted(int(tail) for tail in tails if tail.isdigit())
 
-    def remove(self, slot: Slot) -> None:
-        """Delete a checkout whose lock the caller holds, and the repository's note of it."""
-        for path in slot.everything:
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
+    def put_aside(self) -> Sequence[Path]:
+        """What of checkouts could not be removed."""
+        return put_aside(self._folder)
+
+    def remove(self, slot: Slot) -> Sequence[Path]:
+        """Delete a checkout whose lock the caller holds, and the repository's note of it.
+
+        Returns:
+            Where that is now which cannot be deleted, since it is another user's; the slot is free all the same.
+
+        Raises:
+            OSError: It can be neither deleted nor put aside.
+        """
+        left = [rest for path in slot.everything if (rest := discard(path))]
         if admin := self._admin_of(slot):
             shutil.rmtree(admin, ignore_errors=True)
+        return left
 
     def _worktree(self, slot: Slot, inherited: tuple[int, ...]) -> GitWorktree:
         # Windows passes no descriptors on; there a slot is free a moment early.
@@ -169,8 +179,8 @@ class WorktreePool:
             (slot.path / ".git").write_text(_link_to(admin), "utf-8")
 
     def _remake(self, slot: Slot, git: Git) -> None:
-        self.remove(slot)
         try:
+            self.remove(slot)
             self._folder.mkdir(parents=True, exist_ok=True)
             self._write_own_configuration()
             # Two additions at a time may choose the same name for their notes.

@@ -120,16 +120,18 @@ class GitWorktree:
     def reset(self, commit: str) -> None:
         """See ``Worktree.reset``; files that stay the same keep their time of modification."""
         modules = self._modules_of(commit)
-        self.unmark()
-        for repair in (self._drop_index, self._remake, None):
+        failure: WorkspaceError | OSError | None = None
+        for repair in (None, self._drop_index, self._remake):
             try:
+                if repair is not None:
+                    repair()
                 self._reset(commit, modules)
             except (WorkspaceError, OSError) as exc:
-                if repair is None:
-                    raise WorkspaceError(f"cannot reset {self.path} to {commit[:12]}: {exc}") from exc
-                repair()
+                failure = exc
             else:
                 break
+        else:
+            raise WorkspaceError(f"cannot reset {self.path} to {commit[:12]}: {failure}") from failure
         self._commit = commit
         self._written = {}
 
@@ -206,6 +208,7 @@ class GitWorktree:
     # --- resetting
 
     def _reset(self, commit: str, modules: Sequence[str]) -> None:
+        self.unmark()
         admin = self._admin = self._prepare()
         for lock in (self._index_lock(), admin / "index.lock", admin / "HEAD.lock"):
             # Nobody else may be at work here: the slot is ours, and git of a dead owner keeps the slot's lock.

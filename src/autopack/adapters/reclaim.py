@@ -3,13 +3,14 @@
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
 from autopack.adapters.answer_journal import places_left
 from autopack.adapters.git import GitWorkspace
 from autopack.adapters.git_worktree import Slot, mark_of
+from autopack.adapters.remains import delete, obstacle
 from autopack.errors import WorkspaceError
 
 
@@ -18,6 +19,8 @@ class ReclaimableKind(StrEnum):
 
     WORKTREE = "worktree"
     """A checkout of the pool that nobody uses; the next attempt makes another."""
+    REMAINS = "remains"
+    """What of a checkout could not be removed, since it is another user's."""
     LOGS = "logs"
     """The folder of one attempt."""
     BRANCH = "branch"
@@ -40,6 +43,8 @@ class Reclaimable:
     """Empty for what belongs to no run."""
     head: str = ""
     """The commit of a branch: one that has moved on meanwhile stays."""
+    obstacle: str = ""
+    """Why it cannot be removed, whose it is and what helps; empty where nothing is in the way."""
 
 
 def find_reclaimable(
@@ -56,13 +61,13 @@ def find_reclaimable(
         state_folder: Where Autopack keeps its own files.
         workspace: The repository.
         now: The time, in seconds since the epoch.
-        max_age_seconds: What was used more recently stays. A finished run's branch that another branch holds may go
-            at any age.
+        max_age_seconds: What was used more recently stays. A finished run's branch that another branch holds, and
+            remains, may go at any age.
         keep_run: Whether a run still needs its logs, its branch, and the worktrees in which its Builders left
             changes that are not taken yet; told a run id.
 
     Returns:
-        Worktrees, logs, branches, then compiled modules; each sort by name.
+        Worktrees, remains, logs, branches, then compiled modules; each sort by name.
     """
     found = (
         *_worktrees(workspace, now=now, wanted=_marks_wanted(state_folder, keep_run)),
@@ -72,30 +77,39 @@ def find_reclaimable(
     old = [item for item in found if item.age_seconds > max_age_seconds]
     branches = _branches(workspace, now=now, max_age_seconds=max_age_seconds, keep_run=keep_run)
     order = list(ReclaimableKind)
-    return tuple(sorted([*old, *branches], key=lambda item: (order.index(item.kind), item.name)))
+    remains = [_remains(path, now=now) for path in workspace.pool.put_aside()]
+    return tuple(sorted([*old, *remains, *branches], key=lambda item: (order.index(item.kind), item.name)))
 
 
 def reclaim(workspace: GitWorkspace, items: Iterable[Reclaimable]) -> tuple[Reclaimable, ...]:
     """Remove what was found.
 
     Returns:
-        What was removed: a worktree that was taken since, or a branch that moved, stays.
+        What was removed: a worktree that was taken since, or a branch that moved, stays. And what could not be, of
+        worktrees and remains, with its obstacle.
 
     Raises:
         WorkspaceError: The disk refused; what came before is removed.
     """
     try:
-        return tuple(item for item in items if _remove(workspace, item))
+        return tuple(done for item in items for done in _remove(workspace, item))
     except OSError as exc:
         raise WorkspaceError(f"cannot remove {exc.filename}: {exc.strerror}") from exc
 
 
-def _remove(workspace: GitWorkspace, item: Reclaimable) -> bool:
+def _remove(workspace: GitWorkspace, item: Reclaimable) -> Iterator[Reclaimable]:
     match item.kind:
         case ReclaimableKind.WORKTREE:
-            return _remove_worktree(workspace, Path(item.name))
+            yield from _remove_worktree(workspace, item)
+            return
+        case ReclaimableKind.REMAINS:
+            path = Path(item.name)
+            error = delete(path)
+            yield replace(item, obstacle=obstacle(path, error) if error else "")
+            return
         case ReclaimableKind.BRANCH:
-            return workspace.delete_branch(item.run_id, head=item.head)
+            if not workspace.delete_branch(item.run_id, head=item.head):
+                return
         case ReclaimableKind.LOGS:
             folder = Path(item.name)
             shutil.rmtree(folder)
@@ -104,15 +118,17 @@ def _remove(workspace: GitWorkspace, item: Reclaimable) -> bool:
                     parent.rmdir()
         case ReclaimableKind.BYTECODE:
             shutil.rmtree(item.name)
-    return True
+    yield item
 
 
-def _remove_worktree(workspace: GitWorkspace, path: Path) -> bool:
-    with workspace.pool.hold(int(path.name.removeprefix("slot-"))) as (slot, _):
+def _remove_worktree(workspace: GitWorkspace, item: Reclaimable) -> Iterator[Reclaimable]:
+    with workspace.pool.hold(int(Path(item.name).name.removeprefix("slot-"))) as (slot, _):
         if slot is None:
-            return False
-        workspace.pool.remove(slot)
-        return True
+            return
+        left = workspace.pool.remove(slot)
+    yield replace(item, obstacle="")
+    for path in left:
+        yield from _remove(workspace, _remains(path, now=path.lstat().st_mtime))
 
 
 def _marks_wanted(state_folder: Path, keep_run: Callable[[str], bool]) -> frozenset[str]:
@@ -130,7 +146,18 @@ def _worktrees(workspace: GitWorkspace, *, now: float, wanted: frozenset[str]) -
                     name=str(slot.path),
                     size_bytes=sum(_size(path) for path in slot.everything),
                     age_seconds=now - _last_use(slot),
+                    obstacle=obstacle(slot.path),
                 )
+
+
+def _remains(path: Path, *, now: float) -> Reclaimable:
+    return Reclaimable(
+        kind=ReclaimableKind.REMAINS,
+        name=str(path),
+        size_bytes=_size(path),
+        age_seconds=now - path.lstat().st_mtime,
+        obstacle=obstacle(path),
+    )
 
 
 def _last_use(slot: Slot) -> float:
@@ -191,7 +218,7 @@ def _newest(path: Path) -> float:
 
 
 def _statuses(path: Path) -> Iterator[os.stat_result]:
-    """Of the path itself and all below it; what goes away meanwhile is left out."""
+    """Of the path itself and all below it; what goes away meanwhile, or cannot be looked at, is left out."""
     if not os.path.lexists(path):
         return
     yield path.lstat()
@@ -199,5 +226,5 @@ def _statuses(path: Path) -> Iterator[os.stat_result]:
         for name in (*folders, *files):
             try:
                 yield (Path(folder) / name).lstat()
-            except FileNotFoundError:
+            except (FileNotFoundError, PermissionError):
                 continue

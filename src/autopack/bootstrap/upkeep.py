@@ -87,7 +87,7 @@ def reclaim(
 
     A run that the store does not know, or that has phases which are neither COMPLETE nor SKIPPED, keeps its logs, its
     branch, and worktrees with changes of its Builders that nobody has taken yet. A branch whose commits are on no
-    other branch goes only with ``includes_unmerged``.
+    other branch goes only with ``includes_unmerged``. What could not be removed, or cannot be, has its obstacle.
     """
     from autopack.adapters import reclaim as reclaiming
 

@@ -43,15 +43,19 @@ def command(flags: Flags, older_than: float, unmerged: bool, dry_run: bool) -> N
 
     settings = load(flags)
     with open_store(flags, settings, writes=not dry_run) as store:
-        removed = bootstrap.reclaim(
+        found = bootstrap.reclaim(
             settings, store, older_than_seconds=older_than, includes_unmerged=unmerged, dry_run=dry_run
         )
         identity = store.identity
+    removed = [item for item in found if not item.obstacle]
+    stuck = [item for item in found if item.obstacle]
     if flags.as_json:
-        print_json({"database": identity, "dry_run": dry_run, "removed": removed})
+        print_json({"database": identity, "dry_run": dry_run, "removed": removed, "stuck": stuck})
         return
     verb = "would remove" if dry_run else "removed"
     for item in removed:
         say(f"{verb}: {item.kind} {item.name} ({item.size_bytes / 1e6:.1f} MB)")
-    if not removed:
+    for item in stuck:
+        say(f"cannot remove: {item.kind} {item.name} ({item.size_bytes / 1e6:.1f} MB): {item.obstacle}")
+    if not found:
         say("nothing is old enough to remove")

@@ -631,6 +631,21 @@ def test_a_checkout_is_not_free_before_the_git_of_a_killed_process_has_ended(roo
         slow_git.kill()
 
 
+def test_a_checkout_that_was_put_aside_by_a_killed_process_is_made_anew(workspace, base):
+    with workspace.worktree() as worktree:
+        worktree.reset(base)
+        worktree.path.rename(worktree.path.with_name("slot-0.left-1a2b"))
+
+    assert list(workspace.pool.numbers()) == [0], "its index is still there"
+    with workspace.worktree() as worktree:
+        assert worktree.path.name == "slot-0"
+        worktree.reset(base)
+        assert files(worktree.path) == TREE
+        workspace.pool.remove(workspace.pool._slot(0))
+    assert list(workspace.pool.numbers()) == []
+    assert [it.name for it in workspace.pool.put_aside()] == ["slot-0.left-1a2b"]
+
+
 def test_several_take_checkouts_at_once(root, base):
     together = threading.Barrier(4)
 
