@@ -3,8 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from autopack.cli.render import print_table, say
+from autopack.cli.render import print_table, reason_of, say
 from autopack.domain.blocker import Blocker
+from autopack.domain.drain_policy import StopRule
+from autopack.domain.phase import Phase, PhaseState
 
 if TYPE_CHECKING:
     from autopack.bootstrap.remediation import Fixed
@@ -104,21 +106,44 @@ def print_reports(reports: "Sequence[ReleaseReport]") -> None:
     for report in reports:
         for conflict in report.conflicts:
             say(f"{report.blocker.name}: the fix is not in {conflict}")
-        if next_step := _after(report):
-            say(f"next: {next_step}")
+        for line in _after(report):
+            say(line)
 
 
-def _after(report: "ReleaseReport") -> str:
+def _after(report: "ReleaseReport") -> Iterator[str]:
     name = report.blocker.name
     if report.recurrences:
-        return (
-            f"autopack triage {name} shows after which commit its cause came back; it holds its phases again"
+        yield (
+            f"next: autopack triage {name} shows after which commit its cause came back; it holds its phases again"
         )
+        return
+    for phase in report.resting:
+        yield f"{name}: {phase.run_id}/{phase.phase_id} {_why_resting(phase)}"
     if report.left:
-        why = (
-            f"autopack triage {name} shows why"
-            if report.failed or report.conflicts
-            else "nothing speaks against that"
+        yield (
+            f"{'then' if report.resting else 'next'}: autopack remediate release {name} goes on with {report.left} "
+            f"of its phases{_why_left(report)}"
         )
-        return f"autopack remediate release {name} goes on with {report.left} of its phases; {why}"
-    return f"autopack triage {name} shows of what {report.failed} failed again" if report.failed else ""
+    elif report.failed:
+        yield f"next: autopack triage {name} shows of what {report.failed} failed again"
+
+
+def _why_resting(phase: Phase) -> str:
+    place = f"{phase.run_id}/{phase.phase_id}"
+    if phase.state is PhaseState.FAILED and phase.is_stopped:
+        cause = phase.failure_fingerprint
+        return f"failed of {cause}, which is stopped; once it is mended: autopack drain lift {cause} --why REASON"
+    if phase.awaits_approval:
+        return reason_of(phase, {})
+    return {
+        PhaseState.FAILED: f"needs phases that are not COMPLETE: autopack status {phase.run_id}",
+        PhaseState.QUEUED: f"is queued: autopack run {phase.run_id}",
+        PhaseState.SKIPPED: f"is skipped; to have it made: autopack requeue {place}",
+    }.get(phase.state, "is under way")
+
+
+def _why_left(report: "ReleaseReport") -> str:
+    if report.stop is not None:
+        helps = "; raise it in [budget], or go on when the day is over"
+        return f"; stopped by {report.stop}{helps if report.stop.rule is StopRule.BUDGET else ''}"
+    return f"; autopack triage {report.blocker.name} shows why" if report.failed or report.conflicts else ""

@@ -132,6 +132,14 @@ class Triage(Protocol):
         """Phases that the blocker holds and that are queued or in flight: somebody began to try them again."""
         ...
 
+    def resting_phases(self, blocker: Blocker, *, limit: int) -> Sequence[Phase]:
+        """Phases that are left to the blocker's release, and that it does not take as they are.
+
+        They await an approval, are queued, under way or skipped, need others that are not COMPLETE, or failed since of
+        another cause, which is stopped. In the order of runs and positions.
+        """
+        ...
+
     def drained_since(self, blocker: Blocker, *, since: float) -> Sequence[DrainResult]:
         """What became of the blocker's phases that were tried with new work since a time, in the order of booking."""
         ...

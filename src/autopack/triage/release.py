@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from autopack.domain.blocker import LEFT, Blocker, BlockerEvent, BlockerState, Release
-from autopack.domain.drain_policy import DrainLimits
+from autopack.domain.drain_policy import DrainLimits, Stop, StopRule
+from autopack.domain.phase import Phase
 from autopack.domain.replay import Replay
 from autopack.domain.session import DrainKind, DrainScope, Session
 from autopack.errors import StoreError, WorkspaceError
@@ -37,6 +38,10 @@ class ReleaseReport:
     recurrences: int
     conflicts: tuple[str, ...]
     """Runs into which the fix could not be merged, each with why and what would help."""
+    resting: tuple[Phase, ...] = ()
+    """The first of those that are left and that another release would not take as they are."""
+    stop: Stop | None = None
+    """The limit that ended the newest drain; None where it came to its end."""
 
 
 def validate_fix(
@@ -69,6 +74,9 @@ def validate_fix(
 
 _NEWEST = 1000
 """Sessions among which those of a release are looked for."""
+_MOST_RESTING = 20
+_ENDS = frozenset({StopRule.NOTHING_LEFT, StopRule.BATCH_SIZE})
+"""How a drain of a release ends where no limit stops it; a canary is a batch of one."""
 
 
 class Releaser:
@@ -177,6 +185,8 @@ class Releaser:
             tokens_spent=sum(session.total_tokens for session in sessions),
             recurrences=now.recurrences - blocker.recurrences,
             conflicts=conflicts,
+            resting=tuple(self._store.triage.resting_phases(blocker, limit=_MOST_RESTING)),
+            stop=next((it.stop for it in sessions[-1:] if it.stop and it.stop.rule not in _ENDS), None),
         )
 
     def _sessions_of(self, blocker: Blocker) -> list[Session]:

@@ -87,6 +87,16 @@ def test_what_is_known_to_lack_the_fix_is_asked_for_and_noted_once(go_on, record
     assert (again.asked, writes) == (0, [])
 
 
+@pytest.mark.parametrize("state", [PhaseState.QUEUED, PhaseState.SKIPPED])
+def test_what_a_release_would_not_take_is_told(state, record):
+    blocker = validated(record)
+    assert record.store.triage.resting_phases(blocker, limit=5) == ()
+    move = {PhaseState.QUEUED: record.store.requeue_phase, PhaseState.SKIPPED: record.store.skip_phase}
+    move[state]("two", "a", now=record.now)
+    (told,) = record.store.triage.resting_phases(blocker, limit=5)
+    assert (told.run_id, told.state) == ("two", state)
+
+
 def test_a_cause_that_came_back_is_noticed_however_late_and_wherever_its_phase_is_by_then(record):
     validated(record)
     late(record, "new")

@@ -1,14 +1,17 @@
 """``autopack remediate run --run-id``: goes on with a remediation run, and touches no other."""
 
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
 from autopack import bootstrap
 from autopack.cli.remediate_view import print_reports
-from autopack.domain.blocker import BlockerEvent
+from autopack.domain.blocker import Blocker, BlockerEvent, BlockerState
+from autopack.domain.drain_policy import Stop, StopRule
 from autopack.domain.failure import FailureKind, FailureReport
-from autopack.domain.phase import PhaseState
+from autopack.domain.phase import Phase, PhaseSpec, PhaseState
+from autopack.domain.session import KnownFingerprint
 from autopack.domain.verdicts import AttemptOutcome
 from autopack.settings import load_settings
 from autopack.triage.release import ReleaseReport
@@ -225,12 +228,96 @@ def test_what_a_process_left_that_died_as_a_fix_had_passed_is_not_paid_for(words
     assert states(stuck, "mends") == {"mend-b9": "SKIPPED"}
 
 
+def park(store, run_id, phase_id, *, base):
+    """Have a phase that failed await approval, with a change made on a commit."""
+    address = store.requeue_phase(run_id, phase_id, now=5.0)
+    lease = store.claim_attempt(address, owner="me", now=5.0, is_owner_dead=lambda *_: False)
+    lease = store.set_base(lease, base)
+    for state in (PhaseState.GATE, PhaseState.CI_RUNNING):
+        store.enter_state(lease, state, now=5.0)
+    store.finish_attempt(lease, AttemptOutcome(final_state=PhaseState.GATE), now=6.0)
+
+
+def test_a_release_names_the_phases_that_it_waits_for(autopack, stuck, mended):
+    with open_record(stuck) as store:
+        passed = BlockerEvent(at=4.0, event="validation passed")
+        store.triage.validated(store.triage.blocker("B1"), passed, fix_commit=mended, why="mended")
+        park(store, "shop", "a", base=mended)
+        store.requeue_phase("shop", "b", now=5.0)
+    code, out, err = autopack("remediate", "release", "B1", "--builder", "command:true")
+    assert code == 1, err
+    assert out.splitlines()[-3:] == [
+        "B1: shop/a awaits approval: autopack approve shop/a --why TEXT",
+        "B1: shop/b is queued: autopack run shop",
+        "then: autopack remediate release B1 goes on with 2 of its phases",
+    ]
+
+
+CAUSE = KnownFingerprint(
+    fingerprint="F",
+    kind="collection_error",
+    canonical="it",
+    occurrences=3,
+    seen=0,
+    first_seen_at=1.0,
+    last_seen_at=1.0,
+    first_seen_in="r/a/1",
+    last_seen_in="r/b/1",
+    tokens=0,
+    phases=2,
+)
+MENDED = Blocker(number=1, cause=CAUSE, state=BlockerState.VALIDATED, opened_at=1.0, updated_at=1.0)
+SPENT = Stop(rule=StopRule.BUDGET, seen=900, limit=900, subject="day 2025-12-31")
+LEFT = Phase(run_id="r", index=0, spec=PhaseSpec(phase_id="a", goal="Do a"), failure_fingerprint="G")
+
+
+def report(**given):
+    counts = (
+        "held",
+        "replayed",
+        "drained",
+        "failed",
+        "left",
+        "recurrences",
+        "tokens_recovered",
+        "tokens_spent",
+    )
+    fields = dict.fromkeys(counts, 0) | {"conflicts": (), "sessions": ()} | given
+    return ReleaseReport(blocker=MENDED, **fields)
+
+
+@pytest.mark.parametrize(
+    ("state", "is_stopped", "says"),
+    [
+        ("QUEUED", False, "is queued: autopack run r"),
+        ("EXECUTING", False, "is under way"),
+        ("SKIPPED", False, "is skipped; to have it made: autopack requeue r/a"),
+        ("FAILED", False, "needs phases that are not COMPLETE: autopack status r"),
+        (
+            "FAILED",
+            True,
+            "failed of G, which is stopped; once it is mended: autopack drain lift G --why REASON",
+        ),
+    ],
+)
+def test_a_release_says_what_a_phase_that_is_left_waits_for(capsys, state, is_stopped, says):
+    phase = replace(LEFT, state=PhaseState(state), is_stopped=is_stopped)
+    print_reports([report(left=2, resting=(phase,))])
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        f"B1: r/a {says}",
+        "then: autopack remediate release B1 goes on with 2 of its phases",
+    ]
+
+
 @pytest.mark.parametrize(
     ("counts", "says"),
     [
         pytest.param({"drained": 3}, None, id="all done"),
+        pytest.param({"left": 2}, "autopack remediate release B1 goes on with 2 of its phases", id="canary"),
         pytest.param(
-            {"left": 2}, "autopack remediate release B1 goes on with 2 of its phases; nothing", id="stopped"
+            {"left": 2, "stop": SPENT},
+            "with 2 of its phases; stopped by budget for day 2025-12-31: 900 of 900; raise it in [budget]",
+            id="its budget is spent",
         ),
         pytest.param(
             {"left": 2, "failed": 1}, "of its phases; autopack triage B1 shows why", id="its canary failed"
@@ -243,13 +330,8 @@ def test_what_a_process_left_that_died_as_a_fix_had_passed_is_not_paid_for(words
         ),
     ],
 )
-def test_a_release_says_what_is_next(autopack, stuck, capsys, counts, says):
-    assert autopack("triage")[0] == 0
-    with open_record(stuck) as store:
-        (blocker,) = store.triage.blockers()
-    fields = dict.fromkeys(("held", "replayed", "drained", "failed", "left", "recurrences"), 0) | counts
-    sums = {"tokens_recovered": 0, "tokens_spent": 0, "conflicts": (), "sessions": ()}
-    print_reports([ReleaseReport(blocker=blocker, **fields, **sums)])
+def test_a_release_says_what_is_next(capsys, counts, says):
+    print_reports([report(**counts)])
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith("next: ") is (says is not None)
     assert (says or "") in last

@@ -78,6 +78,25 @@ def begun_phases(db: sa.Connection, number: int) -> tuple[Phase, ...]:
     return tuple(to_phase(row) for row in db.execute(query))
 
 
+def resting_phases(db: sa.Connection, number: int, *, limit: int) -> tuple[Phase, ...]:
+    """Phases that are left and that no release takes as they are, in the order of runs and positions."""
+    ours = sa.and_(phase.c.run_id == blocker_phase.c.run_id, phase.c.phase_id == blocker_phase.c.phase_id)
+    is_taken = sa.and_(phase.c.state == PhaseState.FAILED, phase.c.missing_needs == 0, ~phase.c.is_stopped)
+    query = (
+        sa.select(phase)
+        .join_from(blocker_phase, phase, ours)
+        .join(run, run.c.run_id == phase.c.run_id)
+        .where(
+            blocker_phase.c.number == number,
+            blocker_phase.c.release.in_(sorted(LEFT)),
+            ~is_taken,
+        )
+        .order_by(run.c.seq, phase.c.idx)
+        .limit(limit)
+    )
+    return tuple(to_phase(row) for row in db.execute(query))
+
+
 def note_late(db: sa.Connection, number: int, address: AttemptAddress) -> bool:
     """Note that a phase failed of a mended blocker where its fix is not; whether that is news."""
     place = (blocker_phase.c.run_id == address.run_id, blocker_phase.c.phase_id == address.phase_id)

@@ -122,6 +122,11 @@ class SqlTriage:
         with self._database.reading() as db:
             return releases.begun_phases(db, blocker.number)
 
+    def resting_phases(self, blocker: Blocker, *, limit: int) -> Sequence[Phase]:
+        """Phases that are left to the blocker's release, and that it does not take as they are."""
+        with self._database.reading() as db:
+            return releases.resting_phases(db, blocker.number, limit=limit)
+
     def drained_since(self, blocker: Blocker, *, since: float) -> Sequence[DrainResult]:
         """What became of the blocker's phases that were tried with new work since a time."""
         with self._database.reading() as db:
