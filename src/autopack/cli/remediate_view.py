@@ -31,6 +31,8 @@ def print_fixes(
             f"no longer stopped: {', '.join(it.blocker.name for it in passed)}; next: autopack remediate release"
         )
         say(f"the fixes are on branch autopack/{run_id}; read them, then: git merge autopack/{run_id}")
+        for line in _what_is_put_away(passed):
+            say(line)
     if len(passed) < len(blockers):
         say("again, with what failed: autopack remediate run")
 
@@ -58,14 +60,18 @@ def _what_follows(result: "Fixed") -> Iterator[str]:
 
 
 def _what_a_fix_allows(result: "Fixed") -> Iterator[str]:
-    if result.put_away:
-        yield f"no more to be tried, for it is mended: {', '.join(result.put_away)}"
+    yield from _what_is_put_away([result])
     if result.lacked_by:
         yield (
             f"{result.lacked_by} lacks it: runs that begin there meet the cause until you merge it: "
             f"git merge {result.commit[:12]}"
         )
     yield f"next: autopack remediate release {result.blocker.name}"
+
+
+def _what_is_put_away(fixes: "Sequence[Fixed]") -> Iterator[str]:
+    if away := [place for it in fixes for place in it.put_away]:
+        yield f"no more to be tried, for it is mended: {', '.join(away)}"
 
 
 def print_reports(reports: "Sequence[ReleaseReport]") -> None:

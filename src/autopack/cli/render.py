@@ -14,7 +14,7 @@ from typing import TypeVar
 import click
 
 from autopack.domain.budget import Usage
-from autopack.domain.phase import Phase, PhaseState
+from autopack.domain.phase import Phase, PhaseKind, PhaseState
 from autopack.domain.run import Waiting
 
 STOPPING = "stopping: nothing new is begun; Ctrl-C once more stops what is under way as well"
@@ -153,6 +153,8 @@ def reason_of(phase: Phase, waiting: Mapping[str, Waiting]) -> str:
         return f"waits for {', '.join(waiting[phase.phase_id].needs)}"
     if phase.state is PhaseState.QUEUED and phase.failure_message:
         return f"goes on after: {one_line(phase.failure_message)}"
+    if phase.state is PhaseState.SKIPPED and phase.spec.kind is PhaseKind.REMEDIATION:
+        return "what it was to mend was mended otherwise"
     return f"commit {phase.commit[:12]}" if phase.commit else ""
 
 

@@ -71,8 +71,8 @@ class BlockerEvent:
 
     at: float
     event: str
-    """``opened``, ``mend begun``, ``fix proposed``, ``validation passed``, ``validation failed``, ``released``,
-    ``release stopped``, ``late``, ``recurred``."""
+    """``opened``, ``mend begun``, ``fix proposed``, ``validation passed``, ``validation failed``, ``mend put away``,
+    ``released``, ``release stopped``, ``late``, ``recurred``."""
     text: str = ""
     session_id: str | None = None
     commit: str | None = None

@@ -1,5 +1,6 @@
 """Which blockers a remediation run takes, and how one that was left is found again: from the blockers' own history."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,8 +12,11 @@ from autopack.triage.recorded import recorded_phase, recorded_phases
 from autopack.triage.remediation import phase_id_of
 from autopack.triage.survey import BlockerView
 
+logger = logging.getLogger(__name__)
 _BEGUN = "mend begun"
-_JUDGED = frozenset({"validation passed", "validation failed", "recurred"})
+_PUT_AWAY = "mend put away"
+_PASSED = "validation passed"
+_JUDGED = frozenset({_PASSED, "validation failed", "recurred"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,10 +95,24 @@ def put_away(store: Store, blocker: Blocker, *, now: float) -> tuple[str, ...]:
     """Take what was to mend a blocker out of the backlog, now that it is mended: a drain would pay for it in vain.
 
     Returns:
-        The phases, as ``run/phase``; none that is being made, and none that made the fix.
+        The phases, as ``run/phase``; none that is being made, none that made the fix, and none that was put away
+        before for the same fix: somebody wants it made all the same.
     """
-    begun = dict.fromkeys(it.text for it in store.triage.events(blocker) if it.event == _BEGUN)
-    return tuple(place for place in begun if _skip(store, *place.split("/"), now=now))
+    places = _left_of(store.triage.events(blocker))
+    return tuple(it for it in places if _skip(store, blocker, it, now=now))
+
+
+def _left_of(history: Sequence[BlockerEvent]) -> Sequence[str]:
+    """What was begun to mend a blocker, without what was put away since the newest fix passed."""
+    begun, away = dict[str, None](), set[str]()
+    for event in history:
+        if event.event == _BEGUN:
+            begun[event.text] = None
+        elif event.event == _PASSED:
+            away.clear()
+        elif event.event == _PUT_AWAY:
+            away.add(event.text)
+    return [place for place in begun if place not in away]
 
 
 def put_away_mended(store: Store, *, now: float) -> None:
@@ -104,7 +122,8 @@ def put_away_mended(store: Store, *, now: float) -> None:
             put_away(store, blocker, now=now)
 
 
-def _skip(store: Store, run_id: str, phase_id: str, *, now: float) -> bool:
+def _skip(store: Store, blocker: Blocker, place: str, *, now: float) -> bool:
+    run_id, phase_id = place.split("/")
     phase = recorded_phase(store, run_id, phase_id)
     if phase is None or phase.state not in {PhaseState.QUEUED, PhaseState.FAILED}:
         return False
@@ -112,6 +131,9 @@ def _skip(store: Store, run_id: str, phase_id: str, *, now: float) -> bool:
         store.skip_phase(run_id, phase_id, now=now)
     except IllegalTransitionError:
         return False  # Somebody took it in this moment, and goes on with it.
+    store.triage.move_blocker(blocker, None, BlockerEvent(at=now, event=_PUT_AWAY, text=place))
+    told = {"run_id": run_id, "phase_id": phase_id, "blocker": blocker.name}
+    logger.info("phase.put_away", extra=told)
     return True
 
 

@@ -37,6 +37,8 @@ RED = FailureReport(
     details=("tests/test_a.py: ModuleNotFoundError: No module named 'praw'",),
 )
 
+MENDS = "command:echo 'def test_a(): pass' > tests/test_a.py"
+
 
 @pytest.fixture
 def stuck(root, autopack, git):
@@ -208,6 +210,22 @@ def test_what_was_to_mend_a_cause_is_not_paid_for_once_it_is_mended_by_hand(auto
     assert code == 0
     assert "no more to be tried, for it is mended: mends/mend-b1\n" in out
     assert states(stuck, "mends") == {"mend-b1": "SKIPPED"}
+    assert "SKIPPED  1         what it was to mend was mended otherwise" in autopack("status", "mends")[1]
+    assert "mend put away      mends/mend-b1\n" in autopack("triage", "B1")[1]
+
+
+def test_what_an_operator_requeues_that_was_to_mend_a_mended_cause_is_made(autopack, stuck, mended):
+    autopack("remediate", "run", "--run-id", "mends", "--builder", "command:true")
+    autopack("remediate", "fixed", "B1", "--commit", "side")
+    assert autopack("requeue", "mends/mend-b1")[0] == 0
+    autopack("run", "mends", "--builder", "command:true")
+    assert states(stuck, "mends") == {"mend-b1": "FAILED"}
+
+
+def test_what_was_to_mend_a_cause_is_named_once_a_later_run_mends_it(autopack, stuck):
+    autopack("remediate", "run", "--run-id", "mends", "--builder", "command:true")
+    code, out, _ = autopack("remediate", "run", "--run-id", "later", "--builder", MENDS)
+    assert (code, "no more to be tried, for it is mended: mends/mend-b1\n" in out) == (0, True), out
 
 
 @pytest.mark.parametrize(
@@ -217,15 +235,20 @@ def test_what_was_to_mend_a_cause_is_not_paid_for_once_it_is_mended_by_hand(auto
         pytest.param(("drain", "queued", "--run-id", "mends"), id="a drain"),
     ],
 )
-def test_what_a_process_left_that_died_as_a_fix_had_passed_is_not_paid_for(words, autopack, stuck, mended):
+def test_what_a_process_left_that_died_as_a_fix_had_passed_is_not_paid_for(
+    words, autopack, stuck, mended, caplog
+):
     with open_record(stuck) as store:
         blocker = store.triage.blocker("B1")
         begun = BlockerEvent(at=3.0, event="mend begun", text="mends/mend-b9")
         blocker = store.triage.move_blocker(blocker, None, begun)
         passed = BlockerEvent(at=4.0, event="validation passed")
         store.triage.validated(blocker, passed, fix_commit=mended, why="mended")
+    caplog.set_level("INFO", "autopack")
     autopack(*words, "--builder", "command:true")
     assert states(stuck, "mends") == {"mend-b9": "SKIPPED"}
+    (told,) = [it for it in caplog.records if it.message == "phase.put_away"]
+    assert (told.run_id, told.phase_id, told.blocker) == ("mends", "mend-b9", "B1")
 
 
 def park(store, run_id, phase_id, *, base):
