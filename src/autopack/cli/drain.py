@@ -13,7 +13,6 @@ from autopack.cli.render import one_line, print_json, print_table, say
 from autopack.cli.session import load, now, open_store
 from autopack.domain.drain_policy import PRESETS, DrainLimits, Preset, StopRule, with_changes
 from autopack.domain.go_no_go import LADDER
-from autopack.domain.phase import PhaseState
 from autopack.domain.replay import Replay
 from autopack.domain.session import DrainKind, DrainScope, Session
 
@@ -232,7 +231,7 @@ def _climb(flags: Flags, request: "DrainRequest", *, workers: int | None, builde
             steps.append({"outcome": outcome, **told})
             if not flags.as_json:
                 known = {it.fingerprint: it for it in store.drains.fingerprints(limit=1000)}
-                print_outcome(outcome, known, waiting=store.totals().get(PhaseState.QUEUED, 0))
+                print_outcome(outcome, known)
                 if is_judged:
                     say(f"{judgement.decision}: {describe_next(outcome, step)}")
             if is_last(outcome, step.batch_size):
@@ -288,7 +287,7 @@ def _drain(
     settings = load(flags, builder=builder, workers=workers)
     with open_store(flags, settings, writes=not dry_run) as store:
         if dry_run:
-            queued = store.totals().get(PhaseState.QUEUED, 0)
+            queued = store.drains.count_queued(request.scope)
             print_plan(flags, bootstrap.plan_drain(store, request), queued=queued)
             return 0
         with watch(flags) as on_event:
@@ -296,7 +295,7 @@ def _drain(
                 settings, store, request, workers=settings.workers, on_event=on_event
             )
         fingerprints = {it.fingerprint: it for it in store.drains.fingerprints(limit=1000)}
-        waiting = store.totals().get(PhaseState.QUEUED, 0)
+        waiting = store.drains.count_queued(outcome.session.scope)
     if flags.as_json:
         told = {it.name: getattr(outcome, it.name) for it in fields(outcome)}
         print_json({**told, "queued": waiting})

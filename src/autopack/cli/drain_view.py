@@ -3,13 +3,22 @@
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from autopack.cli.flags import Flags
 from autopack.cli.render import STOPPING, one_line, print_json, print_table, say, to_plain, while_read
 from autopack.cli.session import now
 from autopack.domain.drain_policy import Stop, StopRule
-from autopack.domain.session import DrainKind, DrainResult, HeldBack, KnownFingerprint, Pick, Session
+from autopack.domain.session import (
+    DrainKind,
+    DrainResult,
+    DrainScope,
+    HeldBack,
+    KnownFingerprint,
+    Pick,
+    Session,
+)
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -165,7 +174,7 @@ def print_outcome(
     Args:
         outcome: The session as its controller left it.
         known: What is known of the fingerprints that it met.
-        waiting: How many phases of all runs are QUEUED now.
+        waiting: How many phases are QUEUED now in the session's scope.
     """
     session = outcome.session
     say(
@@ -209,11 +218,12 @@ def _print_held(session: Session, held: Sequence[HeldBack], *, waiting: int) -> 
     is_through = session.stop is not None and session.stop.rule is StopRule.NOTHING_LEFT
     is_cut = session.stop is not None and not is_through
     if session.scope.kind is DrainKind.QUEUED and waiting and is_cut:
-        say(f"left in the queue: {waiting}; next: autopack drain queued")
+        say(f"left in the queue: {waiting}; next: autopack drain queued{_flags(session.scope)}")
     elif session.scope.kind is DrainKind.QUEUED and session.total_processed == 0 and is_through:
-        say(_why_no_queued(waiting))
+        say(_why_no_queued(session.scope, waiting))
     elif session.scope.kind is DrainKind.QUEUED and waiting:
-        say(f"left in the queue: {waiting}; autopack status RUN shows what each waits for")
+        run = session.scope.run_id or "RUN"
+        say(f"left in the queue: {waiting}; autopack status {run} shows what each waits for")
     elif session.total_processed == 0 and is_through:
         say("no failed phase may be drained now" + (":" if held else "; there is none"))
     elif held:
@@ -223,13 +233,20 @@ def _print_held(session: Session, held: Sequence[HeldBack], *, waiting: int) -> 
         say(f"next: {helps}")
 
 
-def _why_no_queued(waiting: int) -> str:
+def _flags(scope: DrainScope) -> str:
+    """The flags of a drain with this scope, each after a blank."""
+    run = () if scope.run_id is None else ("--run-id", scope.run_id)
+    prefixes = (word for prefix in scope.skip_run_prefixes for word in ("--skip-run-prefix", prefix))
+    return "".join(f" {quote(word)}" for word in (*run, *prefixes))
+
+
+def _why_no_queued(scope: DrainScope, waiting: int) -> str:
     if not waiting:
         return "no queued phase may be drained now; there is none"
     return (
         f"no queued phase may be drained now: {waiting} wait for phases that are not COMPLETE, for an attempt that "
-        "is under way, or for their time\nnext: autopack status, and autopack drain failed where they wait for a "
-        "failed phase"
+        f"is under way, or for their time\nnext: autopack status{f' {scope.run_id}' if scope.run_id else ''}, and "
+        f"autopack drain failed{_flags(scope)} where they wait for a failed phase"
     )
 
 
@@ -237,7 +254,7 @@ def _why_no_queued(waiting: int) -> str:
 
 
 def print_plan(flags: Flags, plan: "DrainPlan", *, queued: int) -> None:
-    """Print what would be drained, skipped and why; ``queued`` is how many phases of all runs are QUEUED now."""
+    """Print what would be drained, skipped and why; ``queued`` is how many phases of its scope are QUEUED now."""
     if flags.as_json:
         print_json(to_plain(plan))
         return

@@ -95,6 +95,10 @@ class Drains(Protocol):
         """What a session would try first, in order, if nothing changed meanwhile; nothing is taken."""
         ...
 
+    def count_queued(self, scope: DrainScope) -> int:
+        """How many phases of the operator's runs in a scope are QUEUED, whether they may go or not."""
+        ...
+
     def held_back(
         self, scope: DrainScope, limits: DrainLimits, *, session_id: str = ""
     ) -> Sequence[HeldBack]:

@@ -82,6 +82,11 @@ class Backlog:
     def _is_wanted(self, view: RunView) -> bool:
         return self.scope.run_id in {None, view.run.run_id} and not self._is_skipped(view.run.run_id)
 
+    def count_queued(self) -> int:
+        """How many phases in the scope are QUEUED, whether they may go or not."""
+        phases = (it for view in self.runs() if self._is_wanted(view) for it in view.phases)
+        return sum(it.state is PhaseState.QUEUED for it in phases)
+
     def _may_repeat(self, phase: Phase) -> bool:
         known = self.store.known.get(phase.failure_fingerprint or "")
         if known is None:

@@ -256,6 +256,11 @@ class MemoryDrains:
                 phases = [phase for _, phase in backlog.failed_candidates()]
             return tuple(self._store.next_address(it.run_id, it.phase_id) for it in phases[:limit])
 
+    def count_queued(self, scope: DrainScope) -> int:
+        """How many phases of the operator's runs in a scope are QUEUED, whether they may go or not."""
+        with self._store.lock:
+            return self._backlog(scope, DrainLimits()).count_queued()
+
     def held_back(
         self, scope: DrainScope, limits: DrainLimits, *, session_id: str = ""
     ) -> Sequence[HeldBack]:

@@ -192,6 +192,7 @@ class TwoRecords(RuleBasedStateMachine):
                     )
                 )
                 self.both(lambda record, ask=ask: record.drains.preview(*ask, limit=9))
+                self.both(lambda record, scope=scope: record.drains.count_queued(scope))
 
     @invariant()
     def each_run_knows_of_its_phases(self):

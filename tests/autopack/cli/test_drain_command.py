@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from contextlib import closing
@@ -229,7 +230,10 @@ def test_a_look_ahead_takes_nothing(backlog, autopack):
         0,
         "0 attempts would be made, in this order as far as it is known:",
     )
-    assert re.search(r"^of \d+ queued phases; the others follow one of a run at a time", out, re.MULTILINE)
+    assert "queued phases" not in out
+    code, out, _ = autopack("drain", "queued", "--dry-run", "--run-id", "r")
+    assert (code, out.splitlines()[0]) == (0, "1 attempt would be made, in this order as far as it is known:")
+    assert re.search(r"^of 2 queued phases; the others follow one of a run at a time", out, re.MULTILINE)
     assert autopack("status", "--json")[1] == before
     assert json.loads(autopack("drain", "sessions", "--json")[1]) == []
 
@@ -237,7 +241,7 @@ def test_a_look_ahead_takes_nothing(backlog, autopack):
 def begin_nothing(root, words):
     """A drain without a minute; in a process of its own, for the engine's log outlives a test's output."""
     (root / ".autopack/answers").mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "autopack", "--root", str(root), "drain", *words.split()]
+    command = [sys.executable, "-m", "autopack", "--root", str(root), "drain", *shlex.split(words)]
     return subprocess.run(
         [*command, "--max-total-minutes", "0"],
         capture_output=True,
@@ -252,6 +256,20 @@ def begin_nothing(root, words):
     [
         pytest.param("failed --auto-scale", "", id="failed ones"),
         pytest.param("queued", "left in the queue: 2; next: autopack drain queued\n", id="queued ones"),
+        pytest.param(
+            "queued --run-id r",
+            "left in the queue: 2; next: autopack drain queued --run-id r\n",
+            id="those of one run",
+        ),
+        pytest.param(
+            "queued --run-id a.b", "stopped by max_total_minutes: 0 of 0\nsession", id="of a run without"
+        ),
+        pytest.param(
+            "queued --skip-run-prefix 'x y' --skip-run-prefix a",
+            "left in the queue: 2; next: autopack drain queued --skip-run-prefix 'x y' --skip-run-prefix a\n",
+            id="those of some runs",
+        ),
+        pytest.param("queued --skip-run-prefix r", "max_total_minutes: 0 of 0\nsession", id="of no run"),
     ],
 )
 def test_a_limit_that_holds_at_once_is_not_told_as_an_empty_backlog(words, says, backlog):

@@ -18,7 +18,9 @@ from autopack.adapters.store.tables import DRAINABLE, blocker_phase, drain_attem
 from autopack.domain.attempt import AttemptAddress
 from autopack.domain.blocker import Release
 from autopack.domain.drain_policy import DrainLimits
+from autopack.domain.phase import PhaseState
 from autopack.domain.replay import Replay
+from autopack.domain.run import OWN
 from autopack.domain.session import DrainScope
 
 _item = drain_attempt.c
@@ -217,6 +219,13 @@ def _busy_fingerprints(db: sa.Connection, limits: DrainLimits) -> tuple[str, ...
         .having(seen + sa.func.count() >= limits.max_fingerprint_repeats)
     )
     return tuple(db.scalars(query))
+
+
+def count_queued(db: sa.Connection, scope: DrainScope) -> int:
+    """How many phases of the operator's runs in a scope are QUEUED, whether they may go or not."""
+    where = (*in_scope(scope, minds_queued=False), ~begins_with(OWN), phase.c.state == PhaseState.QUEUED)
+    query = sa.select(sa.func.count()).select_from(phase).join(run, run.c.run_id == phase.c.run_id)
+    return int(db.scalar(query.where(*where)) or 0)
 
 
 def queued_candidates(

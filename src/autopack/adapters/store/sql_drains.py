@@ -134,6 +134,11 @@ class SqlDrains:
             for row in rows
         )
 
+    def count_queued(self, scope: DrainScope) -> int:
+        """How many phases of the operator's runs in a scope are QUEUED, whether they may go or not."""
+        with self._database.reading() as db:
+            return picks.count_queued(db, scope)
+
     def held_back(
         self, scope: DrainScope, limits: DrainLimits, *, session_id: str = ""
     ) -> Sequence[HeldBack]:
