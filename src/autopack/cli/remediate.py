@@ -173,7 +173,7 @@ def run(
                 hint="`autopack triage` lists them; `autopack remediate fixed BLOCKER --commit REV` records a fix.",
             )
         note_begun(store, mending, now=now())
-        requeue_refused(store, run_id, now=now())
+        requeue_refused(store, mending, now=now())
         store.import_plan(made, now=now())
         with watch(flags, store, run_id) as on_event:
             summary = run_remediation(settings, store, made, workers=settings.workers, on_event=on_event)

@@ -153,8 +153,13 @@ def check_is_mending(store: Store, run_id: str) -> None:
         )
 
 
-def requeue_refused(store: Store, run_id: str, *, now: float) -> None:
-    """Put the failed phases of a remediation run that is gone on with back into its queue."""
-    for phase in recorded_phases(store, run_id):
-        if phase.state is PhaseState.FAILED:
-            store.requeue_phase(run_id, phase.phase_id, now=now)
+def requeue_refused(store: Store, mending: Mending, *, now: float) -> None:
+    """Put the failed phases of a remediation run that is gone on with back into its queue.
+
+    Those as well that were put away, of the blockers that are meant now: another fix of theirs did not hold.
+    """
+    meant = {phase_id_of(it.blocker) for it in mending.views}
+    for phase in recorded_phases(store, mending.run_id):
+        is_back = phase.state is PhaseState.SKIPPED and phase.phase_id in meant
+        if is_back or phase.state is PhaseState.FAILED:
+            store.requeue_phase(mending.run_id, phase.phase_id, now=now)

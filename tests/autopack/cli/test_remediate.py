@@ -222,6 +222,18 @@ def test_what_an_operator_requeues_that_was_to_mend_a_mended_cause_is_made(autop
     assert states(stuck, "mends") == {"mend-b1": "FAILED"}
 
 
+def test_a_mend_that_was_put_away_is_made_once_its_cause_is_back_and_its_run_is_named(
+    autopack, stuck, mended
+):
+    autopack("remediate", "run", "--run-id", "mends", "--builder", "command:true")
+    autopack("remediate", "fixed", "B1", "--commit", "side")
+    with open_record(stuck) as store:
+        back = BlockerEvent(at=5.0, event="recurred")
+        store.triage.move_blocker(store.triage.blocker("B1"), BlockerState.RECURRED, back)
+    code, out, _ = autopack("remediate", "run", "--run-id", "mends", "--builder", MENDS)
+    assert (code, states(stuck, "mends")) == (0, {"mend-b1": "COMPLETE"}), out
+
+
 def test_what_was_to_mend_a_cause_is_named_once_a_later_run_mends_it(autopack, stuck):
     autopack("remediate", "run", "--run-id", "mends", "--builder", "command:true")
     code, out, _ = autopack("remediate", "run", "--run-id", "later", "--builder", MENDS)
