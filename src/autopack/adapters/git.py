@@ -20,6 +20,7 @@ from autopack.domain.attempt import AttemptAddress
 from autopack.errors import NoCommitError, WorkspaceError
 
 BRANCH_FOLDER = "autopack"
+_BRANCHES = "refs/heads/"
 CACHED_TREES = 8
 PAGE = 500
 """Commits that are looked at together when one is searched for."""
@@ -147,6 +148,12 @@ class GitWorkspace:
     def are_related(self, one: str, other: str) -> bool:
         """See ``Workspace.are_related``."""
         return are_related(self._git, one, other)
+
+    def find_branch(self, revision: str) -> str | None:
+        """See ``Workspace.find_branch``."""
+        words = ("rev-parse", "--verify", "-q", "--symbolic-full-name", "--end-of-options", revision)
+        name = self._git.attempt(*words).stdout.decode("utf-8", "surrogateescape").strip()
+        return name.removeprefix(_BRANCHES) if name.startswith(_BRANCHES) else None
 
     def history(self, commit: str, *, limit: int) -> Sequence[str]:
         """See ``Workspace.history``."""

@@ -117,6 +117,8 @@ class Fixed:
     validated: Validated
     lacked_by: str = ""
     """The first revision on which runs begin that the blocker holds, and which could have the commit but has not."""
+    lacking_branch: str | None = None
+    """The branch that this revision names, for somebody to merge the commit into; None for a tag or a commit."""
     put_away: tuple[str, ...] = ()
     """Phases, as ``run/phase``, that were to mend the blocker and are taken out of the backlog now."""
 
@@ -138,6 +140,7 @@ def record_fix(
         commit = workspace.resolve(revision)
         view = view_of(store.triage.blocker(name), store, workspace, settings, now=clock.now())
         lacked_by = _lacked_by(workspace, commit, _bases_of(store, workspace, view), name=view.blocker.name)
+        branch = workspace.find_branch(lacked_by) if lacked_by else None
         blocker, validated = validate_fix(
             view.blocker, view.validation, commit, store=store, validator=validator, clock=clock
         )
@@ -148,6 +151,7 @@ def record_fix(
         command=view.validation.command,
         validated=validated,
         lacked_by=lacked_by,
+        lacking_branch=branch,
         put_away=away,
     )
 

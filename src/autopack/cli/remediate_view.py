@@ -1,6 +1,7 @@
 """What an operator reads of fixes and releases, and what is next after each."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from autopack.cli.render import print_table, reason_of, say
@@ -62,16 +63,23 @@ def _what_follows(result: "Fixed") -> Iterator[str]:
 def _what_a_fix_allows(result: "Fixed") -> Iterator[str]:
     yield from _what_is_put_away([result])
     if result.lacked_by:
-        yield (
-            f"{result.lacked_by} lacks it: runs that begin there meet the cause until you merge it: "
-            f"git merge {result.commit[:12]}"
-        )
+        yield f"{result.lacked_by} lacks it: runs that begin there meet the cause {_how_to_bring(result)}"
     yield f"next: autopack remediate release {result.blocker.name}"
 
 
 def _what_is_put_away(fixes: "Sequence[Fixed]") -> Iterator[str]:
     if away := [place for it in fixes for place in it.put_away]:
         yield f"no more to be tried, for it is mended: {', '.join(away)}"
+
+
+def _how_to_bring(result: "Fixed") -> str:
+    merge = f"git merge {result.commit[:12]}"
+    if result.lacking_branch is not None:
+        return f"until you merge it: git switch {quote(result.lacking_branch)} && {merge}"
+    return (
+        f"and {result.lacked_by} is no branch, into which it could be merged: "
+        f"git switch -c NAME {quote(result.lacked_by)} && {merge}, and name that branch as their base"
+    )
 
 
 def print_reports(reports: "Sequence[ReleaseReport]") -> None:

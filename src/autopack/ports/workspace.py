@@ -134,6 +134,10 @@ class Workspace(Protocol):
         """
         ...
 
+    def find_branch(self, revision: str) -> str | None:
+        """The local branch that ``revision`` names, as HEAD may; None for what nothing can be added to."""
+        ...
+
     def history(self, commit: str, *, limit: int) -> Sequence[str]:
         """The commit and those before it along first parents, newest first, at most ``limit``."""
         ...

@@ -166,6 +166,32 @@ def test_a_fix_is_for_the_runs_that_could_have_it(gone, lacked_by, autopack, hel
     assert [it.split()[0] for it in out.splitlines() if " lacks it: " in it] == [lacked_by] * bool(lacked_by)
 
 
+@pytest.mark.parametrize(
+    ("is_tag", "advice"),
+    [
+        pytest.param(False, "until you merge it: git switch main && git merge {}", id="a branch"),
+        pytest.param(
+            True,
+            "and main is no branch, into which it could be merged: git switch -c NAME main && git merge {}, "
+            "and name that branch as their base",
+            id="a tag",
+        ),
+    ],
+)
+def test_what_helps_where_runs_begin_that_lack_a_fix(is_tag, advice, autopack, held, git):
+    assert "B1       open" in autopack("triage")[1]
+    git("checkout", "-q", "-b", "side")
+    (held / "tests/test_a.py").write_text("")
+    git("commit", "-q", "-a", "-m", "Mend it")
+    if is_tag:
+        git("tag", "main", "main")
+        git("branch", "-q", "-D", "main")
+    code, out, err = autopack("remediate", "fixed", "B1", "--commit", "side")
+    assert code == 0, err
+    expected = advice.format(git("rev-parse", "side")[:12])
+    assert f"main lacks it: runs that begin there meet the cause {expected}\n" in out
+
+
 def test_a_base_that_git_cannot_read_is_no_base_that_is_gone(autopack, held, git):
     assert "B1       open" in autopack("triage")[1]
     git("branch", "-q", "-f", "feature", git("commit-tree", "HEAD^{tree}", "-m", "From nowhere too"))
@@ -195,8 +221,8 @@ def test_a_fix_that_is_not_where_runs_begin_and_commits_that_are_none(autopack, 
     code, out, _ = autopack("remediate", "fixed", "B1", "--commit", "side")
     assert code == 0
     assert (
-        f"HEAD lacks it: runs that begin there meet the cause until you merge it: git merge {mended[:12]}\n"
-        in out
+        "HEAD lacks it: runs that begin there meet the cause until you merge it: git switch main && "
+        f"git merge {mended[:12]}\n" in out
     )
     code, out, _ = autopack("remediate", "fixed", "B1", "--commit", "main")
     assert code == 1
