@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from autopack.adapters.process_running import BASE_PYTHON
@@ -29,6 +30,26 @@ _HOMES = ("/home", "/root")
 _LOCAL = ".local"
 """Below a home: beside programs and libraries it holds what these keep, logins among it."""
 _CODE = ("bin", "conda-meta", "include", "lib", "lib64", "pyvenv.cfg")
+_PARTS = (*_CODE, "etc", "lib32", "libexec", "sbin", "share")
+# What some kinds have beside, each told by a file or folder that hardly anything else has: a folder of an operator's
+# own may well have a bin, a lib and a conf.
+_PARTS_BY_MARK = {
+    "Cellar": ("Cellar", "Frameworks", "opt"),  # Homebrew
+    "boot/plexus-classworlds-*": ("boot", "conf"),  # Maven
+    "conda-meta": (
+        *("compiler_compat", "condabin", "envs", "fonts", "plugins", "resources", "shell", "ssl"),
+        *("nvvm", "targets", "*-conda*-linux-gnu"),
+    ),
+    "conf/groovy-starter.conf": ("conf",),
+    "erts-*": ("erts-*", "releases"),  # Erlang
+    "jre/lib/rt.jar": ("jre", "release"),  # Java 8
+    "lib/modules": ("conf", "jmods", "languages", "legal", "release"),  # later ones
+    "nvvm/bin/cicc": ("nvvm", "targets"),  # CUDA
+    "bin/snapshots/dartdev*": ("version",),
+    "src/cmd/go": ("VERSION", "go.env", "misc", "pkg", "src"),
+    # pyenv and its like, asdf, mise, proto
+    "shims": ("[a-z]*env.d", "installs", "plugins", "shims", "tools", "version", "versions"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,23 +57,32 @@ class Keep:
     """Folders that nothing but an operator's own setting shows, whatever seems to be installed in them."""
 
     folders: tuple[Path, ...]
+    own: tuple[Path, ...] = ()
+    """Those of them in which nothing is an installation, however deep it lies, without links: not the home."""
 
     @classmethod
     def of(cls, environ: Mapping[str, str], *folders: Path) -> "Keep":
-        """The folders, and the home that ``environ`` names."""
+        """The folders of the repository and of Autopack, and the home that ``environ`` names."""
         home = environ.get("HOME", "")
         named = (*folders, *([Path(home)] if home.startswith("/") else ()))
         both = (it for path in named for it in (path, Path(os.path.realpath(path))))
-        return cls(folders=tuple(it for it in dict.fromkeys(both) if it != Path("/")))
+        own = tuple(Path(os.path.realpath(path)) for path in folders)
+        return cls(folders=tuple(it for it in dict.fromkeys(both) if it != Path("/")), own=own)
 
     def is_too_much(self, path: Path) -> bool:
         """Whether ``path`` is one of them, holds one, or is everybody's, by its name or where it leads to."""
         return any(map(self._holds_more, {path, Path(os.path.realpath(path))}))
 
+    def is_inside(self, path: Path) -> bool:
+        """Whether ``path`` leads into the repository, at any depth."""
+        real = Path(os.path.realpath(path))
+        return any(folder in (real, *real.parents) for folder in self.own)
+
     def is_shared(self, prefix: Path) -> bool:
-        """Whether an installation in ``prefix`` may have other things beside it: it lies right in one of them."""
+        """Whether an installation in ``prefix`` may have other things beside it, by where it lies."""
         above = Path(os.path.realpath(prefix)).parent
-        return self.is_too_much(prefix) or above in self.folders or str(above) in _HOMES
+        is_right_below = above in self.folders or str(above) in _HOMES
+        return is_right_below or self.is_too_much(prefix) or self.is_inside(prefix)
 
     def _holds_more(self, path: Path) -> bool:
         if str(path) in _EVERYBODYS or path.name == _LOCAL:
@@ -78,12 +108,21 @@ def is_of_system(path: Path) -> bool:
 
 
 def places_of(env: Mapping[str, str], keep: Keep) -> Iterator[Path]:
-    """The folders of the environment's ``PATH``, and the installations that they belong to."""
+    """The folders of the environment's ``PATH``, and what is to be seen of the installations that they belong to."""
     for entry in dict.fromkeys(env.get("PATH", "").split(os.pathsep)):
         path = Path(entry)
         if entry.startswith("/") and not is_of_system(path) and path.is_dir():
-            both = (_installation_of(path, keep), path)
-            yield from (it for it in dict.fromkeys(both) if not keep.is_too_much(it))
+            places = dict.fromkeys((*_around(path, keep), path))
+            yield from (it for it in places if not keep.is_too_much(it))
+
+
+def _around(folder: Path, keep: Keep) -> Iterator[Path]:
+    prefix = folder.parent
+    if folder.name == "bin" and (is_environment(prefix) or not keep.is_inside(prefix)):
+        yield from prefix_places(prefix, keep)
+    elif folder.name == "shims" and not (keep.is_too_much(prefix) or keep.is_inside(prefix)):
+        # It lies right in the home, and most often is a checkout.
+        yield from parts_of(prefix)
 
 
 def places_of_program(program: Path, keep: Keep) -> Iterator[Path]:
@@ -105,21 +144,21 @@ def _package(program: Path, keep: Keep) -> Iterator[Path]:
     if "node_modules" in parts:
         modules = Path(*parts[: parts.index("node_modules") + 1])
         yield from () if keep.is_too_much(modules) else (modules,)
-    elif program.parent.name == "bin" and _is_installation(program.parent.parent):
+    elif program.parent.name == "bin":
         yield from prefix_places(program.parent.parent, keep)
 
 
 def prefix_places(prefix: Path, keep: Keep) -> Iterator[Path]:
-    """An environment's folder, or what an installation has; where other things may lie beside it, the code in it."""
+    """What an installation or an environment has; where other things may lie beside it, the code in it."""
     is_checkout = (prefix / ".git").exists()
     if is_environment(prefix):
         holds_more = is_checkout or keep.is_too_much(prefix)
-        yield from (it for name in _CODE if (it := prefix / name).exists()) if holds_more else (prefix,)
-    elif not is_checkout and not keep.is_shared(prefix):
-        yield from parts_of(prefix)
-    else:
+        yield from _found(prefix, _CODE) if holds_more else parts_of(prefix)
+    elif is_checkout or keep.is_shared(prefix):
         # An interpreter's modules, and the library that it is itself.
-        yield from sorted(prefix.glob("lib*/*python3*"))
+        yield from _found(prefix, ("lib*/python3*", "lib*/libpython3*"))
+    elif any(_found(prefix, ("lib", "lib64", "libexec"))):
+        yield from parts_of(prefix)
 
 
 def is_environment(prefix: Path) -> bool:
@@ -129,8 +168,13 @@ def is_environment(prefix: Path) -> bool:
 
 def parts_of(prefix: Path) -> Iterator[Path]:
     """What installations have, and nothing that lies beside it."""
-    parts = ("bin", "conda-meta", "etc", "include", "lib", "lib64", "libexec", "pyvenv.cfg", "share")
-    yield from (path for name in parts if (path := prefix / name).exists())
+    more = (names for mark, names in _PARTS_BY_MARK.items() if any(prefix.glob(mark)))
+    yield from _found(prefix, (*_PARTS, *chain.from_iterable(more)))
+
+
+def _found(prefix: Path, patterns: Iterable[str]) -> Iterator[Path]:
+    for pattern in dict.fromkeys(patterns):
+        yield from sorted(prefix.glob(pattern))
 
 
 def outermost(paths: Iterable[Path]) -> list[Path]:
@@ -140,17 +184,3 @@ def outermost(paths: Iterable[Path]) -> list[Path]:
         if not kept or kept[-1] not in path.parents:
             kept.append(path)
     return kept
-
-
-def _installation_of(folder: Path, keep: Keep) -> Path:
-    """``~/.nvm/versions/node/v22`` for its ``bin``; a folder right in the home holds other things too."""
-    parent = folder.parent
-    if folder.name == "shims":
-        return parent
-    is_alone = is_environment(parent) or not keep.is_shared(parent)
-    is_whole = is_alone and not (parent / ".git").exists() and _is_installation(parent)
-    return parent if folder.name == "bin" and is_whole else folder
-
-
-def _is_installation(folder: Path) -> bool:
-    return any((folder / name).exists() for name in ("lib", "lib64", "libexec", "pyvenv.cfg"))

@@ -153,6 +153,12 @@ def in_the_checkout(machine):
     return machine.program("home/src/project/bin/agent", "#!/bin/sh")
 
 
+def deep_in_the_checkout(machine):
+    machine.hidden.insert(0, machine.write("home/src/project/services/api/lib/own.py", "hunter2\n"))
+    machine.write(f"home/src/project/services/api/{LIBRARY}/os.py")
+    return machine.program("home/src/project/services/api/bin/agent", "#!/bin/sh")
+
+
 def behind_a_link(machine):
     (machine.folder / "link").symlink_to(machine.home)
     in_the_home(machine)
@@ -209,10 +215,24 @@ AGENTS = [
         of_another_language,
         in_another_checkout,
         in_the_checkout,
+        deep_in_the_checkout,
         behind_a_link,
     ),
     *(of_npm, of_pipx, of_pip_with_a_long_path),
 ]
+
+
+def secrets_beside(machine):
+    """Of each installation that the agent is made of; a package of node's is all its own."""
+    folders = (machine.agent.parent, machine.agent.resolve().parent, Path(machine.path.partition(":")[0]))
+    prefixes = {
+        it.parent for it in folders if machine.folder in it.parents and "node_modules" not in it.parts
+    }
+    return [
+        machine.write(str(prefix.relative_to(machine.folder) / name), "hunter2\n")
+        for prefix in prefixes
+        for name in (".env", "conf/logins.json", "var/notes.txt")
+    ]
 
 
 @pytest.fixture(params=AGENTS, ids=lambda it: it.__name__)
@@ -220,6 +240,7 @@ def machine(request, tmp_path):
     made = Machine(tmp_path)
     made.hidden = made.secrets()
     made.agent = request.param(made)
+    made.hidden[:0] = secrets_beside(made)
     git = ("git", "-c", "user.name=Ann", "-c", "user.email=ann@localhost")
     made.worktree = made.root / ".autopack/worktrees/slot-0"
     made.worktree.mkdir(parents=True)
@@ -267,8 +288,11 @@ def test_it_holds_the_agent_and_no_secret(machine):
     assert [it for it in shown if str(it).startswith(tuple(f"{place}/" for place in SYSTEM))] == []
 
 
+@pytest.mark.parametrize("is_on_the_path", [False, True], ids=["", "on the PATH"])
 @pytest.mark.parametrize("kind", [*KINDS, "none"])
-def test_the_agent_starts_and_reads_no_secret(machine, kind):
+def test_the_agent_starts_and_reads_no_secret(machine, kind, is_on_the_path):
+    if is_on_the_path:
+        machine.path = f"{machine.agent.parent}:{machine.path}"
     if shutil.which("python3", path=machine.path) is None:
         pytest.skip("the system has no Python")
     sandbox = make_sandbox(kind, machine.root, environ=machine.environ)
