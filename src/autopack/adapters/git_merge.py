@@ -38,15 +38,11 @@ def are_related(git: Git, one: str, other: str) -> bool:
 def merge(git: Git, head: str, commit: str, *, message: str) -> str:
     """A commit with the parents ``head`` and ``commit``; the same two always give the same one. No branch moves.
 
-    Where ``head`` has all that ``commit`` would bring, copied or squashed, it is ``head`` itself.
-
     Raises:
         MergeConflictError: Both changed the same lines; ``paths`` names the files.
         WorkspaceError: They have no common history, or git cannot merge without a checkout (older than 2.38).
     """
     tree = _merged_tree(git, head, commit)
-    if tree == _tree_of(git, head):
-        return head
     # Dated by its parents, so that a process that died after the merge makes the same one again.
     dates = (int(git.line("show", "-s", "--format=%ct", one)) for one in (head, commit))
     date = f"@{max(dates) + 1} +0000"
