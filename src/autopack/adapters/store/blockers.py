@@ -221,7 +221,7 @@ def note_late(db: sa.Connection, found: Return, *, now: float) -> str | None:
     state = BlockerState(lock(db, found.number).state)
     if state not in _MENDED:
         return None
-    is_news = releases.note_late(db, found.number, found.address)
+    is_news = releases.hold_late(db, found.number, found.address)
     # Of one that is released nothing may be left, or no release would ever come to it.
     if not is_news and state is not BlockerState.RELEASED:
         return None

@@ -97,8 +97,8 @@ def resting_phases(db: sa.Connection, number: int, *, limit: int) -> tuple[Phase
     return tuple(to_phase(row) for row in db.execute(query))
 
 
-def note_late(db: sa.Connection, number: int, address: AttemptAddress) -> bool:
-    """Note that a phase failed of a mended blocker where its fix is not; whether that is news."""
+def hold_late(db: sa.Connection, number: int, address: AttemptAddress) -> bool:
+    """Have a mended blocker hold a phase that failed of it where its fix is not; whether that is news."""
     place = (blocker_phase.c.run_id == address.run_id, blocker_phase.c.phase_id == address.phase_id)
     ours = (blocker_phase.c.number == number, *place)
     before = db.scalar(sa.select(blocker_phase.c.release).where(*ours))
