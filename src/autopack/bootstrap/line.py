@@ -19,7 +19,7 @@ from autopack.settings import Settings
 
 if TYPE_CHECKING:
     from autopack.adapters.signals import Interrupts
-    from autopack.execution.dispatch import Dispatcher, RunEvent, RunSummary, StopAsked
+    from autopack.execution.dispatch import Dispatcher, RunEvent, RunSummary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +123,7 @@ def drive_run(
     run_id: str,
     *,
     workers: int,
-    on_event: Callable[["RunEvent | StopAsked"], None],
+    on_event: Callable[["RunEvent"], None],
     environ: Mapping[str, str] = os.environ,
 ) -> "RunSummary":
     """Work one run off until nothing of it can go on by itself; Ctrl-C leaves it resumable.

@@ -27,7 +27,7 @@ from autopack.triage.validation import Validated, Validator, find_introduction
 
 if TYPE_CHECKING:
     from autopack.drain.failed import DrainEvent
-    from autopack.execution.dispatch import RunEvent, RunSummary, StopAsked
+    from autopack.execution.dispatch import RunEvent, RunSummary
 
 
 def survey_blockers(settings: Settings, store: Store, *, opens: bool) -> Sequence[BlockerView]:
@@ -190,7 +190,7 @@ def run_remediation(
     plan: Plan,
     *,
     workers: int,
-    on_event: Callable[["RunEvent | StopAsked"], None],
+    on_event: Callable[["RunEvent"], None],
 ) -> "RunSummary":
     """Import the remediation phases and work them off; their commits are on a branch of their own."""
     store.import_plan(plan, now=SystemClock().now())

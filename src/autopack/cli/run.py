@@ -25,11 +25,11 @@ from autopack.domain.phase import Phase, PhaseState
 from autopack.ports import Store
 
 if TYPE_CHECKING:
-    from autopack.execution.dispatch import RunEvent, RunSummary, StopAsked
+    from autopack.execution.dispatch import RunEvent, RunSummary
 
 INTERRUPTED = 130
 STOPPED = 4
-OnEvent = Callable[["RunEvent | StopAsked"], None]
+OnEvent = Callable[["RunEvent"], None]
 
 
 @make_command(
@@ -84,18 +84,16 @@ def watch(flags: Flags, store: Store, run_id: str) -> Iterator[OnEvent]:
         yield while_read(_print_event)
 
 
-def _print_event(event: "RunEvent | StopAsked") -> None:
+def _print_event(event: "RunEvent") -> None:
     say(describe_event(event))
     sys.stdout.flush()
 
 
-def describe_event(event: "RunEvent | StopAsked") -> str:
+def describe_event(event: "RunEvent") -> str:
     """``2/5 build FAILED import_error: …``."""
-    from autopack.execution.dispatch import StopAsked
-
-    if isinstance(event, StopAsked):
+    phase = event.moved
+    if phase is None:
         return STOPPING
-    phase = event.phase
     return f"{event.done}/{event.total} {phase.phase_id} {phase.state} {reason_of(phase, {})}".rstrip()
 
 
@@ -103,8 +101,6 @@ def describe_event(event: "RunEvent | StopAsked") -> str:
 def _bar(run_id: str, phases: Sequence[Phase]) -> Iterator[OnEvent]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
     from rich.text import Text
-
-    from autopack.execution.dispatch import StopAsked
 
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -116,12 +112,9 @@ def _bar(run_id: str, phases: Sequence[Phase]) -> Iterator[OnEvent]:
         done = sum(phase.state.is_terminal for phase in phases)
         task = progress.add_task(one_line(run_id), total=len(phases), completed=done)
 
-        def on_event(event: "RunEvent | StopAsked") -> None:
-            is_news = True
-            if not isinstance(event, StopAsked):
-                progress.update(task, completed=event.done, total=event.total)
-                is_news = not event.phase.state.is_in_flight
-            if is_news:
+        def on_event(event: "RunEvent") -> None:
+            progress.update(task, completed=event.done, total=event.total)
+            if event.moved is None or not event.moved.state.is_in_flight:
                 progress.console.print(Text(one_line(describe_event(event))))
 
         yield while_read(on_event)

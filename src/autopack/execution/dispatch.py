@@ -83,18 +83,13 @@ def _found_dead(attempt: Attempt) -> FailureReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEvent:
-    """A phase that moved while a run was watched."""
+    """Something that happened while a run was watched."""
 
-    phase: Phase
-    before: PhaseState
     done: int
     """Phases of the run that are COMPLETE, FAILED or SKIPPED by now."""
     total: int
-
-
-@dataclass(frozen=True, slots=True)
-class StopAsked:
-    """Somebody asked the run to end: nothing new is begun, and what is under way is finished."""
+    moved: Phase | None = None
+    """The phase that moved; None where an operator asked for the end: nothing new is begun."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +113,7 @@ class RunSummary:
 class RunWatch:
     """Follows one run and tells what moved, until nothing of it is runnable, in flight or due later."""
 
-    def __init__(self, store: Store, run: RunSpec, on_event: Callable[[RunEvent | StopAsked], None]) -> None:
+    def __init__(self, store: Store, run: RunSpec, on_event: Callable[[RunEvent], None]) -> None:
         self._store = store
         self._run = run
         self._on_event = on_event
@@ -140,7 +135,8 @@ class RunWatch:
 
     def tell_stop(self) -> None:
         """Tell that the end was asked for."""
-        self._on_event(StopAsked())
+        phases = self._store.phases(self._run.run_id)
+        self._on_event(RunEvent(done=_count_done(phases), total=len(phases)))
 
     def summary(
         self, duration_seconds: float, *, was_interrupted: bool, stop: Stop | None = None
@@ -158,9 +154,13 @@ class RunWatch:
         )
 
     def _tell(self, phases: Sequence[Phase]) -> None:
-        done = sum(phase.state.is_terminal for phase in phases)
+        done = _count_done(phases)
         for phase in phases:
             before = self._states.get(phase.phase_id, phase.state)
             self._states[phase.phase_id] = phase.state
             if before is not phase.state:
-                self._on_event(RunEvent(phase=phase, before=before, done=done, total=len(phases)))
+                self._on_event(RunEvent(moved=phase, done=done, total=len(phases)))
+
+
+def _count_done(phases: Sequence[Phase]) -> int:
+    return sum(phase.state.is_terminal for phase in phases)
