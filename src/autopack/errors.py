@@ -63,7 +63,7 @@ class StoreError(AutopackError):
 
 
 class NotRecordedError(StoreError):
-    """The record holds no run, or no phase, of that name."""
+    """The record holds no run, no phase or no attempt of that name."""
 
 
 class LeaseLostError(StoreError):

@@ -230,7 +230,7 @@ def test_killed_while_it_is_noted_what_was_used_an_attempt_ends_as_if_undisturbe
 
 
 @pytest.mark.postgres
-@pytest.mark.parametrize("name", ["good", "red", "parked"])
+@pytest.mark.parametrize("name", ["good", "red", "parked"] if IS_THOROUGH else ["parked"])
 def test_killed_at_any_word_with_postgresql_too(name, keep, killing, postgres_url, tmp_path):
     kept = keep(name)
     cases = [(number, where) for number, where in instants(kept) if is_word(kept.calls[number])]

@@ -209,8 +209,8 @@ HANG = "echo looking; setsid sleep 307 & sleep 306"
     ],
 )
 def test_what_hangs_is_ended_at_the_limit_and_its_run_left_alone(builder, ci, step, undisturbed, tmp_path):
-    # In the time of some whole drains, as it is here and now, an attempt comes to what hangs.
-    limit = min(50, max(12, 3 * math.ceil(undisturbed[1])))
+    # In the time of a whole drain, as it is here and now, an attempt comes to what hangs.
+    limit = min(50, max(10, math.ceil(undisturbed[1])))
     project = Project.make(tmp_path / "repo", FILES, builder=f"command:{builder}")
     project.configure(f'[ci]\ncommand = "{ci}"\npython = "{sys.executable}"\n')
     # The time of CI itself is longer.

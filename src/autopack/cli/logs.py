@@ -14,7 +14,7 @@ from autopack.cli.session import load, open_store
 from autopack.cli.show import select_attempts
 from autopack.cli.target import Target, TargetType, address_of
 from autopack.domain.attempt import Attempt, AttemptAddress
-from autopack.errors import StoreError, WorkspaceError
+from autopack.errors import NotRecordedError, WorkspaceError
 from autopack.execution.launch import attempt_folder
 from autopack.ports import Store
 from autopack.settings import Settings
@@ -94,9 +94,10 @@ def _is_under_way(attempt: Attempt) -> bool:
 
 
 def _newest(store: Store, target: Target) -> AttemptAddress:
-    attempts = select_attempts(store.attempts(target.run_id, str(target.phase_id)), target)
+    phase = store.phase(target.run_id, str(target.phase_id))
+    attempts = select_attempts(store.attempts(target.run_id, phase.phase_id), target)
     if not attempts:
-        raise StoreError(
+        raise NotRecordedError(
             f"{target.run_id}/{target.phase_id} has no attempt yet", hint=f"autopack run {target.run_id}"
         )
     return address_of(target, attempts[-1].address.number)

@@ -14,7 +14,7 @@ from autopack.domain.failure import FailureReport
 from autopack.domain.phase import Phase
 from autopack.domain.run import Run, split_queued
 from autopack.domain.verdicts import AttemptOutcome, GateVerdict
-from autopack.errors import StoreError
+from autopack.errors import NotRecordedError
 from autopack.execution.launch import attempt_folder
 from autopack.ports import Store
 from autopack.settings import Settings
@@ -79,14 +79,14 @@ def select_attempts(attempts: Sequence[Attempt], target: Target) -> Sequence[Att
     """The attempts that the target names: one, or all.
 
     Raises:
-        StoreError: There is no attempt of that number.
+        NotRecordedError: There is no attempt of that number.
     """
     if target.number is None:
         return attempts
     chosen = [attempt for attempt in attempts if attempt.address.number == target.number]
     if not chosen:
         known = ", ".join(str(attempt.address.number) for attempt in attempts) or "none yet"
-        raise StoreError(
+        raise NotRecordedError(
             f"{target.run_id}/{target.phase_id} has no attempt {target.number}",
             hint=f"Its attempts: {known}.",
         )

@@ -127,21 +127,21 @@ def test_status_says_that_nobody_works_on_a_run(autopack, planned):
 
 
 @pytest.mark.parametrize(
-    "argv",
+    ("words", "kind"),
     [
-        ("status", "rr"),
-        ("show", "rr"),
-        ("show", "r/aa"),
-        ("show", "r/a/7"),
-        ("logs", "r/a"),
-        ("logs", "r/aa"),
-        ("approve", "r/a", "--why", "x"),
-        ("approve", "r/aa", "--why", "x"),
-        ("run", "rr"),
+        ("status rr", "NotRecordedError"),
+        ("show rr", "NotRecordedError"),
+        ("show r/aa", "NotRecordedError"),
+        ("show r/a/7", "NotRecordedError"),
+        ("logs r/a", "NotRecordedError"),
+        ("logs r/aa", "NotRecordedError"),
+        ("approve r/a --why x", "StoreError"),
+        ("approve r/aa --why x", "NotRecordedError"),
+        ("run rr", "NotRecordedError"),
     ],
-    ids=" ".join,
 )
-def test_what_is_not_there_is_told_with_its_name(autopack, autopack_json, planned, argv):
+def test_what_is_not_there_is_told_with_its_name(autopack, autopack_json, planned, words, kind):
+    argv = words.split()
     code, _, err = autopack(*argv)
     assert code == 1
     assert err.startswith("error: ")
@@ -149,7 +149,11 @@ def test_what_is_not_there_is_told_with_its_name(autopack, autopack_json, planne
     assert "Traceback" not in err
     code, document = autopack_json(*argv)
     assert code == 1
-    assert document["error"]["kind"] == "StoreError"
+    assert document["error"]["kind"] == kind
+
+
+def test_a_phase_that_is_not_there_is_no_phase_without_attempts(autopack, planned):
+    assert autopack("logs", "r/aa")[2].startswith("error: run 'r' has no phase 'aa'")
 
 
 def test_show_of_a_run_names_its_goal_and_phases(autopack, autopack_json, failed):
