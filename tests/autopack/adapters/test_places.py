@@ -62,6 +62,21 @@ INSTALLATIONS = [
         ".git/config lib/asdf.sh installs/ruby/3/bin/ruby plugins/ruby/bin/x",
         id="of asdf",
     ),
+    pytest.param(
+        "opt/arm/bin",
+        "lib/gcc/arm-none-eabi/13/cc1 arm-none-eabi/bin/as arm-none-eabi/include/stdio.h",
+        id="GCC for another machine",
+    ),
+    pytest.param("opt/ndk/bin", "lib/clang/17/x.h sysroot/usr/include/stdio.h", id="the NDK"),
+    pytest.param(
+        "home/conda/envs/go/bin",
+        "conda-meta/history lib/x.so go/src/fmt/print.go opt/maven/m",
+        id="Go of conda",
+    ),
+    pytest.param("opt/ldc/bin", "lib/libphobos.a import/ldc/intrinsics.di", id="D"),
+    pytest.param("opt/nim/bin", "lib/system.nim config/nim.cfg config/config.nims", id="Nim"),
+    pytest.param("opt/racket/bin", "lib/r.rktd collects/racket/base.rkt", id="Racket"),
+    pytest.param("opt/scala/bin", "lib/s.jar maven2/org/scala-lang/x.jar", id="Scala"),
     pytest.param("home/.local/share/mise/shims", "installs/node/22/bin/node", id="of mise"),
 ]
 SECRETS = (".env", ".netrc", "notes.txt", "config/logins.json", "var/data.db", "secrets/key.pem")
@@ -120,11 +135,12 @@ def test_of_the_checkout_only_the_folder_itself_is_shown(tmp_path, keep, depth, 
 @pytest.mark.parametrize("depth", [".venv", "services/api/.venv"])
 def test_of_the_checkout_an_environment_is_shown(tmp_path, keep, depth):
     prefix = tmp_path / "home/src/project" / depth
-    write(prefix, "bin/tool", "pyvenv.cfg", "lib/python3.12/site.py", ".env", "src/own.py")
-    shown = {
-        it.relative_to(prefix).parts[0] for it in prefix.rglob("*") if is_shown(it, prefix / "bin", keep)
-    }
-    assert shown == {"bin", "pyvenv.cfg", "lib"}
+    write(prefix, "bin/tool", "pyvenv.cfg", "lib/python3.12/site.py", ".env", "src/own.py", "src/app/own.py")
+    # What pip installed for editing, from a repository of its own.
+    write(prefix, "src/pkg/.git/config", "src/pkg/pkg.py")
+    shown = {it.relative_to(prefix) for it in prefix.rglob("*") if is_shown(it, prefix / "bin", keep)}
+    assert {it.parts[0] for it in shown if it.parts[0] != "src"} == {"bin", "pyvenv.cfg", "lib"}
+    assert {it.parts[1] for it in shown if it.parts[0] == "src"} == {"pkg"}
 
 
 @pytest.mark.parametrize(

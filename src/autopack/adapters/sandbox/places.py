@@ -37,15 +37,32 @@ _PARTS_BY_MARK = {
     "Cellar": ("Cellar", "Frameworks", "opt"),  # Homebrew
     "boot/plexus-classworlds-*": ("boot", "conf"),  # Maven
     "conda-meta": (
-        *("compiler_compat", "condabin", "envs", "fonts", "plugins", "resources", "shell", "ssl"),
+        *(
+            "compiler_compat",
+            "condabin",
+            "envs",
+            "fonts",
+            "go",
+            "opt",
+            "plugins",
+            "resources",
+            "shell",
+            "ssl",
+        ),
         *("nvvm", "targets", "*-conda*-linux-gnu"),
     ),
+    "collects/racket": ("collects",),
     "conf/groovy-starter.conf": ("conf",),
+    "config/nim.cfg": ("config/*.cfg", "config/*.nims"),
     "erts-*": ("erts-*", "releases"),  # Erlang
+    "import/ldc": ("import",),
     "jre/lib/rt.jar": ("jre", "release"),  # Java 8
+    "lib/gcc/*/*": ("*-*-*", "avr"),  # GCC for another machine has its assembler and headers there
     "lib/modules": ("conf", "jmods", "languages", "legal", "release"),  # later ones
     "nvvm/bin/cicc": ("nvvm", "targets"),  # CUDA
     "bin/snapshots/dartdev*": ("version",),
+    "maven2/org/scala-lang": ("maven2",),
+    "sysroot/usr/include": ("sysroot",),  # Android's NDK
     "src/cmd/go": ("VERSION", "go.env", "misc", "pkg", "src"),
     # pyenv and its like, asdf, mise, proto
     "shims": ("[a-z]*env.d", "installs", "plugins", "shims", "tools", "version", "versions"),
@@ -170,6 +187,9 @@ def parts_of(prefix: Path) -> Iterator[Path]:
     """What installations have, and nothing that lies beside it."""
     more = (names for mark, names in _PARTS_BY_MARK.items() if any(prefix.glob(mark)))
     yield from _found(prefix, (*_PARTS, *chain.from_iterable(more)))
+    if is_environment(prefix):
+        # There pip puts what it installs for editing from a repository of its own.
+        yield from (git.parent for git in _found(prefix, ("src/*/.git",)))
 
 
 def _found(prefix: Path, patterns: Iterable[str]) -> Iterator[Path]:
