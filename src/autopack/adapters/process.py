@@ -62,7 +62,7 @@ class GuardedProcesses:
             finally:
                 running.stop()
                 _clear(command, outputs)
-            returncode, ended_by_itself = running.result()
+            returncode, ended_by_itself = running.result(was_cancelled=reason == "cancelled")
         # It may have ended while we made up our mind; then that is what happened.
         reason = "" if ended_by_itself else reason
         return Finished(

@@ -96,7 +96,7 @@ class RunningConversation:
         """See ``Conversation.stop``."""
         if self._finished is None:
             self.kill()
-            returncode, ended_by_itself = self._running.result()
+            returncode, ended_by_itself = self._running.result(was_cancelled=is_cancelled)
             self._finished = Finished(
                 returncode=returncode if ended_by_itself else None,
                 timed_out=not (ended_by_itself or is_cancelled or self._overflow or self._overuse),

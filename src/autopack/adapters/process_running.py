@@ -53,8 +53,8 @@ class Running(Protocol):
         """Kill it and all that it started; nothing happens when it has ended."""
         ...
 
-    def result(self) -> tuple[int, bool]:
-        """How it ended, and whether by itself; raises ProcessError when it never began."""
+    def result(self, *, was_cancelled: bool = False) -> tuple[int, bool]:
+        """How it ended, and whether by itself; raises ProcessError when it never began, unless we did not let it."""
         ...
 
 
@@ -121,7 +121,7 @@ class Guarded:
     def _hang_up(self) -> None:
         os.close(self._line)
 
-    def result(self) -> tuple[int, bool]:
+    def result(self, *, was_cancelled: bool = False) -> tuple[int, bool]:  # noqa: ARG002 -- its room is entered at once
         """See ``Running.result``."""
         lines = dict(line.split(" ", 1) for line in self._report.decode("utf-8", "replace").splitlines())
         name = _program(self._command)
@@ -210,17 +210,16 @@ class Roomed(Guarded):
             os.waitid(os.P_PID, self._guard.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
             _kill_tree(self._guard.pid)
 
-    def result(self) -> tuple[int, bool]:
+    def result(self, *, was_cancelled: bool = False) -> tuple[int, bool]:
         """See ``Running.result``."""
-        # What we ended before its room stood was still ended by us.
-        if not self._was_stopped and b"started" not in self._report and b"failed" not in self._report:
+        if not was_cancelled and b"started" not in self._report and b"failed" not in self._report:
             raise _roomless(self._command)
         ended_by_itself = b"ended" in self._report
         if not ended_by_itself and not self._was_stopped:
             # A program of the room killed the guard, and so itself.
             return -signal.SIGKILL, True
         self._report += b"left 0\n"
-        return super().result()
+        return super().result(was_cancelled=was_cancelled)
 
 
 class Unguarded:
@@ -259,7 +258,7 @@ class Unguarded:
             _kill_tree(self._program.pid)
         self._program.wait()
 
-    def result(self) -> tuple[int, bool]:
+    def result(self, *, was_cancelled: bool = False) -> tuple[int, bool]:  # noqa: ARG002 -- it has no room
         """See ``Running.result``."""
         return int(self._program.returncode), self._ended_by_itself
 
