@@ -125,13 +125,17 @@ def put_away_mended(store: Store, *, now: float) -> None:
 def _skip(store: Store, blocker: Blocker, place: str, *, now: float) -> bool:
     run_id, phase_id = place.split("/")
     phase = recorded_phase(store, run_id, phase_id)
+    event = BlockerEvent(at=now, event=_PUT_AWAY, text=place)
+    if phase is not None and phase.state is PhaseState.SKIPPED:
+        # By a process that died before it could say so.
+        store.triage.move_blocker(blocker, None, event)
     if phase is None or phase.state not in {PhaseState.QUEUED, PhaseState.FAILED}:
         return False
     try:
         store.skip_phase(run_id, phase_id, now=now)
     except IllegalTransitionError:
         return False  # Somebody took it in this moment, and goes on with it.
-    store.triage.move_blocker(blocker, None, BlockerEvent(at=now, event=_PUT_AWAY, text=place))
+    store.triage.move_blocker(blocker, None, event)
     told = {"run_id": run_id, "phase_id": phase_id, "blocker": blocker.name}
     logger.info("phase.put_away", extra=told)
     return True

@@ -132,6 +132,24 @@ def test_what_was_to_mend_a_mended_cause_is_put_away_without_reading_the_backlog
         assert store.phase("mends", "mend-b1").state is PhaseState.SKIPPED
 
 
+def test_what_was_put_away_by_a_process_that_died_before_it_said_so_is_not_put_away_again(tmp_path):
+    with closing(open_store(f"sqlite:///{tmp_path / 'autopack.db'}", create=True)) as store:
+        record = held_record(store)
+        record.backlog(mends={"mend-b1": None})
+        (blocker,) = store.triage.open_blockers(now=record.now)
+        begun = BlockerEvent(at=record.now, event="mend begun", text="mends/mend-b1")
+        store.triage.move_blocker(blocker, None, begun)
+        validated(record)
+        store.skip_phase("mends", "mend-b1", now=record.now)
+        put_away_mended(store, now=record.now)
+        put_away_mended(store, now=record.now)
+        told = [it.text for it in store.triage.events(blocker) if it.event == "mend put away"]
+        assert told == ["mends/mend-b1"]
+        store.requeue_phase("mends", "mend-b1", now=record.now)
+        put_away_mended(store, now=record.now)
+        assert store.phase("mends", "mend-b1").state is PhaseState.QUEUED
+
+
 def test_phases_of_a_cause_are_found_by_its_index_without_statistics(stuck):
     seen = statements_of(stuck.store, lambda _: stuck.drains.held_back(FAILED_ONES, stuck.session.limits))
     seen += statements_of(stuck.store, lambda _: stuck.drains.fingerprints(limit=3))
