@@ -77,7 +77,7 @@ def find_reclaimable(
     old = [item for item in found if item.age_seconds > max_age_seconds]
     branches = _branches(workspace, now=now, max_age_seconds=max_age_seconds, keep_run=keep_run)
     order = list(ReclaimableKind)
-    remains = [_remains(path, now=now) for path in workspace.pool.put_aside()]
+    remains = [it for path in workspace.pool.put_aside() for it in _remains(path, now=now)]
     return tuple(sorted([*old, *remains, *branches], key=lambda item: (order.index(item.kind), item.name)))
 
 
@@ -128,7 +128,8 @@ def _remove_worktree(workspace: GitWorkspace, item: Reclaimable) -> Iterator[Rec
         left = workspace.pool.remove(slot)
     yield replace(item, obstacle="")
     for path in left:
-        yield from _remove(workspace, _remains(path, now=path.lstat().st_mtime))
+        for rest in _remains(path, now=0):
+            yield from _remove(workspace, rest)
 
 
 def _marks_wanted(state_folder: Path, keep_run: Callable[[str], bool]) -> frozenset[str]:
@@ -150,13 +151,18 @@ def _worktrees(workspace: GitWorkspace, *, now: float, wanted: frozenset[str]) -
                 )
 
 
-def _remains(path: Path, *, now: float) -> Reclaimable:
-    return Reclaimable(
-        kind=ReclaimableKind.REMAINS,
-        name=str(path),
-        size_bytes=_size(path),
-        age_seconds=now - path.lstat().st_mtime,
-        obstacle=obstacle(path),
+def _remains(path: Path, *, now: float) -> tuple[Reclaimable, ...]:
+    """What was put aside, if it is there still: nothing keeps an operator from removing it meanwhile."""
+    try:
+        made = path.lstat().st_mtime
+        size, why = _size(path), obstacle(path)
+    except FileNotFoundError:
+        return ()
+    kind = ReclaimableKind.REMAINS
+    return (
+        Reclaimable(
+            kind=kind, name=str(path), size_bytes=size, age_seconds=max(0.0, now - made), obstacle=why
+        ),
     )
 
 

@@ -250,3 +250,14 @@ def test_compiled_modules_go_when_no_run_made_any_for_long(workspace, find, stat
     assert names(found, state) == ["cache/pycache"]
     reclaim(workspace, found)
     assert not cache.exists()
+
+
+def test_what_an_operator_removes_meanwhile_is_in_nobodys_way(workspace, find, state, monkeypatch):
+    left = state / "worktrees/slot-0.left-1"
+    left.mkdir(parents=True)
+    (found,) = find()
+    left.rmdir()
+    monkeypatch.setattr(workspace.pool, "put_aside", lambda: [left])
+    assert find() == ()
+    (removed,) = reclaim(workspace, [found])
+    assert not removed.obstacle
