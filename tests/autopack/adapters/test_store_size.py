@@ -116,14 +116,20 @@ def test_no_drain_reads_the_backlog_from_end_to_end(stuck, ask):
     assert list(scans_of(stuck.store, lambda _store: ask(stuck), SHORT)) == []
 
 
+def mended_otherwise(store):
+    """A blocker that is mended, and a phase that was to mend it and is queued."""
+    record = held_record(store)
+    record.backlog(mends={"mend-b1": None})
+    (blocker,) = store.triage.open_blockers(now=record.now)
+    begun = BlockerEvent(at=record.now, event="mend begun", text="mends/mend-b1")
+    store.triage.move_blocker(blocker, None, begun)
+    validated(record)
+    return record
+
+
 def test_what_was_to_mend_a_mended_cause_is_put_away_without_reading_the_backlog(tmp_path):
     with closing(open_store(f"sqlite:///{tmp_path / 'autopack.db'}", create=True)) as store:
-        record = held_record(store)
-        record.backlog(mends={"mend-b1": None})
-        (blocker,) = store.triage.open_blockers(now=record.now)
-        begun = BlockerEvent(at=record.now, event="mend begun", text="mends/mend-b1")
-        store.triage.move_blocker(blocker, None, begun)
-        validated(record)
+        record = mended_otherwise(store)
 
         def ask(store):
             put_away_mended(store, now=record.now)
@@ -134,16 +140,13 @@ def test_what_was_to_mend_a_mended_cause_is_put_away_without_reading_the_backlog
 
 def test_what_was_put_away_by_a_process_that_died_before_it_said_so_is_not_put_away_again(tmp_path):
     with closing(open_store(f"sqlite:///{tmp_path / 'autopack.db'}", create=True)) as store:
-        record = held_record(store)
-        record.backlog(mends={"mend-b1": None})
-        (blocker,) = store.triage.open_blockers(now=record.now)
-        begun = BlockerEvent(at=record.now, event="mend begun", text="mends/mend-b1")
-        store.triage.move_blocker(blocker, None, begun)
-        validated(record)
+        record = mended_otherwise(store)
         store.skip_phase("mends", "mend-b1", now=record.now)
         put_away_mended(store, now=record.now)
         put_away_mended(store, now=record.now)
-        told = [it.text for it in store.triage.events(blocker) if it.event == "mend put away"]
+        told = [
+            it.text for it in store.triage.events(store.triage.blocker("B1")) if it.event == "mend put away"
+        ]
         assert told == ["mends/mend-b1"]
         store.requeue_phase("mends", "mend-b1", now=record.now)
         put_away_mended(store, now=record.now)
