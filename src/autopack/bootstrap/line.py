@@ -70,17 +70,10 @@ def open_line(
         known_ends=known_ends,
     )
 
-    in_hand: set[AttemptAddress] = set()
-
     def perform(address: AttemptAddress) -> None:
         # An entry of another run, left by an interrupted worker, is asked for again by the next one.
-        if interrupts.is_stopping() or run_id not in {None, address.run_id}:
-            return
-        in_hand.add(address)
-        try:
+        if not interrupts.is_stopping() and run_id in {None, address.run_id}:
             launcher.perform(address, is_cancelled=interrupts.is_cancelled)
-        finally:
-            in_hand.discard(address)
 
     try:
         with engine.connected(settings.database_url) as connections:
@@ -97,7 +90,7 @@ def open_line(
                 clock=clock,
                 is_owner_dead=is_owner_dead,
                 is_held=lambda: is_paused(store, builder, clock),
-                is_in_hand=in_hand.__contains__,
+                is_in_hand=launcher.is_in_hand,
             )
             yield Line(dispatcher=dispatcher, serve=lambda limits, tick: queue.serve(limits, tick=tick))
     finally:

@@ -61,9 +61,21 @@ class Launcher:
         self._database = database
         self._known_ends = known_ends
         self._begun_code = ""
+        self._in_hand: set[AttemptAddress] = set()
+
+    def is_in_hand(self, address: AttemptAddress) -> bool:
+        """Whether the attempt is made just now; its end is booked before it is let go."""
+        return address in self._in_hand
 
     def perform(self, address: AttemptAddress, *, is_cancelled: Callable[[], bool]) -> None:
         """Run ``python -m autopack.autonomous_executor`` to its end and book what it did not book itself."""
+        self._in_hand.add(address)
+        try:
+            self._perform(address, is_cancelled)
+        finally:
+            self._in_hand.discard(address)
+
+    def _perform(self, address: AttemptAddress, is_cancelled: Callable[[], bool]) -> None:
         logs = attempt_folder(self._settings.state_folder, address)
         orders = self._orders(address)
         code = self._known_ends.code()
